@@ -1,0 +1,18 @@
+//! Every bound of the switch, and the assertions that relate them.
+
+/// Ports of one daemon, uplinks included.
+pub const MAX_PORTS: usize = 1024;
+/// Bridge domains, the never-allocated zero included.
+pub const MAX_DOMAINS: usize = 4096;
+/// Remotes, counted per peer and VNI. They share a 24-bit field of an FDB value with ports.
+pub const MAX_REMOTES: usize = 1 << 16;
+/// Workers of one daemon.
+pub const MAX_WORKERS: usize = 64;
+/// Frames that the pipeline takes at once.
+pub const BATCH: usize = 64;
+/// Largest outer header that encapsulation pushes: Ethernet + IPv6 + UDP + VXLAN, or with a GRE key, checksum and
+/// sequence number (14 + 40 + 8 + 16).
+pub const MAX_OUTER_HEADER: usize = 78;
+
+const _: () = assert!(MAX_REMOTES <= 1 << 22 && MAX_PORTS <= 1 << 22);
+const _: () = assert!(MAX_DOMAINS <= 1 << 16 && MAX_PORTS <= 1 << 16);

@@ -1,0 +1,98 @@
+//! What the pipeline asks of the world around it: frame memory and ports. The AF_XDP worker is one implementation,
+//! the in-memory link of the tests and benchmarks the other.
+
+use std::net::IpAddr;
+
+use wire::Mac;
+
+use crate::ids::{DomainId, PortId, RemoteId};
+
+/// A window over one chunk of frame memory: the Ethernet frame is `room[head..head + len]`, what lies before it is
+/// headroom. The two offsets belong to the chunk and are written back through the window.
+pub struct Frame<'a> {
+    /// The whole chunk.
+    pub room: &'a mut [u8],
+    /// Bytes of headroom before the frame.
+    pub head: &'a mut u16,
+    /// Bytes of the frame.
+    pub len: &'a mut u16,
+}
+
+/// Frame memory and ports. Every chunk that goes into the pipeline comes out through exactly one of
+/// [`Link::transmit`] and [`Link::release`]: chunks are tokens that cannot be copied, so the compiler keeps count.
+pub trait Link {
+    /// The token of one chunk.
+    type Chunk;
+
+    /// The frame in a chunk.
+    fn frame<'a>(&'a self, chunk: &'a mut Self::Chunk) -> Frame<'a>;
+
+    /// A second chunk with the same bytes at the same offsets, or `None` when no chunk is free.
+    fn duplicate(&mut self, chunk: &mut Self::Chunk) -> Option<Self::Chunk>;
+
+    /// Sends a finished frame out of a port. `flow` is the hash of its inner flow: frames of one flow keep their
+    /// order. Counting (`tx` or the drop reason of a full ring) is the link's.
+    fn transmit(&mut self, port: PortId, flow: u32, chunk: Self::Chunk);
+
+    /// Takes back the chunk of a frame that goes nowhere. The pipeline has counted the reason.
+    fn release(&mut self, chunk: Self::Chunk);
+
+    /// Tells the control thread something a worker saw. Bounded: beyond the bound it is counted and forgotten.
+    fn event(&mut self, event: Event);
+}
+
+/// Where a frame came from or a forwarding entry points to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Place {
+    /// One of our ports.
+    Port(PortId),
+    /// A peer VTEP.
+    Remote(RemoteId),
+}
+
+/// What a worker saw and the control thread acts upon.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// An ARP (or ND) message showed this neighbour and the tables do not say the same.
+    NeighbourSeen {
+        /// The bridge domain.
+        domain: DomainId,
+        /// The protocol address.
+        address: IpAddr,
+        /// Its Ethernet address.
+        mac: Mac,
+        /// Where the message came in.
+        place: Place,
+    },
+    /// A learned address came in elsewhere than before.
+    Moved {
+        /// The bridge domain.
+        domain: DomainId,
+        /// The address.
+        mac: Mac,
+        /// Where it was.
+        from: Place,
+        /// Where it is.
+        to: Place,
+    },
+    /// A frame for this remote was dropped because its next hop's Ethernet address is not known.
+    Unresolved {
+        /// The remote.
+        remote: RemoteId,
+    },
+}
+
+/// Time as the switch knows it, read once per batch by the worker.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Now {
+    /// Nanoseconds of the monotonic clock.
+    pub nanoseconds: u64,
+}
+
+impl Now {
+    /// Whole seconds.
+    #[must_use]
+    pub const fn seconds(self) -> u32 {
+        (self.nanoseconds / 1_000_000_000) as u32
+    }
+}

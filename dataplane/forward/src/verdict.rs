@@ -1,0 +1,79 @@
+//! What becomes of a frame. One list makes the reasons' variants, names, help texts and counters.
+
+/// Declares the reasons once: variant, name on the outside, one sentence of help.
+macro_rules! drop_reasons {
+    ($($variant:ident $name:literal $help:literal,)*) => {
+        /// Why a frame went nowhere. Names are the kernel's where it has one (`enum skb_drop_reason`).
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u8)]
+        pub enum DropReason {
+            $(#[doc = $help] $variant,)*
+        }
+
+        impl DropReason {
+            /// Every reason, in the order of their counters.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The name that `vtep-ctl drops` shows.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+
+            /// One sentence for people.
+            #[must_use]
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$variant => $help),* }
+            }
+
+            /// The index of its counter.
+            #[must_use]
+            pub const fn index(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    FrameTooShort "FRAME_TOO_SHORT" "The frame ends inside a header that it claims to have.",
+    MacInvalidSource "MAC_INVALID_SOURCE" "The source address is multicast, zero or our own.",
+    PortUnknown "PORT_UNKNOWN" "The port is not, or no longer, in the tables.",
+    IpChecksum "IP_CSUM" "The outer IPv4 header checksum is wrong.",
+    IpInvalidHeader "IP_INHDR" "The outer IP header is malformed.",
+    OuterFragment "OUTER_FRAGMENT" "The outer packet is a fragment; tunnels here never fragment.",
+    NotTunnel "NOT_TUNNEL" "A frame on an uplink is no tunnel packet for us.",
+    UdpChecksum "UDP_CSUM" "The outer UDP checksum is present and wrong.",
+    VxlanInvalidHeader "VXLAN_INVALID_HDR" "The VXLAN I flag is missing or reserved bits are set.",
+    VxlanVniNotFound "VXLAN_VNI_NOT_FOUND" "No bridge domain has this VNI or GRE key.",
+    GreInvalidHeader "GRE_INVALID_HDR" "The GRE version, flags, protocol or checksum is not one we accept.",
+    PeerNotAllowed "PEER_NOT_ALLOWED" "The outer source is no remote of this VNI.",
+    VxlanEntryExists "VXLAN_ENTRY_EXISTS" "The source address is bound to another place by a static entry.",
+    SameIngress "SAME_INGRESS" "The destination is where the frame came from.",
+    SplitHorizon "SPLIT_HORIZON" "The frame came from the overlay and its destination is in the overlay too.",
+    FloodEmpty "VXLAN_NO_REMOTE" "Nowhere to flood: the domain has no other port and no remote.",
+    NoRoute "NO_ROUTE" "The kernel has no route to the remote through one of our uplinks.",
+    NeighbourUnresolved "NEIGHBOUR_UNRESOLVED" "The Ethernet address of the remote's next hop is not known yet.",
+    PacketTooBig "PKT_TOO_BIG" "The packet, with its outer header, exceeds the egress port's MTU.",
+    Headroom "NO_HEADROOM" "The chunk has no room for the outer header.",
+    NoChunk "NO_CHUNK" "No free chunk to copy a flooded frame into.",
+    TxRingFull "TX_RING_FULL" "The egress port did not take the frame in time.",
+    HandoverFull "HANDOVER_FULL" "The ring to the worker that owns the egress port is full.",
+    PortDown "PORT_DOWN" "The egress port is down or gone.",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_indices_dense() {
+        let names: std::collections::HashSet<_> = DropReason::ALL.iter().map(|reason| reason.name()).collect();
+        assert_eq!(names.len(), DropReason::COUNT);
+        for (index, reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(reason.index(), index);
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! The types of the desired state. Both the file and the control protocol are made of these, so that whatever one can
+//! say the other can too.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use wire::{Mac, Vni};
+
+/// Everything that is configured.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Config {
+    /// `[daemon]`.
+    pub daemon: Daemon,
+    /// `[umem]`.
+    pub umem: UmemConfig,
+    /// `[[worker]]`, in order; an empty list means one worker that is not pinned.
+    pub workers: Vec<WorkerConfig>,
+    /// `[[port]]`, by name.
+    pub ports: Vec<PortConfig>,
+    /// `[[vni]]`, by identifier.
+    pub vnis: Vec<VniConfig>,
+    /// `[[remote]]`, by VNI and address.
+    pub remotes: Vec<RemoteConfig>,
+    /// `[[fdb]]`: static entries, by VNI and MAC.
+    pub fdb: Vec<FdbConfig>,
+    /// `[[neighbour]]`: static neighbours of the ARP proxy, by VNI and address.
+    pub neighbours: Vec<NeighbourConfig>,
+}
+
+/// Where the daemon listens and what it logs. Changes need a restart.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Daemon {
+    /// The control socket, `/run/vtep/vtep.sock` by default.
+    pub socket: PathBuf,
+    /// Group that may use the socket (mode 0660); the daemon's own by default.
+    pub socket_group: Option<String>,
+    /// Log filter as `RUST_LOG` has it, `info` by default.
+    pub log: String,
+    /// Where log lines go.
+    pub log_target: LogTarget,
+}
+
+impl Default for Daemon {
+    fn default() -> Self {
+        Self {
+            socket: "/run/vtep/vtep.sock".into(),
+            socket_group: None,
+            log: "info".into(),
+            log_target: LogTarget::Auto,
+        }
+    }
+}
+
+/// Where log lines go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LogTarget {
+    /// journald when systemd started us (`JOURNAL_STREAM` is set), standard error otherwise.
+    #[default]
+    Auto,
+    /// Standard error.
+    Stderr,
+    /// journald.
+    Journald,
+}
+
+/// Frame memory. Changes need a restart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UmemConfig {
+    /// Chunks in the shared UMEM, a power of two.
+    pub chunks: u32,
+    /// Bytes of a chunk: 2048 or 4096.
+    pub chunk_size: u32,
+}
+
+impl Default for UmemConfig {
+    fn default() -> Self {
+        Self { chunks: 16_384, chunk_size: 2048 }
+    }
+}
+
+/// One worker thread. Changes need a restart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct WorkerConfig {
+    /// The CPU that the thread is pinned to.
+    pub cpu: Option<u32>,
+    /// What it does when there is nothing to do.
+    pub busy: Busy,
+}
+
+/// What an idle worker does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Busy {
+    /// Spins for a while, then sleeps in poll(2) until a frame comes.
+    #[default]
+    Adaptive,
+    /// Spins for ever.
+    Always,
+}
+
+/// A port: a device that the daemon takes frames from and gives frames to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PortConfig {
+    /// Its name in every table and message.
+    pub name: String,
+    /// The network device; the port's name by default.
+    pub device: String,
+    /// What it faces.
+    pub role: PortRole,
+    /// AF_XDP mode: the best obtainable by default.
+    pub mode: ModeWish,
+    /// Least mode to accept; a port that gets less is refused.
+    pub require: Option<XdpMode>,
+    /// Queues to serve; all of the device's by default.
+    pub queues: Option<u32>,
+    /// Descriptors of each ring, a power of two, 2048 by default.
+    pub ring_size: u32,
+    /// How frames leave.
+    pub transmit: TransmitWish,
+}
+
+impl PortConfig {
+    /// A port with every key but the first three at its default.
+    #[must_use]
+    pub fn new(name: impl Into<String>, device: impl Into<String>, role: PortRole) -> Self {
+        Self {
+            name: name.into(),
+            device: device.into(),
+            role,
+            mode: ModeWish::Auto,
+            require: None,
+            queues: None,
+            ring_size: 2048,
+            transmit: TransmitWish::Auto,
+        }
+    }
+}
+
+/// What a port faces.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PortRole {
+    /// The underlay.
+    Uplink,
+    /// A workload in this VNI.
+    Access {
+        /// The VNI; it must be configured.
+        vni: Vni,
+    },
+}
+
+/// An AF_XDP mode, worst first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum XdpMode {
+    /// XDP in the kernel's generic receive path, frames copied.
+    Generic,
+    /// XDP in the driver, frames copied.
+    Native,
+    /// XDP in the driver, the device writes into the UMEM.
+    ZeroCopy,
+}
+
+/// Which mode to try.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ModeWish {
+    /// Zero-copy, then native, then generic.
+    #[default]
+    Auto,
+    /// This one only.
+    Only(XdpMode),
+}
+
+/// How frames leave a port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum TransmitWish {
+    /// Chosen per batch.
+    #[default]
+    Auto,
+    /// Always by the TX ring.
+    Ring,
+    /// Always by burst.
+    Burst,
+}
+
+/// A bridge domain.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VniConfig {
+    /// The identifier.
+    pub vni: Vni,
+    /// Our underlay address for this VNI: where tunnel packets come to and from.
+    pub local: IpAddr,
+    /// How frames to its remotes are wrapped unless the remote says otherwise.
+    pub encapsulation: EncapsulationConfig,
+    /// Learn source addresses; true by default.
+    pub learning: bool,
+    /// Seconds until an unrefreshed learned entry is forgotten, 0 for never; 300 by default.
+    pub ageing: u32,
+    /// Answer ARP requests of workloads; true by default.
+    pub arp_proxy: bool,
+    /// Outer TTL; 64 by default.
+    pub ttl: u8,
+}
+
+impl VniConfig {
+    /// A VXLAN domain with every key at its default.
+    #[must_use]
+    pub const fn new(vni: Vni, local: IpAddr) -> Self {
+        Self {
+            vni,
+            local,
+            encapsulation: EncapsulationConfig::Vxlan { port: 4789 },
+            learning: true,
+            ageing: 300,
+            arp_proxy: true,
+            ttl: 64,
+        }
+    }
+}
+
+/// How frames are wrapped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EncapsulationConfig {
+    /// VXLAN to this UDP port, 4789 by default.
+    Vxlan {
+        /// UDP destination port.
+        port: u16,
+    },
+    /// GRE with an Ethernet payload.
+    Gre {
+        /// The key; the VNI by default.
+        key: GreKey,
+    },
+}
+
+/// The key of a GRE header (RFC 2890).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum GreKey {
+    /// The VNI.
+    #[default]
+    Vni,
+    /// This number.
+    Number(u32),
+    /// No key field at all; one VNI per pair of addresses.
+    Absent,
+}
+
+/// A peer VTEP of one VNI.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RemoteConfig {
+    /// The VNI.
+    pub vni: Vni,
+    /// The peer's underlay address.
+    pub address: IpAddr,
+    /// How frames to it are wrapped; as the VNI says by default.
+    pub encapsulation: Option<EncapsulationConfig>,
+    /// Whether it gets flooded frames; true by default.
+    pub flood: bool,
+}
+
+/// A static forwarding entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FdbConfig {
+    /// The VNI.
+    pub vni: Vni,
+    /// The address.
+    pub mac: Mac,
+    /// Where it is.
+    pub destination: FdbDestination,
+}
+
+/// Where a forwarding entry points to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FdbDestination {
+    /// A port, by name.
+    Port(String),
+    /// A remote of the VNI, by underlay address.
+    Remote(IpAddr),
+}
+
+/// A static neighbour of the ARP proxy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NeighbourConfig {
+    /// The VNI.
+    pub vni: Vni,
+    /// The workload's address.
+    pub address: Ipv4Addr,
+    /// Its Ethernet address.
+    pub mac: Mac,
+}
+
+/// One change of the desired state: what a control request asks for, and what the difference of two files is made of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// Adds a port; one of this name must not exist.
+    AddPort(PortConfig),
+    /// Removes a port by name.
+    RemovePort(String),
+    /// Adds a VNI, or with `replace` changes one.
+    SetVni {
+        /// The new state.
+        vni: VniConfig,
+        /// Whether it may exist already.
+        replace: bool,
+    },
+    /// Removes a VNI with its remotes and entries; refused while a port is in it.
+    RemoveVni(Vni),
+    /// Adds a remote, or with `replace` changes one.
+    SetRemote {
+        /// The new state.
+        remote: RemoteConfig,
+        /// Whether it may exist already.
+        replace: bool,
+    },
+    /// Removes a remote.
+    RemoveRemote {
+        /// The VNI.
+        vni: Vni,
+        /// The peer.
+        address: IpAddr,
+    },
+    /// Adds a static entry, or with `replace` changes one.
+    SetFdb {
+        /// The new state.
+        entry: FdbConfig,
+        /// Whether it may exist already.
+        replace: bool,
+    },
+    /// Removes an entry, static or learned.
+    RemoveFdb {
+        /// The VNI.
+        vni: Vni,
+        /// The address.
+        mac: Mac,
+    },
+    /// Adds a static neighbour, or with `replace` changes one.
+    SetNeighbour {
+        /// The new state.
+        neighbour: NeighbourConfig,
+        /// Whether it may exist already.
+        replace: bool,
+    },
+    /// Removes a neighbour, static or learned.
+    RemoveNeighbour {
+        /// The VNI.
+        vni: Vni,
+        /// The workload's address.
+        address: Ipv4Addr,
+    },
+}

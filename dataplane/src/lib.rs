@@ -1,0 +1,3 @@
+//! The dataplane as a library: what `vtepd` is made of.
+#![forbid(unsafe_code)]
+pub mod config;

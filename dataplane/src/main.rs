@@ -1,0 +1,2 @@
+//! `vtepd`, the dataplane daemon.
+fn main() {}

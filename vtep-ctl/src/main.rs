@@ -1,0 +1,2 @@
+//! `vtep-ctl`, the control client.
+fn main() {}
