@@ -1,7 +1,27 @@
-//! Bytes to headers and back. No I/O, no allocation, no panic on any input.
+//! Bytes to headers and back: the formats of an overlay switch.
+//!
+//! Every frame is read and rewritten through this crate. It knows formats and nothing else: no I/O, no allocation, no
+//! tables, no policy, and no panic on any input.
+//!
+//! Each protocol is a module of one shape: a value type (`Header` or `Message`) with
+//! `parse(&[u8]) -> Result<(value, length)>` and `emit(&self, &mut [u8]) -> Result<length>`; the constant `LENGTH`;
+//! and, where a fast path patches single fields, byte offsets in `offset`. `parse` succeeds only if what the value
+//! describes lies within the bytes, so the length can be used to slice without further tests.
 #![no_std]
 #![forbid(unsafe_code)]
+
+pub mod arp;
+pub mod checksum;
+mod error;
+pub mod ethernet;
+pub mod gre;
+pub mod ip;
+pub mod ipv4;
 mod mac;
+pub mod udp;
 mod vni;
-pub use mac::Mac;
+pub mod vxlan;
+
+pub use error::{Error, Result};
+pub use mac::{InvalidMac, Mac};
 pub use vni::Vni;

@@ -14,24 +14,28 @@ impl Mac {
     pub const ZERO: Self = Self([0; 6]);
 
     /// The group bit: multicast, broadcast included.
+    #[inline]
     #[must_use]
     pub const fn is_multicast(self) -> bool {
         self.0[0] & 1 != 0
     }
 
     /// All ones.
+    #[inline]
     #[must_use]
     pub const fn is_broadcast(self) -> bool {
         matches!(self.0, [0xff, 0xff, 0xff, 0xff, 0xff, 0xff])
     }
 
     /// All zeroes.
+    #[inline]
     #[must_use]
     pub const fn is_zero(self) -> bool {
         matches!(self.0, [0, 0, 0, 0, 0, 0])
     }
 
     /// The address in the low 48 bits, first octet most significant.
+    #[inline]
     #[must_use]
     pub const fn to_u64(self) -> u64 {
         let [a, b, c, d, e, f] = self.0;
@@ -39,6 +43,7 @@ impl Mac {
     }
 
     /// The inverse of [`Mac::to_u64`]; the upper 16 bits are ignored.
+    #[inline]
     #[must_use]
     pub const fn from_u64(bits: u64) -> Self {
         let [_, _, a, b, c, d, e, f] = bits.to_be_bytes();

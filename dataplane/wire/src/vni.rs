@@ -11,12 +11,22 @@ impl Vni {
     pub const MAX: Self = Self(0x00ff_ffff);
 
     /// `None` above 2^24 - 1.
+    #[inline]
     #[must_use]
     pub const fn new(value: u32) -> Option<Self> {
         if value <= Self::MAX.0 { Some(Self(value)) } else { None }
     }
 
+    /// From its three bytes in network order.
+    #[inline]
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 3]) -> Self {
+        let [a, b, c] = bytes;
+        Self(u32::from_be_bytes([0, a, b, c]))
+    }
+
     /// The value, below 2^24.
+    #[inline]
     #[must_use]
     pub const fn value(self) -> u32 {
         self.0

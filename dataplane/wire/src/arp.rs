@@ -1,0 +1,164 @@
+//! ARP for IPv4 over Ethernet (RFC 826).
+//!
+//! ```text
+//! 0         2         4      5      6          8       14         18      24
+//! hardware  protocol  6      4      operation  sender  sender     target  target
+//! type 1    0x0800                             MAC     address    MAC     address
+//! ```
+
+use core::net::Ipv4Addr;
+
+use crate::{Error, Mac, Result, ethernet};
+
+/// Bytes of a message.
+pub const LENGTH: usize = 28;
+
+/// Hardware type Ethernet, protocol type IPv4, their address lengths.
+const PREFIX: [u8; 6] = [0, 1, 8, 0, 6, 4];
+
+/// What a message wants.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Operation {
+    /// Who has the target address?
+    Request,
+    /// The sender has the sender address.
+    Reply,
+}
+
+impl Operation {
+    const fn code(self) -> u16 {
+        match self {
+            Self::Request => 1,
+            Self::Reply => 2,
+        }
+    }
+}
+
+/// A message.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Message {
+    /// What it wants.
+    pub operation: Operation,
+    /// The sender's Ethernet address.
+    pub sender_mac: Mac,
+    /// The sender's IPv4 address; unspecified in a probe.
+    pub sender_address: Ipv4Addr,
+    /// The target's Ethernet address; in a request usually zero.
+    pub target_mac: Mac,
+    /// The target's IPv4 address.
+    pub target_address: Ipv4Addr,
+}
+
+impl Message {
+    /// Reads a message; the length is always [`LENGTH`].
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] below 28 bytes, [`Error::Malformed`] if it is not for IPv4 over Ethernet or neither
+    /// request nor reply.
+    #[inline]
+    pub fn parse(bytes: &[u8]) -> Result<(Self, usize)> {
+        let bytes = bytes.first_chunk::<LENGTH>().ok_or(Error::Truncated)?;
+        let (prefix, rest) = bytes.split_first_chunk::<6>().ok_or(Error::Truncated)?;
+        let operation = match rest {
+            [0, 1, ..] => Operation::Request,
+            [0, 2, ..] => Operation::Reply,
+            _ => return Err(Error::Malformed),
+        };
+        if *prefix != PREFIX {
+            return Err(Error::Malformed);
+        }
+        let message = Self {
+            operation,
+            sender_mac: mac_at::<8>(bytes),
+            sender_address: address_at::<14>(bytes),
+            target_mac: mac_at::<18>(bytes),
+            target_address: address_at::<24>(bytes),
+        };
+        Ok((message, LENGTH))
+    }
+
+    /// Whether the sender asks if anybody already has the address that it wants to take (RFC 5227 section 1.1).
+    #[inline]
+    #[must_use]
+    pub const fn is_probe(&self) -> bool {
+        matches!(self.operation, Operation::Request) && self.sender_address.is_unspecified()
+    }
+
+    /// Whether the sender announces its own address: sender and target address are the same (RFC 5227 section 3).
+    #[inline]
+    #[must_use]
+    pub const fn is_gratuitous(&self) -> bool {
+        self.sender_address.to_bits() == self.target_address.to_bits()
+    }
+
+    /// The reply that says that the target address is at `mac`.
+    #[inline]
+    #[must_use]
+    pub const fn reply(&self, mac: Mac) -> Self {
+        Self {
+            operation: Operation::Reply,
+            sender_mac: mac,
+            sender_address: self.target_address,
+            target_mac: self.sender_mac,
+            target_address: self.sender_address,
+        }
+    }
+
+    /// The message's bytes.
+    #[inline]
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; LENGTH] {
+        let mut bytes = [0; LENGTH];
+        bytes[..6].copy_from_slice(&PREFIX);
+        bytes[6..8].copy_from_slice(&self.operation.code().to_be_bytes());
+        bytes[8..14].copy_from_slice(&self.sender_mac.0);
+        bytes[14..18].copy_from_slice(&self.sender_address.octets());
+        bytes[18..24].copy_from_slice(&self.target_mac.0);
+        bytes[24..28].copy_from_slice(&self.target_address.octets());
+        bytes
+    }
+
+    /// Writes the message and gives its length.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] if there is no room.
+    #[inline]
+    pub fn emit(&self, bytes: &mut [u8]) -> Result<usize> {
+        *bytes.first_chunk_mut().ok_or(Error::Truncated)? = self.to_bytes();
+        Ok(LENGTH)
+    }
+}
+
+/// Makes the frame with a request into the frame with its reply, in place: the asker becomes the destination, `mac`
+/// the source and the answer. Tags and padding stay. `offset` is where the request begins, as
+/// [`ethernet::payload`] tells.
+///
+/// # Errors
+/// Those of [`Message::parse`], and [`Error::Malformed`] if the message is no request; the frame is then unchanged.
+#[inline]
+pub fn reply_in_place(frame: &mut [u8], offset: usize, mac: Mac) -> Result<()> {
+    let (addresses, rest) =
+        frame.split_first_chunk_mut::<{ ethernet::offset::ETHERTYPE }>().ok_or(Error::Truncated)?;
+    let body = offset
+        .checked_sub(addresses.len())
+        .and_then(|start| rest.get_mut(start..))
+        .ok_or(Error::Truncated)?;
+    let (request, _) = Message::parse(body)?;
+    if request.operation != Operation::Request {
+        return Err(Error::Malformed);
+    }
+    request.reply(mac).emit(body)?;
+    addresses[..6].copy_from_slice(&request.sender_mac.0);
+    addresses[6..].copy_from_slice(&mac.0);
+    Ok(())
+}
+
+#[inline]
+const fn mac_at<const AT: usize>(bytes: &[u8; LENGTH]) -> Mac {
+    Mac([bytes[AT], bytes[AT + 1], bytes[AT + 2], bytes[AT + 3], bytes[AT + 4], bytes[AT + 5]])
+}
+
+#[inline]
+const fn address_at<const AT: usize>(bytes: &[u8; LENGTH]) -> Ipv4Addr {
+    Ipv4Addr::new(bytes[AT], bytes[AT + 1], bytes[AT + 2], bytes[AT + 3])
+}

@@ -1,0 +1,8 @@
+//! The Internet checksum (RFC 1071): sums, incremental updates (RFC 1624), pseudo-headers, and the completion of
+//! checksums that a workload left to its device.
+
+mod offload;
+mod sum;
+
+pub use offload::{complete_partial, complete_partial_ipv4};
+pub use sum::{Sum, update, update_long};

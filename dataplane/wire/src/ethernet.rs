@@ -1,0 +1,183 @@
+//! The Ethernet header and its VLAN tags (IEEE 802.3 clause 3, IEEE 802.1Q clause 9).
+//!
+//! ```text
+//! 0            6            12      14
+//! destination  source       type    payload
+//! destination  source       0x8100  tag control  type  payload        one tag; service tags are 0x88a8
+//! ```
+
+use crate::{Error, Mac, Result};
+
+/// Bytes of the header without tags.
+pub const LENGTH: usize = 14;
+/// Bytes of one tag.
+pub const TAG_LENGTH: usize = 4;
+/// Most tags that are walked; what follows them is treated as payload.
+pub const MAX_TAGS: usize = 4;
+
+/// Byte offsets of the fields.
+pub mod offset {
+    /// Destination address, six bytes.
+    pub const DESTINATION: usize = 0;
+    /// Source address, six bytes.
+    pub const SOURCE: usize = 6;
+    /// Type, or the first tag.
+    pub const ETHERTYPE: usize = 12;
+}
+
+/// What an Ethernet frame carries; below 0x0600 it is the length of an 802.2 frame.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct EtherType(pub u16);
+
+impl EtherType {
+    /// IPv4.
+    pub const IPV4: Self = Self(0x0800);
+    /// ARP.
+    pub const ARP: Self = Self(0x0806);
+    /// Transparent Ethernet bridging: an Ethernet frame inside GRE (RFC 1701, RFC 7637).
+    pub const ETHERNET_BRIDGING: Self = Self(0x6558);
+    /// A customer VLAN tag follows (IEEE 802.1Q).
+    pub const CUSTOMER_TAG: Self = Self(0x8100);
+    /// IPv6.
+    pub const IPV6: Self = Self(0x86dd);
+    /// A service VLAN tag follows (IEEE 802.1ad).
+    pub const SERVICE_TAG: Self = Self(0x88a8);
+    /// LLDP.
+    pub const LLDP: Self = Self(0x88cc);
+
+    /// Whether a VLAN tag follows.
+    #[inline]
+    #[must_use]
+    pub const fn is_tag(self) -> bool {
+        matches!(self, Self::CUSTOMER_TAG | Self::SERVICE_TAG)
+    }
+
+    /// Whether the value is the length of an 802.2 frame and no type.
+    #[inline]
+    #[must_use]
+    pub const fn is_length(self) -> bool {
+        self.0 < 0x0600
+    }
+}
+
+/// The header up to and including the first type field. With tags, that is the first tag's.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Header {
+    /// Whom the frame is for.
+    pub destination: Mac,
+    /// Who sent it.
+    pub source: Mac,
+    /// What follows.
+    pub ethertype: EtherType,
+}
+
+impl Header {
+    /// Reads the header; the length is always [`LENGTH`].
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] below 14 bytes.
+    #[inline]
+    pub fn parse(frame: &[u8]) -> Result<(Self, usize)> {
+        let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1] =
+            *frame.first_chunk::<LENGTH>().ok_or(Error::Truncated)?;
+        let header = Self {
+            destination: Mac([d0, d1, d2, d3, d4, d5]),
+            source: Mac([s0, s1, s2, s3, s4, s5]),
+            ethertype: EtherType(u16::from_be_bytes([t0, t1])),
+        };
+        Ok((header, LENGTH))
+    }
+
+    /// The header's bytes.
+    #[inline]
+    #[must_use]
+    pub const fn to_bytes(&self) -> [u8; LENGTH] {
+        let [d0, d1, d2, d3, d4, d5] = self.destination.0;
+        let [s0, s1, s2, s3, s4, s5] = self.source.0;
+        let [t0, t1] = self.ethertype.0.to_be_bytes();
+        [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1]
+    }
+
+    /// Writes the header and gives its length.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] if there is no room.
+    #[inline]
+    pub fn emit(&self, bytes: &mut [u8]) -> Result<usize> {
+        *bytes.first_chunk_mut().ok_or(Error::Truncated)? = self.to_bytes();
+        Ok(LENGTH)
+    }
+}
+
+/// A VLAN tag as it stands in the frame: its own type and the tag control information.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Tag {
+    /// [`EtherType::CUSTOMER_TAG`] or [`EtherType::SERVICE_TAG`].
+    pub protocol: EtherType,
+    /// Priority (3 bits), drop eligibility (1), VLAN identifier (12).
+    pub control: u16,
+}
+
+impl Tag {
+    /// The VLAN identifier, below 4096; 0 is a mere priority tag.
+    #[inline]
+    #[must_use]
+    pub const fn vlan(self) -> u16 {
+        self.control & 0x0fff
+    }
+
+    /// The priority code point, below 8.
+    #[inline]
+    #[must_use]
+    pub const fn priority(self) -> u8 {
+        (self.control >> 13) as u8
+    }
+
+    /// The tag's bytes, as they follow the source address or another tag.
+    #[inline]
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; TAG_LENGTH] {
+        let [p0, p1] = self.protocol.0.to_be_bytes();
+        let [c0, c1] = self.control.to_be_bytes();
+        [p0, p1, c0, c1]
+    }
+}
+
+/// Where the payload of a frame begins, behind any tags.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Payload {
+    /// What it is. A tag only if there are more than [`MAX_TAGS`].
+    pub ethertype: EtherType,
+    /// Bytes from the start of the frame; never beyond its end.
+    pub offset: usize,
+    /// The outermost tag.
+    pub tag: Option<Tag>,
+}
+
+/// Walks the tags of a frame, at most [`MAX_TAGS`].
+///
+/// # Errors
+/// [`Error::Truncated`] if the frame ends before its payload's type.
+#[inline]
+pub fn payload(frame: &[u8]) -> Result<Payload> {
+    let (header, offset) = Header::parse(frame)?;
+    if !header.ethertype.is_tag() {
+        return Ok(Payload { ethertype: header.ethertype, offset, tag: None });
+    }
+    tagged_payload(frame, header.ethertype)
+}
+
+fn tagged_payload(frame: &[u8], protocol: EtherType) -> Result<Payload> {
+    let (mut ethertype, mut offset, mut tag) = (protocol, LENGTH, None);
+    for _ in 0..MAX_TAGS {
+        if !ethertype.is_tag() {
+            break;
+        }
+        let rest = frame.get(offset..).and_then(<[u8]>::first_chunk::<TAG_LENGTH>);
+        let [c0, c1, t0, t1] = *rest.ok_or(Error::Truncated)?;
+        tag = tag.or(Some(Tag { protocol: ethertype, control: u16::from_be_bytes([c0, c1]) }));
+        ethertype = EtherType(u16::from_be_bytes([t0, t1]));
+        offset += TAG_LENGTH;
+    }
+    Ok(Payload { ethertype, offset, tag })
+}

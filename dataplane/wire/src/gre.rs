@@ -1,0 +1,148 @@
+//! The GRE header (RFC 2784) with key and sequence number (RFC 2890), and NVGRE's use of the key (RFC 7637).
+//!
+//! ```text
+//! 0                 2         4
+//! C.KS... version   protocol  [checksum, reserved: 4] [key: 4] [sequence: 4]
+//! ```
+
+use crate::checksum::Sum;
+use crate::ethernet::EtherType;
+use crate::{Error, Result, Vni};
+
+/// Bytes of the header without optional fields.
+pub const MIN_LENGTH: usize = 4;
+/// Bytes of the header with all optional fields.
+pub const MAX_LENGTH: usize = 16;
+
+/// The C flag: a checksum follows.
+pub const CHECKSUM_FLAG: u16 = 0x8000;
+/// The K flag: a key follows.
+pub const KEY_FLAG: u16 = 0x2000;
+/// The S flag: a sequence number follows.
+pub const SEQUENCE_FLAG: u16 = 0x1000;
+/// Bits that make a receiver discard the packet: those among 1 to 5 that RFC 2890 does not use, and the version.
+const FORBIDDEN: u16 = 0x4c07;
+
+/// Where the checksum is, if there is one.
+const CHECKSUM: usize = 4;
+
+/// The header.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Header {
+    /// What the payload is: [`EtherType::ETHERNET_BRIDGING`] for a frame.
+    pub protocol: EtherType,
+    /// The checksum as it stands in the header. It covers header and payload: [`checksum_is_valid`],
+    /// [`fill_checksum`].
+    pub checksum: Option<u16>,
+    /// The key.
+    pub key: Option<u32>,
+    /// The sequence number.
+    pub sequence: Option<u32>,
+}
+
+impl Header {
+    /// Reads the header and gives its length, 4 to 16 bytes. Bits 6 to 12 are ignored as RFC 2784 demands.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] if the bytes end inside it, [`Error::Malformed`] if the version is not 0 or one of the
+    /// bits 1 to 5 is set that RFC 2890 does not use (routing present, strict source route, recursion).
+    #[inline]
+    pub fn parse(bytes: &[u8]) -> Result<(Self, usize)> {
+        let ([f0, f1, p0, p1], mut rest) = bytes.split_first_chunk().ok_or(Error::Truncated)?;
+        let flags = u16::from_be_bytes([*f0, *f1]);
+        if flags & FORBIDDEN != 0 {
+            return Err(Error::Malformed);
+        }
+        let mut field = |flag: u16| -> Result<Option<u32>> {
+            if flags & flag == 0 {
+                return Ok(None);
+            }
+            let (value, after) = rest.split_first_chunk().ok_or(Error::Truncated)?;
+            rest = after;
+            Ok(Some(u32::from_be_bytes(*value)))
+        };
+        let checksum = field(CHECKSUM_FLAG)?.map(|word| (word >> 16) as u16);
+        let header = Self {
+            protocol: EtherType(u16::from_be_bytes([*p0, *p1])),
+            checksum,
+            key: field(KEY_FLAG)?,
+            sequence: field(SEQUENCE_FLAG)?,
+        };
+        Ok((header, header.length()))
+    }
+
+    /// Bytes of the header, 4 to 16.
+    #[inline]
+    #[must_use]
+    pub const fn length(&self) -> usize {
+        MIN_LENGTH
+            + 4 * (self.checksum.is_some() as usize
+                + self.key.is_some() as usize
+                + self.sequence.is_some() as usize)
+    }
+
+    /// Writes the header, the checksum as it is, and gives its length.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] if there is no room.
+    #[inline]
+    pub fn emit(&self, bytes: &mut [u8]) -> Result<usize> {
+        let length = self.length();
+        let mut rest = bytes.get_mut(..length).ok_or(Error::Truncated)?;
+        let flag = |present: bool, flag: u16| if present { flag } else { 0 };
+        let flags = flag(self.checksum.is_some(), CHECKSUM_FLAG)
+            | flag(self.key.is_some(), KEY_FLAG)
+            | flag(self.sequence.is_some(), SEQUENCE_FLAG);
+        let words = [
+            Some(u32::from(flags) << 16 | u32::from(self.protocol.0)),
+            self.checksum.map(|checksum| u32::from(checksum) << 16),
+            self.key,
+            self.sequence,
+        ];
+        for word in words.into_iter().flatten() {
+            let (place, after) = rest.split_first_chunk_mut().ok_or(Error::Truncated)?;
+            *place = word.to_be_bytes();
+            rest = after;
+        }
+        Ok(length)
+    }
+}
+
+/// Whether the checksum of a GRE packet, header and payload, is right; a packet that has none is right.
+#[inline]
+#[must_use]
+pub fn checksum_is_valid(packet: &[u8]) -> bool {
+    match packet.first() {
+        Some(flags) if flags & (CHECKSUM_FLAG >> 8) as u8 != 0 => Sum::of(packet).is_valid(),
+        _ => true,
+    }
+}
+
+/// Computes the checksum of a GRE packet, header and payload, whose header has the C flag. Without it, and with fewer
+/// than 8 bytes, nothing is done.
+#[inline]
+pub fn fill_checksum(packet: &mut [u8]) {
+    match packet {
+        [flags, _, _, _, c0, c1, ..] if *flags & (CHECKSUM_FLAG >> 8) as u8 != 0 => (*c0, *c1) = (0, 0),
+        _ => return,
+    }
+    let checksum = Sum::of(packet).checksum().to_be_bytes();
+    if let Some(field) = packet.get_mut(CHECKSUM..CHECKSUM + 2) {
+        field.copy_from_slice(&checksum);
+    }
+}
+
+/// NVGRE's key: the virtual subnet identifier above eight bits of flow identifier (RFC 7637 section 3.2).
+#[inline]
+#[must_use]
+pub const fn nvgre_key(subnet: Vni, flow: u8) -> u32 {
+    subnet.value() << 8 | flow as u32
+}
+
+/// The inverse of [`nvgre_key`]: virtual subnet identifier and flow identifier.
+#[inline]
+#[must_use]
+pub const fn nvgre_split(key: u32) -> (Vni, u8) {
+    let [s0, s1, s2, flow] = key.to_be_bytes();
+    (Vni::from_bytes([s0, s1, s2]), flow)
+}

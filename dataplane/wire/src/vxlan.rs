@@ -1,0 +1,78 @@
+//! The VXLAN header (RFC 7348 section 5).
+//!
+//! ```text
+//! 0               1                    4                7
+//! flags RRRRIRRR  reserved (24 bits)   VNI (24 bits)    reserved (8 bits)
+//! ```
+
+use crate::{Error, Result, Vni};
+
+/// Bytes of the header.
+pub const LENGTH: usize = 8;
+/// The registered UDP destination port.
+pub const PORT: u16 = 4789;
+
+/// The I flag in the header read as one big-endian number: the VNI is valid.
+pub const IDENTIFIER_FLAG: u64 = 0x0800_0000_0000_0000;
+/// The bits of the group policy extension (draft-smith-vxlan-group-policy): G, D, A and the 16-bit policy.
+pub const GROUP_POLICY: u64 = 0x8048_ffff_0000_0000;
+/// Every bit but the I flag and the VNI.
+pub const RESERVED: u64 = !(IDENTIFIER_FLAG | 0xffff_ff00);
+
+/// The header.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Header {
+    /// The network identifier.
+    pub vni: Vni,
+    /// The reserved bits, at their places in the header read as one big-endian number ([`RESERVED`]).
+    pub reserved: u64,
+}
+
+impl Header {
+    /// A header as it is sent: all reserved bits zero.
+    #[inline]
+    #[must_use]
+    pub const fn new(vni: Vni) -> Self {
+        Self { vni, reserved: 0 }
+    }
+
+    /// Reads the header; the length is always [`LENGTH`]. Reserved bits are reported, not refused: see
+    /// [`Header::has_reserved_beyond`].
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] below 8 bytes, [`Error::Malformed`] if the I flag is missing.
+    #[inline]
+    pub fn parse(bytes: &[u8]) -> Result<(Self, usize)> {
+        let bytes = bytes.first_chunk::<LENGTH>().ok_or(Error::Truncated)?;
+        let word = u64::from_be_bytes(*bytes);
+        if word & IDENTIFIER_FLAG == 0 {
+            return Err(Error::Malformed);
+        }
+        let [.., v0, v1, v2, _] = *bytes;
+        Ok((Self { vni: Vni::from_bytes([v0, v1, v2]), reserved: word & RESERVED }, LENGTH))
+    }
+
+    /// Whether a reserved bit is set that `allowed` does not have, for example [`GROUP_POLICY`].
+    #[inline]
+    #[must_use]
+    pub const fn has_reserved_beyond(&self, allowed: u64) -> bool {
+        self.reserved & RESERVED & !allowed != 0
+    }
+
+    /// The header's bytes.
+    #[inline]
+    #[must_use]
+    pub const fn to_bytes(&self) -> [u8; LENGTH] {
+        (IDENTIFIER_FLAG | self.reserved & RESERVED | (self.vni.value() as u64) << 8).to_be_bytes()
+    }
+
+    /// Writes the header and gives its length.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] if there is no room.
+    #[inline]
+    pub fn emit(&self, bytes: &mut [u8]) -> Result<usize> {
+        *bytes.first_chunk_mut().ok_or(Error::Truncated)? = self.to_bytes();
+        Ok(LENGTH)
+    }
+}
