@@ -1,1 +1,43 @@
-//! To come.
+//! The control protocol of `vtepd`: its Varlink interface, and the requests, replies and refusals as Rust types.
+//!
+//! It stands between the daemon's control thread and whoever controls it; no frame comes near it. It knows the
+//! protocol's shape and nothing of how a request is carried out. `org.vtep.control.varlink` is the reference for every
+//! client in any language; the types here say the same, which a test checks field by field. They are written by hand
+//! because what `varlink_generator` makes has no documentation, only 64-bit integers and text, and borrows nothing of
+//! the domain's own types.
+#![forbid(unsafe_code)]
+
+mod refusal;
+mod reply;
+mod request;
+mod text;
+
+pub use refusal::{Refusal, RefusalKind};
+pub use reply::{
+    Balance, Chunks, Drop, DropPage, Empty, FdbEntry, FdbEntryReply, FdbPage, FlushReply, Neighbour,
+    NeighbourPage, Port, PortPage, PortStats, Queue, ReloadReply, Remote, RemotePage, StatsReply,
+    StatusReply, Transmit, Vni, VniPage, WorkerStats,
+};
+pub use request::{
+    AddPort, FlushFdb, FlushNeighbours, GetFdb, InvalidRequest, Method, Reload, RemoveFdb, RemoveNeighbour,
+    RemovePort, RemoveRemote, RemoveVni, Request, SetFdb, SetNeighbour, SetRemote, SetVni, ShowDrops,
+    ShowFdb, ShowNeighbours, ShowPorts, ShowRemotes, ShowStats, ShowVnis, Status,
+};
+pub use word::{
+    Encapsulation, EntryKind, EntryState, ModeWish, PortRole, PortState, RemoteState, TransmitPath,
+    TransmitWish, XdpMode,
+};
+
+mod word;
+
+/// The name of the interface.
+pub const INTERFACE: &str = "org.vtep.control";
+
+/// The interface in the Varlink definition language, as introspection shows it.
+pub const DESCRIPTION: &str = include_str!("org.vtep.control.varlink");
+
+/// Where the daemon listens unless it is told otherwise.
+pub const DEFAULT_SOCKET: &str = "/run/vtep/vtep.sock";
+
+/// Largest request in bytes, its terminating NUL not counted.
+pub const MAX_REQUEST: usize = 1 << 20;

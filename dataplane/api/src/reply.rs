@@ -1,0 +1,424 @@
+//! What the daemon answers. Field names are iproute2's and bridge's where those have one; an absent field does not
+//! apply.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use wire::Mac;
+
+use crate::text;
+use crate::word::{
+    Encapsulation, EntryState, PortRole, PortState, RemoteState, TransmitPath, TransmitWish, XdpMode,
+};
+
+/// Declares reply types: all are plain data with the same derives, and optional fields are left out when absent.
+macro_rules! replies {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $kind,)*
+        }
+    )*};
+}
+
+replies! {
+    /// A reply that says no more than that it was done.
+    Empty {}
+
+    /// Where the chunks of frame memory are. `free + rings + flight = total`.
+    #[derive(Copy, Eq, Default)]
+    Chunks {
+        /// In the workers' free lists.
+        free: u64,
+        /// In rings shared with the kernel or between workers.
+        rings: u64,
+        /// In a worker's hands.
+        flight: u64,
+        /// All there are.
+        total: u64,
+    }
+
+    /// Frames since the start. `rx + copies = tx + dropped + in_flight`.
+    #[derive(Copy, Eq, Default)]
+    Balance {
+        /// Frames received on all ports.
+        rx: u64,
+        /// Copies made to flood a frame to several receivers.
+        copies: u64,
+        /// Frames handed to the kernel for sending.
+        tx: u64,
+        /// Frames dropped, for whatever reason.
+        dropped: u64,
+        /// Frames between receive and transmit.
+        in_flight: u64,
+    }
+
+    /// The daemon as a whole.
+    #[derive(Eq)]
+    StatusReply {
+        /// Version of the daemon.
+        version: String,
+        /// Its process.
+        pid: u32,
+        /// Seconds since it started.
+        uptime: u64,
+        /// The control socket.
+        socket: String,
+        /// The configuration file it was started with.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        config: Option<String>,
+        /// Worker threads.
+        workers: u64,
+        /// Ports, up or down.
+        ports: u64,
+        /// Ports that are up.
+        ports_up: u64,
+        /// VNIs.
+        vnis: u64,
+        /// Remotes, counted per peer and VNI.
+        remotes: u64,
+        /// Remotes that are ready to send to.
+        remotes_reachable: u64,
+        /// Forwarding entries, static and learned.
+        fdb_entries: u64,
+        /// Neighbours, static and learned.
+        neighbours: u64,
+        /// Frame memory.
+        chunks: Chunks,
+        /// Frames.
+        balance: Balance,
+        /// What works with less than was asked for, one sentence each.
+        degraded: Vec<String>,
+    }
+
+    /// One queue of a port, with the six numbers of `XDP_STATISTICS` (linux/if_xdp.h).
+    #[derive(Copy, Eq, Default)]
+    Queue {
+        /// The device's queue.
+        queue: u32,
+        /// The worker that serves it.
+        worker: u32,
+        /// Frames dropped for other reasons than an invalid descriptor.
+        rx_dropped: u64,
+        /// Frames dropped because of an invalid descriptor in the fill ring.
+        rx_invalid_descs: u64,
+        /// Invalid descriptors in the TX ring.
+        tx_invalid_descs: u64,
+        /// Frames dropped because the RX ring was full.
+        rx_ring_full: u64,
+        /// Times the fill ring had no descriptor for a frame.
+        rx_fill_ring_empty_descs: u64,
+        /// Times the TX ring had no descriptor to send.
+        tx_ring_empty_descs: u64,
+    }
+
+    /// How frames leave a port.
+    #[derive(Eq)]
+    Transmit {
+        /// As configured.
+        configured: TransmitWish,
+        /// In fact.
+        active: TransmitPath,
+        /// Frames in a batch from which on burst is used; present when it is in use.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        threshold: Option<u32>,
+        /// Why burst is not in use, where it could have been.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    }
+
+    /// A port.
+    #[derive(Eq)]
+    Port {
+        /// Its name.
+        ifname: String,
+        /// The network device.
+        device: String,
+        /// What it faces.
+        role: PortRole,
+        /// The VNI of an access port.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        vni: Option<u32>,
+        /// The mode obtained; the empty text in JSON while there is none.
+        #[serde(with = "text::empty")]
+        mode: Option<XdpMode>,
+        /// Whether it takes and gives frames.
+        state: PortState,
+        /// The device's Ethernet address, while there is a device.
+        #[serde(default, with = "text::optional", skip_serializing_if = "Option::is_none")]
+        address: Option<Mac>,
+        /// Largest packet, in bytes without the Ethernet header, while there is a device.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mtu: Option<u32>,
+        /// Descriptors of each ring.
+        ring_size: u32,
+        /// The queues served.
+        queues: Vec<Queue>,
+        /// What it does with less than was asked for, or why it is down; one sentence each.
+        degraded: Vec<String>,
+        /// How frames leave.
+        transmit: Transmit,
+        /// Frames received.
+        rx_packets: u64,
+        /// Bytes of those, Ethernet header included.
+        rx_bytes: u64,
+        /// Frames sent.
+        tx_packets: u64,
+        /// Bytes of those, Ethernet header included.
+        tx_bytes: u64,
+        /// Frames that came in here and were dropped.
+        dropped: u64,
+    }
+
+    /// A page of ports.
+    #[derive(Eq)]
+    PortPage {
+        /// By name.
+        ports: Vec<Port>,
+        /// The cursor of the next page.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next: Option<u64>,
+    }
+
+    /// A VNI: a bridge domain.
+    #[derive(Eq)]
+    Vni {
+        /// The identifier, below 2^24.
+        vni: u32,
+        /// Our underlay address.
+        local: IpAddr,
+        /// How frames are wrapped unless a remote says otherwise.
+        encap: Encapsulation,
+        /// UDP destination port; with VXLAN.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        udp_port: Option<u16>,
+        /// `vni`, `none` or a number; with GRE.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        /// Whether source addresses are learned.
+        learning: bool,
+        /// Seconds until an unrefreshed learned entry is forgotten, 0 for never.
+        ageing: u32,
+        /// Whether ARP requests are answered.
+        arp_proxy: bool,
+        /// Outer time to live.
+        ttl: u8,
+        /// Names of its access ports.
+        ports: Vec<String>,
+        /// Addresses of its remotes.
+        remotes: Vec<IpAddr>,
+    }
+
+    /// A page of VNIs.
+    #[derive(Eq)]
+    VniPage {
+        /// By identifier.
+        vnis: Vec<Vni>,
+        /// The cursor of the next page.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next: Option<u64>,
+    }
+
+    /// A peer VTEP of one VNI.
+    #[derive(Eq)]
+    Remote {
+        /// Its underlay address.
+        dst: IpAddr,
+        /// The VNI, below 2^24.
+        vni: u32,
+        /// How frames to it are wrapped.
+        encap: Encapsulation,
+        /// UDP destination port; with VXLAN.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        udp_port: Option<u16>,
+        /// `vni`, `none` or a number; with GRE.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        /// Our underlay address.
+        local: IpAddr,
+        /// What is known of the way there.
+        state: RemoteState,
+        /// The uplink, once there is a route.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        dev: Option<String>,
+        /// The next hop's Ethernet address, once resolved.
+        #[serde(default, with = "text::optional", skip_serializing_if = "Option::is_none")]
+        lladdr: Option<Mac>,
+        /// Whether it gets flooded frames.
+        flood: bool,
+    }
+
+    /// A page of remotes.
+    #[derive(Eq)]
+    RemotePage {
+        /// By VNI and address.
+        remotes: Vec<Remote>,
+        /// The cursor of the next page.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next: Option<u64>,
+    }
+
+    /// A forwarding entry: behind a port or a remote.
+    #[derive(Eq)]
+    FdbEntry {
+        /// The address.
+        #[serde(with = "text::plain")]
+        mac: Mac,
+        /// The VNI, below 2^24.
+        vni: u32,
+        /// The port it is behind.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ifname: Option<String>,
+        /// The remote it is behind.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        dst: Option<IpAddr>,
+        /// Static or learned.
+        state: EntryState,
+        /// Further properties, as `bridge fdb` names them.
+        flags: Vec<String>,
+        /// Seconds since it was last refreshed; of a learned entry.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        age: Option<u32>,
+        /// Who wrote it: `learned`, `configuration` (the file) or `control` (a request).
+        owner: String,
+    }
+
+    /// A page of forwarding entries, in no particular order.
+    #[derive(Eq)]
+    FdbPage {
+        /// The entries.
+        entries: Vec<FdbEntry>,
+        /// The cursor of the next page.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next: Option<u64>,
+    }
+
+    /// One forwarding entry.
+    #[derive(Eq)]
+    FdbEntryReply {
+        /// The entry.
+        entry: FdbEntry,
+    }
+
+    /// How much a flush removed.
+    #[derive(Copy, Eq)]
+    FlushReply {
+        /// Entries removed.
+        flushed: u64,
+    }
+
+    /// A neighbour that ARP requests of workloads are answered with.
+    #[derive(Eq)]
+    Neighbour {
+        /// The workload's protocol address.
+        dst: IpAddr,
+        /// Its Ethernet address.
+        #[serde(with = "text::plain")]
+        lladdr: Mac,
+        /// The VNI, below 2^24.
+        vni: u32,
+        /// Static or learned.
+        state: EntryState,
+        /// Seconds since it was last seen; of a learned one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        age: Option<u32>,
+        /// Who wrote it, as in [`FdbEntry`].
+        owner: String,
+    }
+
+    /// A page of neighbours.
+    #[derive(Eq)]
+    NeighbourPage {
+        /// By VNI and address.
+        neighbours: Vec<Neighbour>,
+        /// The cursor of the next page.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next: Option<u64>,
+    }
+
+    /// One worker thread.
+    #[derive(Copy, Eq)]
+    WorkerStats {
+        /// Its number, from 0.
+        worker: u32,
+        /// The CPU it is pinned to.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cpu: Option<u32>,
+        /// Frames received, those that another worker handed over not counted.
+        rx: u64,
+        /// Copies made to flood a frame to several receivers.
+        copies: u64,
+        /// Frames handed to the kernel for sending.
+        tx: u64,
+        /// Frames dropped.
+        dropped: u64,
+        /// Frames between receive and transmit.
+        in_flight: u64,
+        /// Frames handed to another worker, which owns the egress queue.
+        handed_over: u64,
+    }
+
+    /// Frames and bytes of one port.
+    #[derive(Eq)]
+    PortStats {
+        /// The port.
+        ifname: String,
+        /// Frames received.
+        rx_packets: u64,
+        /// Bytes of those, Ethernet header included.
+        rx_bytes: u64,
+        /// Frames sent.
+        tx_packets: u64,
+        /// Bytes of those, Ethernet header included.
+        tx_bytes: u64,
+        /// Frames that came in here and were dropped.
+        dropped: u64,
+    }
+
+    /// The counters.
+    #[derive(Eq)]
+    StatsReply {
+        /// Of the whole daemon.
+        balance: Balance,
+        /// Of the whole daemon.
+        chunks: Chunks,
+        /// By number.
+        workers: Vec<WorkerStats>,
+        /// By name.
+        ports: Vec<PortStats>,
+    }
+
+    /// Frames that went nowhere for one reason.
+    #[derive(Eq)]
+    Drop {
+        /// The reason, in capitals.
+        reason: String,
+        /// One sentence for people.
+        help: String,
+        /// Frames.
+        count: u64,
+        /// The port they came in by, where that is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        port: Option<String>,
+    }
+
+    /// A page of drop counters.
+    #[derive(Eq)]
+    DropPage {
+        /// By port and reason.
+        drops: Vec<Drop>,
+        /// The cursor of the next page.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next: Option<u64>,
+    }
+
+    /// What reading the configuration again did.
+    #[derive(Eq, Default)]
+    ReloadReply {
+        /// Changes applied.
+        changes: u64,
+        /// Keys that differ and take effect at the next start only.
+        restart: Vec<String>,
+    }
+}

@@ -1,0 +1,369 @@
+//! What a client can ask for. Addresses are text and numbers 64-bit integers here, as the wire has them: whoever
+//! carries a request out checks them and names the argument that is wrong.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::reply::{
+    DropPage, Empty, FdbEntryReply, FdbPage, FlushReply, NeighbourPage, PortPage, ReloadReply, RemotePage,
+    StatsReply, StatusReply, VniPage,
+};
+use crate::word::{Encapsulation, EntryKind, ModeWish, PortRole, TransmitWish, XdpMode};
+
+/// A method of the interface: its parameters are the type that implements this.
+pub trait Method: Serialize + DeserializeOwned {
+    /// Its name within the interface.
+    const NAME: &'static str;
+    /// What it answers.
+    type Reply: Serialize + DeserializeOwned;
+}
+
+/// A method call that cannot be taken for one of ours.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum InvalidRequest {
+    /// The interface has no such method.
+    UnknownMethod,
+    /// A parameter is missing, unknown or of the wrong type.
+    Parameter {
+        /// Its name, or `parameters` when it is not one alone.
+        name: String,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+/// Declares the methods once: parameters, reply, and the enumeration of all of them with its decoder.
+macro_rules! methods {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* } -> $reply:ty;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+            #[serde(deny_unknown_fields)]
+            pub struct $name {
+                $($(#[$field_doc])* pub $field: $kind,)*
+            }
+
+            impl Method for $name {
+                const NAME: &'static str = stringify!($name);
+                type Reply = $reply;
+            }
+        )*
+
+        /// A decoded method call.
+        #[derive(Clone, PartialEq, Eq, Debug)]
+        pub enum Request {
+            $(#[doc = concat!("[`", stringify!($name), "`].")] $name($name),)*
+        }
+
+        impl Request {
+            /// The names of all methods.
+            pub const METHODS: &[&str] = &[$($name::NAME),*];
+
+            /// Decodes a call of the method `name` (without the interface's name).
+            ///
+            /// # Errors
+            /// When there is no such method, or its parameters are not as the interface says.
+            pub fn decode(name: &str, parameters: Option<Value>) -> Result<Self, InvalidRequest> {
+                match name {
+                    $($name::NAME => decode_parameters(parameters).map(Self::$name),)*
+                    _ => Err(InvalidRequest::UnknownMethod),
+                }
+            }
+        }
+    };
+}
+
+/// Parameters as one type; the error names the one that does not fit.
+fn decode_parameters<T: DeserializeOwned>(parameters: Option<Value>) -> Result<T, InvalidRequest> {
+    let parameters = parameters.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+    if !parameters.is_object() {
+        // A sequence would be taken for the fields in order.
+        return Err(InvalidRequest::Parameter { name: "parameters".into(), what: "not an object".into() });
+    }
+    serde_path_to_error::deserialize(parameters).map_err(|error| {
+        let path = error.path().to_string();
+        let name = if path == "." { "parameters".to_owned() } else { path };
+        InvalidRequest::Parameter { name, what: error.inner().to_string() }
+    })
+}
+
+methods! {
+    /// The daemon as a whole.
+    Status {} -> StatusReply;
+
+    /// Ports.
+    #[derive(Default)]
+    ShowPorts {
+        /// This one only.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// Where the page begins: `next` of the page before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cursor: Option<u64>,
+    } -> PortPage;
+
+    /// Adds a port.
+    AddPort {
+        /// Its name.
+        name: String,
+        /// The network device; the name by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        device: Option<String>,
+        /// What it faces.
+        role: PortRole,
+        /// The VNI of an access port.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        vni: Option<i64>,
+        /// Mode to try; from best to worst by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mode: Option<ModeWish>,
+        /// Least mode to accept; any by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        require: Option<XdpMode>,
+        /// Queues to serve; all by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        queues: Option<i64>,
+        /// Descriptors of each ring, a power of two; 2048 by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ring_size: Option<i64>,
+        /// How frames leave; chosen per batch by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        transmit: Option<TransmitWish>,
+    } -> Empty;
+
+    /// Removes a port.
+    RemovePort {
+        /// Its name.
+        name: String,
+    } -> Empty;
+
+    /// VNIs.
+    #[derive(Default)]
+    ShowVnis {
+        /// This one only.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        vni: Option<i64>,
+        /// Where the page begins: `next` of the page before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cursor: Option<u64>,
+    } -> VniPage;
+
+    /// Adds a VNI, or with `replace` changes one; what is absent is at its default.
+    SetVni {
+        /// The identifier, below 2^24.
+        vni: i64,
+        /// Our underlay address.
+        local: String,
+        /// How frames are wrapped; VXLAN by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        encap: Option<Encapsulation>,
+        /// UDP destination port; with VXLAN, 4789 by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        udp_port: Option<i64>,
+        /// `vni`, `none` or a number below 2^32; with GRE, `vni` by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        /// Learn source addresses; true by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        learning: Option<bool>,
+        /// Seconds, 0 for never; 300 by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ageing: Option<i64>,
+        /// Answer ARP requests; true by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        arp_proxy: Option<bool>,
+        /// Outer time to live, 1 to 255; 64 by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ttl: Option<i64>,
+        /// Whether it may exist already; false by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replace: Option<bool>,
+    } -> Empty;
+
+    /// Removes a VNI.
+    RemoveVni {
+        /// The identifier.
+        vni: i64,
+    } -> Empty;
+
+    /// Remotes.
+    #[derive(Default)]
+    ShowRemotes {
+        /// Of this VNI only.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        vni: Option<i64>,
+        /// Where the page begins: `next` of the page before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cursor: Option<u64>,
+    } -> RemotePage;
+
+    /// Adds a remote, or with `replace` changes one.
+    SetRemote {
+        /// The peer's underlay address.
+        dst: String,
+        /// The VNI.
+        vni: i64,
+        /// How frames to it are wrapped; as the VNI says by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        encap: Option<Encapsulation>,
+        /// As in [`SetVni`].
+        #[serde(skip_serializing_if = "Option::is_none")]
+        udp_port: Option<i64>,
+        /// As in [`SetVni`].
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        /// Whether it gets flooded frames; true by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        flood: Option<bool>,
+        /// Whether it may exist already; false by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replace: Option<bool>,
+    } -> Empty;
+
+    /// Removes a remote.
+    RemoveRemote {
+        /// The peer's underlay address.
+        dst: String,
+        /// The VNI.
+        vni: i64,
+    } -> Empty;
+
+    /// Forwarding entries that satisfy every condition given.
+    #[derive(Default)]
+    ShowFdb {
+        /// Of this VNI.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        vni: Option<i64>,
+        /// Behind this port.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        dev: Option<String>,
+        /// Behind this remote.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        dst: Option<String>,
+        /// With this address.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mac: Option<String>,
+        /// Of this kind.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kind: Option<EntryKind>,
+        /// Where the page begins: `next` of the page before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cursor: Option<u64>,
+    } -> FdbPage;
+
+    /// Adds a static forwarding entry, or with `replace` changes one; exactly one of `dev` and `dst` is given.
+    SetFdb {
+        /// The address.
+        mac: String,
+        /// The VNI.
+        vni: i64,
+        /// The port it is behind.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        dev: Option<String>,
+        /// The remote it is behind.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        dst: Option<String>,
+        /// Whether it may exist already; false by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replace: Option<bool>,
+    } -> Empty;
+
+    /// One forwarding entry.
+    GetFdb {
+        /// The address.
+        mac: String,
+        /// The VNI.
+        vni: i64,
+    } -> FdbEntryReply;
+
+    /// Removes a forwarding entry.
+    RemoveFdb {
+        /// The address.
+        mac: String,
+        /// The VNI.
+        vni: i64,
+    } -> Empty;
+
+    /// Removes forwarding entries that satisfy every condition given.
+    #[derive(Default)]
+    FlushFdb {
+        /// Of this VNI.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        vni: Option<i64>,
+        /// Behind this port.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        dev: Option<String>,
+        /// Behind this remote.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        dst: Option<String>,
+        /// Of this kind; learned ones by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kind: Option<EntryKind>,
+    } -> FlushReply;
+
+    /// Neighbours.
+    #[derive(Default)]
+    ShowNeighbours {
+        /// Of this VNI only.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        vni: Option<i64>,
+        /// Where the page begins: `next` of the page before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cursor: Option<u64>,
+    } -> NeighbourPage;
+
+    /// Adds a static neighbour, or with `replace` changes one.
+    SetNeighbour {
+        /// The workload's protocol address.
+        dst: String,
+        /// Its Ethernet address.
+        lladdr: String,
+        /// The VNI.
+        vni: i64,
+        /// Whether it may exist already; false by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replace: Option<bool>,
+    } -> Empty;
+
+    /// Removes a neighbour.
+    RemoveNeighbour {
+        /// The workload's protocol address.
+        dst: String,
+        /// The VNI.
+        vni: i64,
+    } -> Empty;
+
+    /// Removes learned neighbours.
+    #[derive(Default)]
+    FlushNeighbours {
+        /// Of this VNI only.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        vni: Option<i64>,
+    } -> FlushReply;
+
+    /// The counters.
+    #[derive(Default)]
+    ShowStats {
+        /// Of this port only; the balance and the chunks are always the daemon's.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        port: Option<String>,
+    } -> StatsReply;
+
+    /// Reasons that dropped frames.
+    #[derive(Default)]
+    ShowDrops {
+        /// Of this port only.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        port: Option<String>,
+        /// Also those that dropped none; false by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        all: Option<bool>,
+        /// Where the page begins: `next` of the page before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cursor: Option<u64>,
+    } -> DropPage;
+
+    /// Reads the configuration file again and applies the difference.
+    Reload {} -> ReloadReply;
+}

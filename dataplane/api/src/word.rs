@@ -1,0 +1,138 @@
+//! The protocol's enumerations. One list makes variants, words and both directions of text.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Declares an enumeration: documentation, variants, the word of each.
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident $word:literal,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)*
+        }
+
+        impl $name {
+            /// Every variant.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The word for it in requests, replies and commands.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word),* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.pad(self.word())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            /// The error lists the words that would have been right.
+            fn from_str(text: &str) -> Result<Self, String> {
+                match text {
+                    $($word => Ok(Self::$variant),)*
+                    _ => Err([$($word),*].join(" | ")),
+                }
+            }
+        }
+    )*};
+}
+
+words! {
+    /// What a port faces.
+    PortRole {
+        /// The underlay.
+        Uplink "uplink",
+        /// A workload in one VNI.
+        Access "access",
+    }
+
+    /// How AF_XDP receives.
+    XdpMode {
+        /// The device writes into the frame memory.
+        ZeroCopy "zerocopy",
+        /// XDP in the driver, frames copied.
+        Native "native",
+        /// XDP in the kernel's generic receive path, frames copied.
+        Generic "generic",
+    }
+
+    /// Which mode to try.
+    ModeWish {
+        /// From best to worst.
+        Auto "auto",
+        /// Zero-copy only.
+        ZeroCopy "zerocopy",
+        /// Native only.
+        Native "native",
+        /// Generic only.
+        Generic "generic",
+    }
+
+    /// How frames should leave a port.
+    TransmitWish {
+        /// Chosen per batch.
+        Auto "auto",
+        /// Always by the TX ring.
+        Ring "ring",
+        /// Always by burst.
+        Burst "burst",
+    }
+
+    /// How frames leave a port at present.
+    TransmitPath {
+        /// Always by the TX ring.
+        Ring "ring",
+        /// Large batches by burst.
+        Burst "burst",
+    }
+
+    /// Whether a port takes and gives frames.
+    PortState {
+        /// It does.
+        Up "UP",
+        /// It does not.
+        Down "DOWN",
+    }
+
+    /// How frames to a remote are wrapped.
+    Encapsulation {
+        /// RFC 7348.
+        Vxlan "vxlan",
+        /// RFC 2784 with an Ethernet payload.
+        Gre "gre",
+    }
+
+    /// What is known of the way to a remote.
+    RemoteState {
+        /// Ready to send.
+        Reachable "reachable",
+        /// The next hop's Ethernet address is not known yet.
+        Unresolved "unresolved",
+        /// No route through an uplink of ours.
+        NoRoute "noroute",
+    }
+
+    /// Whether an entry was put there or was learned.
+    EntryState {
+        /// Put there; it stays.
+        Permanent "permanent",
+        /// Learned; it ages.
+        Reachable "reachable",
+    }
+
+    /// A kind of forwarding entry.
+    EntryKind {
+        /// Learned.
+        Dynamic "dynamic",
+        /// Put there by configuration or request.
+        Static "static",
+    }
+}
