@@ -5,18 +5,8 @@ use std::net::IpAddr;
 
 use wire::Mac;
 
+pub use crate::frame::Frame;
 use crate::ids::{DomainId, PortId, RemoteId};
-
-/// A window over one chunk of frame memory: the Ethernet frame is `room[head..head + len]`, what lies before it is
-/// headroom. The two offsets belong to the chunk and are written back through the window.
-pub struct Frame<'a> {
-    /// The whole chunk.
-    pub room: &'a mut [u8],
-    /// Bytes of headroom before the frame.
-    pub head: &'a mut u16,
-    /// Bytes of the frame.
-    pub len: &'a mut u16,
-}
 
 /// Frame memory and ports. Every chunk that goes into the pipeline comes out through exactly one of
 /// [`Link::transmit`] and [`Link::release`]: chunks are tokens that cannot be copied, so the compiler keeps count.

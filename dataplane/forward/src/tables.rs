@@ -1,102 +1,206 @@
 //! The published tables: immutable once built, shared by all workers, replaced as a whole by the control thread.
+//! Everything a worker looks up beside the forwarding database is here, in the shape in which it is looked up.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use wire::{Mac, Vni};
+use foldhash::quality::RandomState;
+use wire::Mac;
 
+pub use crate::consistency::Inconsistency;
+use crate::consistency::check;
+pub use crate::description::{Domain, Encapsulation, Path, Port, Remote, Role};
 use crate::ids::{DomainId, PortId, RemoteId};
+use crate::remote::Egress;
+use crate::tunnel::TunnelTable;
 
-/// What a port faces.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
-    /// The underlay: encapsulated frames.
-    Uplink,
-    /// A workload in this bridge domain: plain frames.
-    Access(DomainId),
+/// What [`Tables::build`] takes, in any order; indices need not be consecutive.
+#[derive(Clone, Debug)]
+pub struct TablesParts {
+    /// Grows with every publication.
+    pub version: u64,
+    /// Ports.
+    pub ports: Vec<Port>,
+    /// Bridge domains.
+    pub domains: Vec<Domain>,
+    /// Remotes.
+    pub remotes: Vec<Remote>,
+    /// Neighbours of the ARP proxy.
+    pub neighbours: Arc<Neighbours>,
 }
 
-/// A port as the switch sees it.
-#[derive(Clone, Debug)]
-pub struct Port {
-    /// Its index.
-    pub id: PortId,
-    /// What it faces.
-    pub role: Role,
-    /// The device's own Ethernet address; never learned.
+/// What a neighbour entry says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Neighbour {
+    /// The Ethernet address.
     pub mac: Mac,
-    /// Largest packet (without the Ethernet header) that may leave, in bytes.
-    pub mtu: u16,
+    /// Whether ARP seen on the wire may not change it.
+    pub fixed: bool,
 }
 
-/// How frames to a remote are wrapped.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Encapsulation {
-    /// VXLAN (RFC 7348).
-    Vxlan {
-        /// The identifier in the header.
-        vni: Vni,
-        /// UDP destination port, 4789 by default.
-        port: u16,
-    },
-    /// GRE with an Ethernet payload (RFC 2784, RFC 2890).
-    Gre {
-        /// The key, if one is sent and expected.
-        key: Option<u32>,
-    },
+/// The neighbours of all domains: who has which protocol address.
+#[derive(Clone, Debug, Default)]
+pub struct Neighbours {
+    entries: HashMap<(DomainId, IpAddr), Neighbour, RandomState>,
 }
 
-/// The way to a remote through the underlay, as the kernel's routes and neighbours have it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Path {
-    /// Ready to send.
-    Resolved {
-        /// The uplink.
-        uplink: PortId,
-        /// The uplink's Ethernet address.
-        source: Mac,
-        /// The next hop's Ethernet address.
-        next_hop: Mac,
-    },
-    /// No route through an uplink of ours: frames are dropped as `NO_ROUTE`.
-    NoRoute,
-    /// The next hop's Ethernet address is not known yet: frames are dropped as `NEIGHBOUR_UNRESOLVED`.
-    Unresolved,
+impl Neighbours {
+    /// The neighbour with this address.
+    #[must_use]
+    pub fn lookup(&self, domain: DomainId, address: IpAddr) -> Option<Neighbour> {
+        self.entries.get(&(domain, address)).copied()
+    }
 }
 
-/// One peer VTEP in one bridge domain.
-#[derive(Clone, Debug)]
-pub struct Remote {
-    /// Its index.
-    pub id: RemoteId,
-    /// The bridge domain that its frames belong to.
-    pub domain: DomainId,
-    /// How frames are wrapped.
-    pub encapsulation: Encapsulation,
-    /// Our underlay address: outer source on the way out, outer destination on the way in.
-    pub local: IpAddr,
-    /// The peer's underlay address.
-    pub address: IpAddr,
-    /// Outer time to live or hop limit.
-    pub ttl: u8,
-    /// The way there.
-    pub path: Path,
+impl FromIterator<(DomainId, IpAddr, Neighbour)> for Neighbours {
+    fn from_iter<T: IntoIterator<Item = (DomainId, IpAddr, Neighbour)>>(entries: T) -> Self {
+        Self { entries: entries.into_iter().map(|(domain, address, to)| ((domain, address), to)).collect() }
+    }
 }
 
-/// One bridge domain.
-#[derive(Clone, Debug)]
-pub struct Domain {
-    /// Its index.
-    pub id: DomainId,
-    /// The VNI it stands for.
-    pub vni: Vni,
-    /// Whether source addresses are learned.
-    pub learning: bool,
-    /// Whether ARP requests from access ports are answered here.
-    pub arp_proxy: bool,
-    /// Seconds after which a learned entry that was not refreshed is forgotten; 0 keeps it for ever.
-    pub ageing: u32,
-    /// Access ports of the domain.
-    pub ports: Vec<PortId>,
-    /// Remotes that get flooded frames.
-    pub remotes: Vec<RemoteId>,
+/// The tables.
+#[derive(Debug)]
+pub struct Tables {
+    version: u64,
+    ports: Box<[Option<Port>]>,
+    domains: Box<[Option<Domain>]>,
+    remotes: Box<[Option<Egress>]>,
+    tunnels: TunnelTable,
+    own: OwnAddresses,
+    neighbours: Arc<Neighbours>,
+}
+
+impl Tables {
+    /// Builds the tables.
+    ///
+    /// # Errors
+    /// Everything that contradicts something else. Nothing that is built can lead a frame to a port or a remote of
+    /// another domain, or through a port that does not exist.
+    pub fn build(parts: TablesParts) -> Result<Self, Vec<Inconsistency>> {
+        let faults = check(&parts);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let TablesParts { version, ports, domains, remotes, neighbours } = parts;
+        let own = OwnAddresses::new(ports.iter().map(|port| port.mac));
+        let tunnels = TunnelTable::new(&domains, &remotes);
+        let ports = dense(ports, |port| usize::from(port.id.0));
+        let egress = remotes.into_iter().map(|remote| {
+            let mtu = match remote.path {
+                Path::Resolved { uplink, .. } => at(&ports, usize::from(uplink.0)).map_or(0, |port| port.mtu),
+                Path::NoRoute | Path::Unresolved => 0,
+            };
+            Egress::new(remote, mtu)
+        });
+        let remotes = dense(egress.collect(), |egress: &Egress| egress.id().0 as usize);
+        let domains = dense(domains, |domain| usize::from(domain.id.0));
+        Ok(Self { version, ports, domains, remotes, tunnels, own, neighbours })
+    }
+
+    /// Grows with every publication.
+    #[must_use]
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// A port.
+    #[must_use]
+    pub fn port(&self, id: PortId) -> Option<&Port> {
+        at(&self.ports, usize::from(id.0))
+    }
+
+    /// A bridge domain.
+    #[must_use]
+    pub fn domain(&self, id: DomainId) -> Option<&Domain> {
+        at(&self.domains, usize::from(id.0))
+    }
+
+    /// A remote and the way there.
+    #[must_use]
+    pub fn remote(&self, id: RemoteId) -> Option<&Egress> {
+        at(&self.remotes, id.0 as usize)
+    }
+
+    /// All ports, by index.
+    pub fn ports(&self) -> impl Iterator<Item = &Port> {
+        self.ports.iter().flatten()
+    }
+
+    /// All bridge domains, by index.
+    pub fn domains(&self) -> impl Iterator<Item = &Domain> {
+        self.domains.iter().flatten()
+    }
+
+    /// All remotes, by index.
+    pub fn remotes(&self) -> impl Iterator<Item = &Egress> {
+        self.remotes.iter().flatten()
+    }
+
+    /// Which packets belong to which remote.
+    #[must_use]
+    pub const fn tunnels(&self) -> &TunnelTable {
+        &self.tunnels
+    }
+
+    /// Whether an address is that of one of our ports.
+    #[must_use]
+    pub fn is_own(&self, mac: Mac) -> bool {
+        self.own.contains(mac)
+    }
+
+    /// The neighbours of the ARP proxy.
+    #[must_use]
+    pub fn neighbours(&self) -> &Neighbours {
+        &self.neighbours
+    }
+}
+
+fn at<T>(rows: &[Option<T>], index: usize) -> Option<&T> {
+    rows.get(index)?.as_ref()
+}
+
+/// Rows at their index. The indices have been checked.
+fn dense<T>(rows: Vec<T>, index: impl Fn(&T) -> usize) -> Box<[Option<T>]> {
+    let length = rows.iter().map(|row| index(row) + 1).max().unwrap_or_default();
+    let mut dense: Vec<Option<T>> = std::iter::repeat_with(|| None).take(length).collect();
+    for row in rows {
+        let index = index(&row);
+        if let Some(place) = dense.get_mut(index) {
+            *place = Some(row);
+        }
+    }
+    dense.into()
+}
+
+/// The Ethernet addresses of our ports. A filter of one bit per hash answers nearly every question.
+#[derive(Debug)]
+struct OwnAddresses {
+    filter: Box<[u64; 64]>,
+    sorted: Box<[Mac]>,
+}
+
+impl OwnAddresses {
+    fn new(addresses: impl Iterator<Item = Mac>) -> Self {
+        let mut sorted: Vec<Mac> = addresses.collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let mut filter = Box::new([0; 64]);
+        for mac in &sorted {
+            let (word, bit) = Self::place(*mac);
+            filter[word] |= bit;
+        }
+        Self { filter, sorted: sorted.into() }
+    }
+
+    /// Word and bit of the filter: the last octets differ most, in random addresses and in those of one maker.
+    const fn place(mac: Mac) -> (usize, u64) {
+        let [.., high, low] = mac.0;
+        ((high ^ low >> 6) as usize & 63, 1 << (low & 63))
+    }
+
+    fn contains(&self, mac: Mac) -> bool {
+        let (word, bit) = Self::place(mac);
+        self.filter[word] & bit != 0 && self.sorted.binary_search(&mac).is_ok()
+    }
 }

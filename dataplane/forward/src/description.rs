@@ -1,0 +1,106 @@
+//! What the published tables are made of: ports, bridge domains and remotes as the control thread describes them.
+
+use std::net::IpAddr;
+
+use wire::{Mac, Vni};
+
+use crate::ids::{DomainId, PortId, RemoteId};
+
+/// What a port faces.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// The underlay: encapsulated frames.
+    Uplink,
+    /// A workload in this bridge domain: plain frames.
+    Access(DomainId),
+}
+
+/// A port as the switch sees it.
+#[derive(Clone, Debug)]
+pub struct Port {
+    /// Its index.
+    pub id: PortId,
+    /// What it faces.
+    pub role: Role,
+    /// The device's own Ethernet address; never learned.
+    pub mac: Mac,
+    /// Largest packet (without the Ethernet header) that may leave, in bytes.
+    pub mtu: u16,
+}
+
+/// How frames to a remote are wrapped.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Encapsulation {
+    /// VXLAN (RFC 7348).
+    Vxlan {
+        /// The identifier in the header.
+        vni: Vni,
+        /// UDP destination port, 4789 by default.
+        port: u16,
+    },
+    /// GRE with an Ethernet payload (RFC 2784, RFC 2890).
+    Gre {
+        /// The key, if one is sent and expected.
+        key: Option<u32>,
+    },
+}
+
+/// The way to a remote through the underlay, as the kernel's routes and neighbours have it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Path {
+    /// Ready to send.
+    Resolved {
+        /// The uplink.
+        uplink: PortId,
+        /// The uplink's Ethernet address.
+        source: Mac,
+        /// The next hop's Ethernet address.
+        next_hop: Mac,
+    },
+    /// No route through an uplink of ours: frames are dropped as `NO_ROUTE`.
+    NoRoute,
+    /// The next hop's Ethernet address is not known yet: frames are dropped as `NEIGHBOUR_UNRESOLVED`.
+    Unresolved,
+}
+
+/// One peer VTEP in one bridge domain.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    /// Its index.
+    pub id: RemoteId,
+    /// The bridge domain that its frames belong to.
+    pub domain: DomainId,
+    /// How frames are wrapped.
+    pub encapsulation: Encapsulation,
+    /// Our underlay address: outer source on the way out, outer destination on the way in.
+    pub local: IpAddr,
+    /// The peer's underlay address.
+    pub address: IpAddr,
+    /// Outer time to live or hop limit.
+    pub ttl: u8,
+    /// The way there.
+    pub path: Path,
+}
+
+/// One bridge domain.
+#[derive(Clone, Debug)]
+pub struct Domain {
+    /// Its index.
+    pub id: DomainId,
+    /// The VNI it stands for.
+    pub vni: Vni,
+    /// Whether source addresses are learned.
+    pub learning: bool,
+    /// Whether ARP requests from access ports are answered here.
+    pub arp_proxy: bool,
+    /// Seconds after which a learned entry that was not refreshed is forgotten; 0 keeps it for ever.
+    pub ageing: u32,
+    /// Access ports of the domain.
+    pub ports: Vec<PortId>,
+    /// Remotes that get flooded frames.
+    pub remotes: Vec<RemoteId>,
+    /// Our underlay address for this domain, known also when it has no remote.
+    pub local: IpAddr,
+    /// How its frames come wrapped, known also when it has no remote.
+    pub encapsulation: Encapsulation,
+}

@@ -1,0 +1,97 @@
+//! A frame: a window over one chunk of frame memory, whose start moves down when an outer header is pushed and up when
+//! one is pulled. Knows nothing of what the bytes mean.
+
+/// A window over one chunk: the Ethernet frame is `room[head..head + len]`, what lies before it is headroom. The two
+/// offsets belong to the chunk and are written back through the window.
+pub struct Frame<'a> {
+    /// The whole chunk.
+    pub room: &'a mut [u8],
+    /// Bytes of headroom before the frame.
+    pub head: &'a mut u16,
+    /// Bytes of the frame.
+    pub len: &'a mut u16,
+}
+
+impl Frame<'_> {
+    /// The frame's bytes; none if the offsets do not lie within the chunk.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        let head = usize::from(*self.head);
+        self.room.get(head..head + usize::from(*self.len)).unwrap_or_default()
+    }
+
+    /// The frame's bytes, to change them.
+    #[must_use]
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        let head = usize::from(*self.head);
+        self.room.get_mut(head..head + usize::from(*self.len)).unwrap_or_default()
+    }
+
+    /// Bytes of the frame.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        usize::from(*self.len)
+    }
+
+    /// Takes `count` bytes off the front. `None`, and nothing changed, if there are fewer.
+    #[must_use]
+    pub fn pull(&mut self, count: u16) -> Option<()> {
+        let len = self.len.checked_sub(count)?;
+        // The chunk's end bounds head + len, so this cannot wrap for offsets that lie within a chunk.
+        *self.head = self.head.checked_add(count)?;
+        *self.len = len;
+        Some(())
+    }
+
+    /// Puts `N` bytes in front and returns them, with whatever they held. `None`, and nothing changed, without the
+    /// headroom for it.
+    #[must_use]
+    pub fn push<const N: usize>(&mut self) -> Option<&mut [u8; N]> {
+        let count = u16::try_from(N).ok()?;
+        let head = self.head.checked_sub(count)?;
+        let len = self.len.checked_add(count)?;
+        let header = self.room.get_mut(usize::from(head)..)?.first_chunk_mut::<N>()?;
+        *self.head = head;
+        *self.len = len;
+        Some(header)
+    }
+
+    /// Cuts the frame to `len` bytes; a shorter frame stays as it is.
+    pub fn truncate(&mut self, len: u16) {
+        *self.len = (*self.len).min(len);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn push_and_pull_move_the_head_within_bounds() {
+        let mut room: Vec<u8> = (0..16).collect();
+        let (mut head, mut len) = (4, 8);
+        let mut frame = Frame { room: &mut room, head: &mut head, len: &mut len };
+        assert_eq!(frame.bytes(), &[4, 5, 6, 7, 8, 9, 10, 11]);
+        assert!(frame.push::<5>().is_none());
+        assert_eq!(frame.bytes().len(), 8);
+        assert_eq!(frame.push::<2>(), Some(&mut [2, 3]));
+        assert_eq!(frame.bytes(), &[2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+        assert_eq!(frame.pull(11), None);
+        assert_eq!(frame.pull(10), Some(()));
+        assert!(frame.bytes().is_empty());
+        assert_eq!((*frame.head, *frame.len), (12, 0));
+        frame.truncate(5);
+        assert_eq!(frame.length(), 0);
+    }
+
+    #[test]
+    fn offsets_outside_the_chunk_are_an_empty_frame() {
+        let mut room = [0; 8];
+        let (mut head, mut len) = (u16::MAX, u16::MAX);
+        let mut frame = Frame { room: &mut room, head: &mut head, len: &mut len };
+        assert!(frame.bytes().is_empty());
+        assert!(frame.bytes_mut().is_empty());
+        assert!(frame.push::<2>().is_none());
+        assert!(frame.pull(1).is_none());
+    }
+}

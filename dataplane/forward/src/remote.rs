@@ -1,0 +1,220 @@
+//! The way to a remote: its outer header, built once per publication, and what has to be patched in for each frame.
+
+use std::net::IpAddr;
+
+use wire::ethernet::EtherType;
+use wire::ip::{Protocol, TrafficClass};
+use wire::{Mac, ethernet, gre, ipv4, udp, vxlan};
+
+use crate::description::{Encapsulation, Path, Remote};
+use crate::frame::Frame;
+use crate::ids::{DomainId, PortId, RemoteId};
+use crate::verdict::DropReason;
+
+/// Where frames for a remote leave, and the header they leave with.
+#[derive(Clone, Debug)]
+pub struct Egress {
+    remote: Remote,
+    uplink: Result<PortId, DropReason>,
+    /// Largest outer packet, in bytes.
+    mtu: u16,
+    header: OuterHeader,
+}
+
+impl Egress {
+    /// The way to a remote whose uplink takes packets of at most `mtu` bytes.
+    pub(crate) fn new(remote: Remote, mtu: u16) -> Self {
+        let (uplink, source, next_hop) = match remote.path {
+            Path::Resolved { uplink, source, next_hop } => (Ok(uplink), source, next_hop),
+            Path::NoRoute => (Err(DropReason::NoRoute), Mac::ZERO, Mac::ZERO),
+            Path::Unresolved => (Err(DropReason::NeighbourUnresolved), Mac::ZERO, Mac::ZERO),
+        };
+        let header = OuterHeader::new(&remote, source, next_hop);
+        Self { remote, uplink, mtu, header }
+    }
+
+    /// The remote as control describes it.
+    #[must_use]
+    pub const fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    /// Its index.
+    #[must_use]
+    pub const fn id(&self) -> RemoteId {
+        self.remote.id
+    }
+
+    /// The bridge domain of its frames.
+    #[must_use]
+    pub const fn domain(&self) -> DomainId {
+        self.remote.domain
+    }
+
+    /// The uplink that a frame of `length` bytes can take.
+    ///
+    /// # Errors
+    /// `NO_ROUTE`, `NEIGHBOUR_UNRESOLVED`, or `PKT_TOO_BIG` if the outer packet exceeds the uplink's MTU.
+    #[inline]
+    pub fn uplink_for(&self, length: usize) -> Result<PortId, DropReason> {
+        let uplink = self.uplink?;
+        let packet = length + self.header.length() - ethernet::LENGTH;
+        if packet > usize::from(self.mtu) { Err(DropReason::PacketTooBig) } else { Ok(uplink) }
+    }
+
+    /// Puts the outer header before a frame. `source_port` is the entropy of its flow, `identification` that of the
+    /// outer packet.
+    ///
+    /// # Errors
+    /// `NO_HEADROOM` if the chunk has no room for it.
+    #[inline]
+    pub fn push(
+        &self,
+        frame: &mut Frame<'_>,
+        source_port: u16,
+        identification: u16,
+    ) -> Result<(), DropReason> {
+        self.header.push(frame, source_port, identification).ok_or(DropReason::Headroom)
+    }
+}
+
+const IP: usize = ethernet::LENGTH;
+const UPPER: usize = IP + ipv4::LENGTH;
+const VXLAN_LENGTH: usize = UPPER + udp::LENGTH + vxlan::LENGTH;
+const GRE_LENGTH: usize = UPPER + gre::MIN_LENGTH;
+const GRE_KEY_LENGTH: usize = GRE_LENGTH + 4;
+
+/// A finished outer header but for lengths, identification, checksum and source port, which are zero.
+#[derive(Clone, Debug)]
+struct OuterHeader {
+    /// Ones' complement sum of the IPv4 header.
+    sum: u16,
+    bytes: Bytes,
+}
+
+/// One variant per length, so that copying and patching need no bounds.
+#[derive(Clone, Debug)]
+enum Bytes {
+    Vxlan([u8; VXLAN_LENGTH]),
+    Gre([u8; GRE_LENGTH]),
+    GreKey([u8; GRE_KEY_LENGTH]),
+}
+
+impl OuterHeader {
+    fn new(remote: &Remote, source: Mac, next_hop: Mac) -> Self {
+        let (IpAddr::V4(local), IpAddr::V4(peer)) = (remote.local, remote.address) else {
+            // Refused when the tables are built; a header without addresses goes nowhere.
+            return Self { sum: 0, bytes: Bytes::Gre([0; GRE_LENGTH]) };
+        };
+        let protocol = match remote.encapsulation {
+            Encapsulation::Vxlan { .. } => Protocol::UDP,
+            Encapsulation::Gre { .. } => Protocol::GRE,
+        };
+        let ethernet = ethernet::Header { destination: next_hop, source, ethertype: EtherType::IPV4 };
+        let packet = ipv4::Header {
+            traffic_class: TrafficClass::default(),
+            total_length: 0,
+            identification: 0,
+            dont_fragment: true,
+            more_fragments: false,
+            fragment_offset: 0,
+            ttl: remote.ttl,
+            protocol,
+            source: local,
+            destination: peer,
+        };
+        let mut packet = packet.to_bytes();
+        let [.., c0, c1, _, _, _, _, _, _, _, _] = packet;
+        let sum = !u16::from_be_bytes([c0, c1]);
+        packet[ipv4::offset::CHECKSUM..ipv4::offset::CHECKSUM + 2].fill(0);
+        let below: [u8; UPPER] = concatenate(&ethernet.to_bytes(), &packet);
+        let bytes = match remote.encapsulation {
+            Encapsulation::Vxlan { vni, port } => {
+                let datagram = udp::Header { source_port: 0, destination_port: port, length: 0, checksum: 0 };
+                let upper: [u8; udp::LENGTH + vxlan::LENGTH] =
+                    concatenate(&datagram.to_bytes(), &vxlan::Header::new(vni).to_bytes());
+                Bytes::Vxlan(concatenate(&below, &upper))
+            }
+            Encapsulation::Gre { key: None } => {
+                let [_, _, p0, p1] = u32::from(EtherType::ETHERNET_BRIDGING.0).to_be_bytes();
+                Bytes::Gre(concatenate(&below, &[0, 0, p0, p1]))
+            }
+            Encapsulation::Gre { key: Some(key) } => {
+                let first = u32::from(gre::KEY_FLAG) << 16 | u32::from(EtherType::ETHERNET_BRIDGING.0);
+                let upper: [u8; 8] = concatenate(&first.to_be_bytes(), &key.to_be_bytes());
+                Bytes::GreKey(concatenate(&below, &upper))
+            }
+        };
+        Self { sum, bytes }
+    }
+
+    const fn length(&self) -> usize {
+        match self.bytes {
+            Bytes::Vxlan(_) => VXLAN_LENGTH,
+            Bytes::Gre(_) => GRE_LENGTH,
+            Bytes::GreKey(_) => GRE_KEY_LENGTH,
+        }
+    }
+
+    #[inline]
+    fn push(&self, frame: &mut Frame<'_>, source_port: u16, identification: u16) -> Option<()> {
+        match &self.bytes {
+            Bytes::Vxlan(bytes) => {
+                let length = datagram_length(frame, VXLAN_LENGTH - UPPER)?;
+                let header = push(frame, bytes, self.sum, identification)?;
+                set(header, UPPER + udp::offset::SOURCE_PORT, source_port);
+                set(header, UPPER + udp::offset::LENGTH, length);
+            }
+            Bytes::Gre(bytes) => {
+                push(frame, bytes, self.sum, identification)?;
+            }
+            Bytes::GreKey(bytes) => {
+                push(frame, bytes, self.sum, identification)?;
+            }
+        }
+        Some(())
+    }
+}
+
+/// Bytes of a frame behind `header` bytes, if a 16-bit length can say so.
+#[inline]
+fn datagram_length(frame: &Frame<'_>, header: usize) -> Option<u16> {
+    u16::try_from(frame.length() + header).ok()
+}
+
+/// Pushes a header of `N` bytes and patches what every outer IPv4 header needs.
+#[inline]
+fn push<'a, const N: usize>(
+    frame: &'a mut Frame<'_>,
+    bytes: &[u8; N],
+    sum: u16,
+    identification: u16,
+) -> Option<&'a mut [u8; N]> {
+    let total_length = datagram_length(frame, N - IP)?;
+    let header = frame.push::<N>()?;
+    *header = *bytes;
+    let sum = u32::from(sum) + u32::from(total_length) + u32::from(identification);
+    let sum = (sum >> 16) + (sum & 0xffff);
+    let sum = (sum >> 16) + (sum & 0xffff);
+    set(header, IP + ipv4::offset::TOTAL_LENGTH, total_length);
+    set(header, IP + ipv4::offset::IDENTIFICATION, identification);
+    set(header, IP + ipv4::offset::CHECKSUM, !(sum as u16));
+    Some(header)
+}
+
+/// Writes a field; the offset is a constant below `N`, so no check remains.
+#[inline]
+fn set<const N: usize>(header: &mut [u8; N], offset: usize, value: u16) {
+    if let Some(field) = header.get_mut(offset..offset + 2) {
+        field.copy_from_slice(&value.to_be_bytes());
+    }
+}
+
+fn concatenate<const N: usize>(first: &[u8], second: &[u8]) -> [u8; N] {
+    debug_assert_eq!(first.len() + second.len(), N);
+    let mut whole = [0; N];
+    for (to, from) in whole.iter_mut().zip(first.iter().chain(second)) {
+        *to = *from;
+    }
+    whole
+}
