@@ -4,5 +4,5 @@
 mod offload;
 mod sum;
 
-pub use offload::{complete_partial, complete_partial_ipv4};
+pub use offload::{complete_partial, complete_partial_ipv4, complete_partial_ipv6};
 pub use sum::{Sum, update, update_long};

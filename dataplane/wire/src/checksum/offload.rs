@@ -7,7 +7,7 @@
 use crate::checksum::Sum;
 use crate::ethernet::{self, EtherType};
 use crate::ip::Protocol;
-use crate::{ipv4, udp};
+use crate::{ipv4, ipv6, udp};
 
 /// Computes the TCP or UDP checksum of an Ethernet frame in which only the pseudo-header's sum stands, and tells
 /// whether it did. Any other frame stays as it is: other protocols, fragments, complete checksums, malformed frames.
@@ -18,6 +18,7 @@ pub fn complete_partial(frame: &mut [u8]) -> bool {
     let Some(packet) = frame.get_mut(payload.offset..) else { return false };
     match payload.ethertype {
         EtherType::IPV4 => complete_partial_ipv4(packet),
+        EtherType::IPV6 => complete_partial_ipv6(packet),
         _ => false,
     }
 }
@@ -32,6 +33,20 @@ pub fn complete_partial_ipv4(packet: &mut [u8]) -> bool {
     let Some(segment) = packet.get_mut(length..usize::from(header.total_length)) else { return false };
     complete(segment, header.protocol, |length| {
         Sum::of_pseudo_ipv4(header.source, header.destination, header.protocol, length)
+    })
+}
+
+/// As [`complete_partial`] for an IPv6 packet. One with a routing header that has addresses left stays as it is too.
+#[inline]
+pub fn complete_partial_ipv6(packet: &mut [u8]) -> bool {
+    let Ok((header, _)) = ipv6::Header::parse(packet) else { return false };
+    let Ok(upper) = header.upper_layer(packet) else { return false };
+    if upper.is_fragment() || upper.is_source_routed {
+        return false;
+    }
+    let Some(segment) = packet.get_mut(upper.offset..header.end()) else { return false };
+    complete(segment, upper.protocol, |length| {
+        Sum::of_pseudo_ipv6(header.source, header.destination, upper.protocol, u32::from(length))
     })
 }
 

@@ -1,0 +1,125 @@
+//! ICMP for IPv4 (RFC 792), "fragmentation needed" (RFC 1191).
+
+use core::net::Ipv4Addr;
+
+use super::{HOP_LIMIT, Header, LENGTH, emit_error, write_checksum};
+use crate::checksum::Sum;
+use crate::ip::{Protocol, TrafficClass};
+use crate::{Error, Result, ipv4};
+
+/// Type: echo reply.
+pub const ECHO_REPLY: u8 = 0;
+/// Type: destination unreachable.
+pub const DESTINATION_UNREACHABLE: u8 = 3;
+/// Type: source quench.
+const SOURCE_QUENCH: u8 = 4;
+/// Type: redirect.
+const REDIRECT: u8 = 5;
+/// Type: echo request.
+pub const ECHO_REQUEST: u8 = 8;
+/// Type: time exceeded.
+pub const TIME_EXCEEDED: u8 = 11;
+/// Type: parameter problem.
+const PARAMETER_PROBLEM: u8 = 12;
+/// Code of [`DESTINATION_UNREACHABLE`]: fragmentation needed, but DF is set.
+pub const CODE_FRAGMENTATION_NEEDED: u8 = 4;
+
+/// Most bytes of the offending packet that an error quotes: the error stays within 576 bytes (RFC 1812
+/// section 4.3.2.3).
+pub const MAX_QUOTE: usize = 576 - ipv4::LENGTH - LENGTH;
+
+/// Whether the checksum of a message is right. `message` is exactly the IPv4 payload.
+#[inline]
+#[must_use]
+pub fn checksum_is_valid(message: &[u8]) -> bool {
+    Sum::of(message).is_valid()
+}
+
+/// "Fragmentation needed and DF set" (RFC 1191 section 4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FragmentationNeeded<'a> {
+    /// Largest packet that fits the next hop, IPv4 header included; 0 from routers older than RFC 1191.
+    pub mtu: u16,
+    /// The offending packet, or only its beginning.
+    pub packet: &'a [u8],
+}
+
+impl<'a> FragmentationNeeded<'a> {
+    /// Reads the message; the length is that of the header, the packet quoted follows. The checksum is not verified.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] below 8 bytes, [`Error::Malformed`] if it is another message.
+    pub fn parse(message: &'a [u8]) -> Result<(Self, usize)> {
+        let (header, length) = Header::parse(message)?;
+        if (header.message_type, header.code) != (DESTINATION_UNREACHABLE, CODE_FRAGMENTATION_NEEDED) {
+            return Err(Error::Malformed);
+        }
+        let [_, _, m0, m1] = header.content;
+        let packet = message.get(length..).unwrap_or_default();
+        Ok((Self { mtu: u16::from_be_bytes([m0, m1]), packet }, length))
+    }
+
+    /// Writes the message, checksum computed, with at most [`MAX_QUOTE`] bytes of the packet, and gives its length.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] if there is no room.
+    pub fn emit(&self, message: &mut [u8]) -> Result<usize> {
+        let [m0, m1] = self.mtu.to_be_bytes();
+        let header = Header {
+            message_type: DESTINATION_UNREACHABLE,
+            code: CODE_FRAGMENTATION_NEEDED,
+            checksum: 0,
+            content: [0, 0, m0, m1],
+        };
+        let length = emit_error(message, header, self.packet, MAX_QUOTE)?;
+        let message = message.get_mut(..length).ok_or(Error::Truncated)?;
+        write_checksum(message, Sum::of(message).checksum());
+        Ok(length)
+    }
+
+    /// Writes a whole IPv4 packet with the message and gives its length, at most 576 bytes.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] if there is no room.
+    pub fn emit_packet(&self, source: Ipv4Addr, destination: Ipv4Addr, bytes: &mut [u8]) -> Result<usize> {
+        let length = ipv4::LENGTH + self.emit(bytes.get_mut(ipv4::LENGTH..).ok_or(Error::Truncated)?)?;
+        let header = ipv4::Header {
+            // Internetwork control, as RFC 1812 section 4.3.2.5 asks of ICMP errors.
+            traffic_class: TrafficClass::new(48, 0),
+            total_length: u16::try_from(length).map_err(|_| Error::Malformed)?,
+            identification: 0,
+            dont_fragment: true,
+            more_fragments: false,
+            fragment_offset: 0,
+            ttl: HOP_LIMIT,
+            protocol: Protocol::ICMP,
+            source,
+            destination,
+        };
+        header.emit(bytes)?;
+        Ok(length)
+    }
+}
+
+/// Whether an error about this packet may be sent at all (RFC 1122 section 3.2.2, RFC 1812 section 4.3.2.7): not about
+/// an ICMP error, a later fragment, a packet to many or from nobody in particular. Whether the frame's destination
+/// was one host is for the caller to check. `packet` begins with an IPv4 header.
+#[must_use]
+pub fn error_is_allowed(packet: &[u8]) -> bool {
+    let Ok((header, length)) = ipv4::Header::parse_quoted(packet) else { return false };
+    let is_host = |address: Ipv4Addr| !address.is_multicast() && !address.is_broadcast();
+    let [first, ..] = header.source.octets();
+    let source_is_host = is_host(header.source) && first != 0 && first != 127 && first < 240;
+    if !source_is_host || !is_host(header.destination) || !header.has_upper_header() {
+        return false;
+    }
+    header.protocol != Protocol::ICMP
+        || packet.get(length).is_some_and(|message_type| !is_error(*message_type))
+}
+
+const fn is_error(message_type: u8) -> bool {
+    matches!(
+        message_type,
+        DESTINATION_UNREACHABLE | SOURCE_QUENCH | REDIRECT | TIME_EXCEEDED | PARAMETER_PROBLEM
+    )
+}

@@ -1,0 +1,134 @@
+//! ICMPv6 (RFC 4443).
+
+use core::net::Ipv6Addr;
+
+use super::{HOP_LIMIT, Header, LENGTH, emit_error, write_checksum};
+use crate::checksum::Sum;
+use crate::ip::{Protocol, TrafficClass};
+use crate::{Error, Result, ipv6};
+
+/// Type: packet too big.
+pub const PACKET_TOO_BIG: u8 = 2;
+/// Type: echo request.
+pub const ECHO_REQUEST: u8 = 128;
+/// Type: echo reply.
+pub const ECHO_REPLY: u8 = 129;
+/// Type: router solicitation (RFC 4861).
+pub const ROUTER_SOLICITATION: u8 = 133;
+/// Type: router advertisement (RFC 4861).
+pub const ROUTER_ADVERTISEMENT: u8 = 134;
+/// Type: neighbour solicitation (RFC 4861).
+pub const NEIGHBOUR_SOLICITATION: u8 = 135;
+/// Type: neighbour advertisement (RFC 4861).
+pub const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+/// Type: redirect (RFC 4861).
+pub const REDIRECT: u8 = 137;
+
+/// Most bytes of the offending packet that an error quotes: the error stays within the least MTU of IPv6.
+pub const MAX_QUOTE: usize = 1280 - ipv6::LENGTH - LENGTH;
+
+/// Whether the checksum of a message is right. `message` is exactly the upper-layer packet.
+#[inline]
+#[must_use]
+pub fn checksum_is_valid(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> bool {
+    sum(source, destination, message).is_valid()
+}
+
+/// Computes the checksum of a message. `message` is exactly the upper-layer packet; below 4 bytes nothing is done.
+#[inline]
+pub fn fill_checksum(source: Ipv6Addr, destination: Ipv6Addr, message: &mut [u8]) {
+    write_checksum(message, 0);
+    write_checksum(message, sum(source, destination, message).checksum());
+}
+
+#[inline]
+fn sum(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> Sum {
+    // No slice of a packet comes near 4 GiB.
+    let length = message.len() as u32;
+    Sum::of_pseudo_ipv6(source, destination, Protocol::ICMPV6, length) + Sum::of(message)
+}
+
+/// Writes the IPv6 header before a message of `length` bytes that already stands behind it, computes the message's
+/// checksum, and gives the packet's length.
+pub(crate) fn finish_packet(
+    source: Ipv6Addr,
+    destination: Ipv6Addr,
+    hop_limit: u8,
+    bytes: &mut [u8],
+    length: usize,
+) -> Result<usize> {
+    let header = ipv6::Header {
+        traffic_class: TrafficClass::default(),
+        flow_label: 0,
+        payload_length: u16::try_from(length).map_err(|_| Error::Malformed)?,
+        next_header: Protocol::ICMPV6,
+        hop_limit,
+        source,
+        destination,
+    };
+    let message = bytes.get_mut(ipv6::LENGTH..header.end()).ok_or(Error::Truncated)?;
+    fill_checksum(source, destination, message);
+    header.emit(bytes)?;
+    Ok(header.end())
+}
+
+/// "Packet too big" (RFC 4443 section 3.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PacketTooBig<'a> {
+    /// Largest packet that fits the next hop, IPv6 header included.
+    pub mtu: u32,
+    /// The offending packet, or only its beginning.
+    pub packet: &'a [u8],
+}
+
+impl<'a> PacketTooBig<'a> {
+    /// Reads the message; the length is that of the header, the packet quoted follows. The checksum is not verified.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] below 8 bytes, [`Error::Malformed`] if it is another message.
+    pub fn parse(message: &'a [u8]) -> Result<(Self, usize)> {
+        let (header, length) = Header::parse(message)?;
+        if header.message_type != PACKET_TOO_BIG {
+            return Err(Error::Malformed);
+        }
+        let packet = message.get(length..).unwrap_or_default();
+        Ok((Self { mtu: u32::from_be_bytes(header.content), packet }, length))
+    }
+
+    /// Writes the message with at most [`MAX_QUOTE`] bytes of the packet and gives its length. The checksum, which
+    /// depends on the addresses, is left zero: [`fill_checksum`].
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] if there is no room.
+    pub fn emit(&self, message: &mut [u8]) -> Result<usize> {
+        let content = self.mtu.to_be_bytes();
+        let header = Header { message_type: PACKET_TOO_BIG, code: 0, checksum: 0, content };
+        emit_error(message, header, self.packet, MAX_QUOTE)
+    }
+
+    /// Writes a whole IPv6 packet with the message, checksum computed, and gives its length, at most 1280 bytes.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] if there is no room.
+    pub fn emit_packet(&self, source: Ipv6Addr, destination: Ipv6Addr, bytes: &mut [u8]) -> Result<usize> {
+        let length = self.emit(bytes.get_mut(ipv6::LENGTH..).ok_or(Error::Truncated)?)?;
+        finish_packet(source, destination, HOP_LIMIT, bytes, length)
+    }
+}
+
+/// Whether "packet too big" may be sent about this packet (RFC 4443 section 2.4 e): not about an ICMPv6 error or
+/// redirect, and not to a source that is no single host. `packet` begins with an IPv6 header.
+#[must_use]
+pub fn error_is_allowed(packet: &[u8]) -> bool {
+    let Ok((header, _)) = ipv6::Header::parse_quoted(packet) else { return false };
+    let Ok(upper) = header.upper_layer(packet) else { return false };
+    if header.source.is_unspecified() || header.source.is_multicast() {
+        return false;
+    }
+    if upper.protocol != Protocol::ICMPV6 {
+        return true;
+    }
+    // Types below 128 are errors; in a later fragment the type is unknown.
+    let message_type = packet.get(upper.offset).filter(|_| upper.has_upper_header());
+    message_type.is_some_and(|message_type| *message_type >= 128 && *message_type != REDIRECT)
+}

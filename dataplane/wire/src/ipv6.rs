@@ -1,0 +1,229 @@
+//! The IPv6 header and the walk over its extension headers (RFC 8200).
+//!
+//! ```text
+//! 0                                    4               6            7          8       24           40
+//! version 4, traffic class 8, flow 20  payload length  next header  hop limit  source  destination  extension headers
+//! ```
+
+use core::net::Ipv6Addr;
+
+use crate::ip::{Protocol, TrafficClass};
+use crate::{Error, Result};
+
+/// Bytes of the header without extension headers.
+pub const LENGTH: usize = 40;
+/// Most extension headers that are walked.
+pub const MAX_EXTENSION_HEADERS: usize = 8;
+
+/// Byte offsets of the fields.
+pub mod offset {
+    /// Version (4 bits), traffic class (8), flow label (20), four bytes.
+    pub const FLOW: usize = 0;
+    /// Payload length in bytes, extension headers included, two bytes.
+    pub const PAYLOAD_LENGTH: usize = 4;
+    /// Next header, one byte.
+    pub const NEXT_HEADER: usize = 6;
+    /// Hop limit, one byte.
+    pub const HOP_LIMIT: usize = 7;
+    /// Source address, sixteen bytes.
+    pub const SOURCE: usize = 8;
+    /// Destination address, sixteen bytes.
+    pub const DESTINATION: usize = 24;
+}
+
+/// The header.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Header {
+    /// DSCP and ECN.
+    pub traffic_class: TrafficClass,
+    /// The flow label, below 2^20 (RFC 6437).
+    pub flow_label: u32,
+    /// Bytes behind this header, extension headers included.
+    pub payload_length: u16,
+    /// What follows: an extension header or the upper layer.
+    pub next_header: Protocol,
+    /// Hop limit.
+    pub hop_limit: u8,
+    /// Source address.
+    pub source: Ipv6Addr,
+    /// Destination address; with a routing header the next, not the last.
+    pub destination: Ipv6Addr,
+}
+
+impl Header {
+    /// Reads the header of a packet that is all there; `bytes` may be longer (Ethernet padding). The length returned
+    /// is always [`LENGTH`], the payload `bytes[LENGTH..header.end()]`.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] if the packet is not all there, [`Error::Malformed`] if the version is not 6.
+    #[inline]
+    pub fn parse(bytes: &[u8]) -> Result<(Self, usize)> {
+        let (header, length) = Self::parse_quoted(bytes)?;
+        if header.end() > bytes.len() { Err(Error::Truncated) } else { Ok((header, length)) }
+    }
+
+    /// As [`Header::parse`] for a packet of which perhaps only the beginning is there, as ICMPv6 errors quote it.
+    ///
+    /// # Errors
+    /// As [`Header::parse`], but only the header itself must be all there.
+    #[inline]
+    pub fn parse_quoted(bytes: &[u8]) -> Result<(Self, usize)> {
+        let (fixed, rest) = bytes.split_first_chunk::<8>().ok_or(Error::Truncated)?;
+        let (source, rest) = rest.split_first_chunk::<16>().ok_or(Error::Truncated)?;
+        let destination = rest.first_chunk::<16>().ok_or(Error::Truncated)?;
+        let [f0, f1, f2, f3, l0, l1, next_header, hop_limit] = *fixed;
+        let flow = u32::from_be_bytes([f0, f1, f2, f3]);
+        if flow >> 28 != 6 {
+            return Err(Error::Malformed);
+        }
+        let header = Self {
+            traffic_class: TrafficClass((flow >> 20) as u8),
+            flow_label: flow & 0x000f_ffff,
+            payload_length: u16::from_be_bytes([l0, l1]),
+            next_header: Protocol(next_header),
+            hop_limit,
+            source: Ipv6Addr::from_octets(*source),
+            destination: Ipv6Addr::from_octets(*destination),
+        };
+        Ok((header, LENGTH))
+    }
+
+    /// Bytes of the whole packet, this header included.
+    #[inline]
+    #[must_use]
+    pub const fn end(&self) -> usize {
+        LENGTH + self.payload_length as usize
+    }
+
+    /// The header's bytes.
+    #[inline]
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; LENGTH] {
+        let flow = 6 << 28 | u32::from(self.traffic_class.0) << 20 | self.flow_label & 0x000f_ffff;
+        let mut bytes = [0; LENGTH];
+        bytes[..4].copy_from_slice(&flow.to_be_bytes());
+        bytes[4..6].copy_from_slice(&self.payload_length.to_be_bytes());
+        bytes[6] = self.next_header.0;
+        bytes[7] = self.hop_limit;
+        bytes[8..24].copy_from_slice(&self.source.octets());
+        bytes[24..40].copy_from_slice(&self.destination.octets());
+        bytes
+    }
+
+    /// Writes the header and gives its length.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] if there is no room.
+    #[inline]
+    pub fn emit(&self, bytes: &mut [u8]) -> Result<usize> {
+        *bytes.first_chunk_mut().ok_or(Error::Truncated)? = self.to_bytes();
+        Ok(LENGTH)
+    }
+
+    /// Walks the extension headers, at most [`MAX_EXTENSION_HEADERS`], to the upper layer. `packet` begins with this
+    /// header. The walk ends at whatever is no extension header known here, at encrypted payload, and behind the
+    /// fragment header of a later fragment.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] if the packet ends inside an extension header, [`Error::Malformed`] if there are too many.
+    #[inline]
+    pub fn upper_layer(&self, packet: &[u8]) -> Result<UpperLayer> {
+        let upper = UpperLayer {
+            protocol: self.next_header,
+            offset: LENGTH,
+            fragment: None,
+            is_source_routed: false,
+        };
+        if matches!(self.next_header, Protocol::TCP | Protocol::UDP | Protocol::ICMPV6) {
+            return Ok(upper);
+        }
+        walk(packet.get(..self.end()).unwrap_or(packet), upper)
+    }
+}
+
+/// A fragment header's content (RFC 8200 section 4.5).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Fragment {
+    /// Where the fragment's payload belongs, in units of 8 bytes, below 8192.
+    pub offset: u16,
+    /// This is not the last fragment.
+    pub more: bool,
+    /// Common to all fragments of a packet.
+    pub identification: u32,
+}
+
+/// Where the upper layer begins.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct UpperLayer {
+    /// What it is. In a later fragment: what the fragment header says that the whole packet has.
+    pub protocol: Protocol,
+    /// Bytes from the start of the packet; never beyond its end.
+    pub offset: usize,
+    /// The fragment header, if there is one.
+    pub fragment: Option<Fragment>,
+    /// A routing header has addresses left to visit: the header's destination is not that of the pseudo-header.
+    pub is_source_routed: bool,
+}
+
+impl UpperLayer {
+    /// Whether the packet is a fragment, the first or a later one. A fragment header around the whole packet
+    /// (RFC 6946) does not make it one.
+    #[inline]
+    #[must_use]
+    pub const fn is_fragment(&self) -> bool {
+        matches!(self.fragment, Some(Fragment { offset, more, .. }) if offset != 0 || more)
+    }
+
+    /// Whether the packet holds the beginning of the upper layer: it is no fragment or the first.
+    #[inline]
+    #[must_use]
+    pub const fn has_upper_header(&self) -> bool {
+        !matches!(self.fragment, Some(Fragment { offset, .. }) if offset != 0)
+    }
+}
+
+fn walk(packet: &[u8], mut upper: UpperLayer) -> Result<UpperLayer> {
+    for _ in 0..=MAX_EXTENSION_HEADERS {
+        let kind = upper.protocol;
+        if !is_extension(kind) {
+            return Ok(upper);
+        }
+        let rest = packet.get(upper.offset..).ok_or(Error::Truncated)?;
+        let [next, units, b2, b3, b4, b5, b6, b7] = *rest.first_chunk::<8>().ok_or(Error::Truncated)?;
+        let length = match kind {
+            Protocol::FRAGMENT => 8,
+            Protocol::AUTHENTICATION => (usize::from(units) + 2) * 4,
+            _ => (usize::from(units) + 1) * 8,
+        };
+        if length > rest.len() {
+            return Err(Error::Truncated);
+        }
+        upper.protocol = Protocol(next);
+        upper.offset += length;
+        if kind == Protocol::ROUTING {
+            upper.is_source_routed |= b3 != 0;
+        } else if kind == Protocol::FRAGMENT {
+            let field = u16::from_be_bytes([b2, b3]);
+            let identification = u32::from_be_bytes([b4, b5, b6, b7]);
+            upper.fragment = Some(Fragment { offset: field >> 3, more: field & 1 != 0, identification });
+            if !upper.has_upper_header() {
+                return Ok(upper);
+            }
+        }
+    }
+    Err(Error::Malformed)
+}
+
+const fn is_extension(protocol: Protocol) -> bool {
+    matches!(
+        protocol,
+        Protocol::HOP_BY_HOP
+            | Protocol::ROUTING
+            | Protocol::FRAGMENT
+            | Protocol::AUTHENTICATION
+            | Protocol::DESTINATION_OPTIONS
+            | Protocol::MOBILITY
+            | Protocol::HOST_IDENTITY
+            | Protocol::SHIM6
+    )
+}
