@@ -1,3 +1,4 @@
 //! The dataplane as a library: what `vtepd` is made of.
 #![forbid(unsafe_code)]
 pub mod config;
+pub mod underlay;
