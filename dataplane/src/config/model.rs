@@ -1,10 +1,14 @@
 //! The types of the desired state. Both the file and the control protocol are made of these, so that whatever one can
 //! say the other can too.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use wire::{Mac, Vni};
+
+use super::items::{ADDRESSES, InVni, Items, Keyed, MACS};
 
 /// Everything that is configured.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -16,15 +20,15 @@ pub struct Config {
     /// `[[worker]]`, in order; an empty list means one worker that is not pinned.
     pub workers: Vec<WorkerConfig>,
     /// `[[port]]`, by name.
-    pub ports: Vec<PortConfig>,
+    pub ports: Items<PortConfig>,
     /// `[[vni]]`, by identifier.
-    pub vnis: Vec<VniConfig>,
+    pub vnis: Items<VniConfig>,
     /// `[[remote]]`, by VNI and address.
-    pub remotes: Vec<RemoteConfig>,
+    pub remotes: Items<RemoteConfig>,
     /// `[[fdb]]`: static entries, by VNI and MAC.
-    pub fdb: Vec<FdbConfig>,
+    pub fdb: Items<FdbConfig>,
     /// `[[neighbour]]`: static neighbours of the ARP proxy, by VNI and address.
-    pub neighbours: Vec<NeighbourConfig>,
+    pub neighbours: Items<NeighbourConfig>,
 }
 
 /// Where the daemon listens and what it logs. Changes need a restart.
@@ -118,7 +122,18 @@ pub struct PortConfig {
     pub transmit: TransmitWish,
 }
 
+impl Keyed for PortConfig {
+    type Key = String;
+
+    fn key(&self) -> String {
+        self.name.clone()
+    }
+}
+
 impl PortConfig {
+    /// Descriptors of a ring unless the port says otherwise.
+    pub const RING_SIZE: u32 = 2048;
+
     /// A port with every key but the first three at its default.
     #[must_use]
     pub fn new(name: impl Into<String>, device: impl Into<String>, role: PortRole) -> Self {
@@ -129,7 +144,7 @@ impl PortConfig {
             mode: ModeWish::Auto,
             require: None,
             queues: None,
-            ring_size: 2048,
+            ring_size: Self::RING_SIZE,
             transmit: TransmitWish::Auto,
         }
     }
@@ -156,6 +171,16 @@ pub enum XdpMode {
     Native,
     /// XDP in the driver, the device writes into the UMEM.
     ZeroCopy,
+}
+
+impl fmt::Display for XdpMode {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Generic => "generic",
+            Self::Native => "native",
+            Self::ZeroCopy => "zerocopy",
+        })
+    }
 }
 
 /// Which mode to try.
@@ -199,18 +224,31 @@ pub struct VniConfig {
     pub ttl: u8,
 }
 
+impl Keyed for VniConfig {
+    type Key = Vni;
+
+    fn key(&self) -> Vni {
+        self.vni
+    }
+}
+
 impl VniConfig {
+    /// Seconds until a learned entry is forgotten unless the VNI says otherwise (IEEE 802.1Q table 8-6).
+    pub const AGEING: u32 = 300;
+    /// Outer TTL unless the VNI says otherwise.
+    pub const TTL: u8 = 64;
+
     /// A VXLAN domain with every key at its default.
     #[must_use]
     pub const fn new(vni: Vni, local: IpAddr) -> Self {
         Self {
             vni,
             local,
-            encapsulation: EncapsulationConfig::Vxlan { port: 4789 },
+            encapsulation: EncapsulationConfig::VXLAN,
             learning: true,
-            ageing: 300,
+            ageing: Self::AGEING,
             arp_proxy: true,
-            ttl: 64,
+            ttl: Self::TTL,
         }
     }
 }
@@ -228,6 +266,15 @@ pub enum EncapsulationConfig {
         /// The key; the VNI by default.
         key: GreKey,
     },
+}
+
+impl EncapsulationConfig {
+    /// The UDP port that IANA gave VXLAN (RFC 7348 section 5).
+    pub const UDP_PORT: u16 = 4789;
+    /// VXLAN with its default.
+    pub const VXLAN: Self = Self::Vxlan { port: Self::UDP_PORT };
+    /// GRE with its default.
+    pub const GRE: Self = Self::Gre { key: GreKey::Vni };
 }
 
 /// The key of a GRE header (RFC 2890).
@@ -255,6 +302,28 @@ pub struct RemoteConfig {
     pub flood: bool,
 }
 
+impl RemoteConfig {
+    /// A remote with every other key at its default.
+    #[must_use]
+    pub const fn new(vni: Vni, address: IpAddr) -> Self {
+        Self { vni, address, encapsulation: None, flood: true }
+    }
+}
+
+impl Keyed for RemoteConfig {
+    type Key = (Vni, IpAddr);
+
+    fn key(&self) -> Self::Key {
+        (self.vni, self.address)
+    }
+}
+
+impl InVni for RemoteConfig {
+    fn bounds(vni: Vni) -> RangeInclusive<Self::Key> {
+        (vni, ADDRESSES.0)..=(vni, ADDRESSES.1)
+    }
+}
+
 /// A static forwarding entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FdbConfig {
@@ -264,6 +333,20 @@ pub struct FdbConfig {
     pub mac: Mac,
     /// Where it is.
     pub destination: FdbDestination,
+}
+
+impl Keyed for FdbConfig {
+    type Key = (Vni, Mac);
+
+    fn key(&self) -> Self::Key {
+        (self.vni, self.mac)
+    }
+}
+
+impl InVni for FdbConfig {
+    fn bounds(vni: Vni) -> RangeInclusive<Self::Key> {
+        (vni, MACS.0)..=(vni, MACS.1)
+    }
 }
 
 /// Where a forwarding entry points to.
@@ -286,62 +369,16 @@ pub struct NeighbourConfig {
     pub mac: Mac,
 }
 
-/// One change of the desired state: what a control request asks for, and what the difference of two files is made of.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Change {
-    /// Adds a port; one of this name must not exist.
-    AddPort(PortConfig),
-    /// Removes a port by name.
-    RemovePort(String),
-    /// Adds a VNI, or with `replace` changes one.
-    SetVni {
-        /// The new state.
-        vni: VniConfig,
-        /// Whether it may exist already.
-        replace: bool,
-    },
-    /// Removes a VNI with its remotes and entries; refused while a port is in it.
-    RemoveVni(Vni),
-    /// Adds a remote, or with `replace` changes one.
-    SetRemote {
-        /// The new state.
-        remote: RemoteConfig,
-        /// Whether it may exist already.
-        replace: bool,
-    },
-    /// Removes a remote.
-    RemoveRemote {
-        /// The VNI.
-        vni: Vni,
-        /// The peer.
-        address: IpAddr,
-    },
-    /// Adds a static entry, or with `replace` changes one.
-    SetFdb {
-        /// The new state.
-        entry: FdbConfig,
-        /// Whether it may exist already.
-        replace: bool,
-    },
-    /// Removes an entry, static or learned.
-    RemoveFdb {
-        /// The VNI.
-        vni: Vni,
-        /// The address.
-        mac: Mac,
-    },
-    /// Adds a static neighbour, or with `replace` changes one.
-    SetNeighbour {
-        /// The new state.
-        neighbour: NeighbourConfig,
-        /// Whether it may exist already.
-        replace: bool,
-    },
-    /// Removes a neighbour, static or learned.
-    RemoveNeighbour {
-        /// The VNI.
-        vni: Vni,
-        /// The workload's address.
-        address: Ipv4Addr,
-    },
+impl Keyed for NeighbourConfig {
+    type Key = (Vni, Ipv4Addr);
+
+    fn key(&self) -> Self::Key {
+        (self.vni, self.address)
+    }
+}
+
+impl InVni for NeighbourConfig {
+    fn bounds(vni: Vni) -> RangeInclusive<Self::Key> {
+        (vni, Ipv4Addr::UNSPECIFIED)..=(vni, Ipv4Addr::BROADCAST)
+    }
 }

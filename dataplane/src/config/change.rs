@@ -1,0 +1,67 @@
+//! One change of the desired state, whoever asks for it.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use wire::{Mac, Vni};
+
+use super::model::{FdbConfig, NeighbourConfig, PortConfig, RemoteConfig, VniConfig};
+
+/// One change of the desired state: what a control request asks for, and what the difference of two files is made of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// Adds a port; one of this name must not exist.
+    AddPort(PortConfig),
+    /// Removes a port by name, with the static entries that point to it.
+    RemovePort(String),
+    /// Adds a VNI, or with `replace` changes one.
+    SetVni {
+        /// The new state.
+        vni: VniConfig,
+        /// Whether it may exist already.
+        replace: bool,
+    },
+    /// Removes a VNI with its remotes, static entries and neighbours; refused while a port is in it.
+    RemoveVni(Vni),
+    /// Adds a remote, or with `replace` changes one.
+    SetRemote {
+        /// The new state.
+        remote: RemoteConfig,
+        /// Whether it may exist already.
+        replace: bool,
+    },
+    /// Removes a remote, with the static entries that point to it.
+    RemoveRemote {
+        /// The VNI.
+        vni: Vni,
+        /// The peer.
+        address: IpAddr,
+    },
+    /// Adds a static entry, or with `replace` changes one.
+    SetFdb {
+        /// The new state.
+        entry: FdbConfig,
+        /// Whether it may exist already.
+        replace: bool,
+    },
+    /// Removes an entry, static or learned.
+    RemoveFdb {
+        /// The VNI.
+        vni: Vni,
+        /// The address.
+        mac: Mac,
+    },
+    /// Adds a static neighbour, or with `replace` changes one.
+    SetNeighbour {
+        /// The new state.
+        neighbour: NeighbourConfig,
+        /// Whether it may exist already.
+        replace: bool,
+    },
+    /// Removes a neighbour, static or learned.
+    RemoveNeighbour {
+        /// The VNI.
+        vni: Vni,
+        /// The workload's address.
+        address: Ipv4Addr,
+    },
+}

@@ -1,0 +1,160 @@
+//! Which changes lead from one configuration to another, in an order in which each of them is accepted.
+
+use std::fmt::Debug;
+
+use wire::Vni;
+
+use super::fault::Refusal;
+use crate::config::{Change, Config, Items, Keyed, PortConfig, RemoteConfig, VniConfig};
+
+/// A setting that differs and takes effect at the next start only.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NeedsRestart {
+    /// The setting as the file spells it, such as `umem.chunks`.
+    pub key: &'static str,
+    /// What it was, for people.
+    pub old: String,
+    /// What it is to be, for people.
+    pub new: String,
+}
+
+/// The changes that lead from `old` to `new`, and the settings that only a restart can change.
+///
+/// Both must be free of errors ([`super::validate`]). Removals come first, ports before the VNI that they are in;
+/// then what others depend upon before its dependents. What goes together with something else (a VNI's remotes, the
+/// static entries of a port) is not removed a second time, and is set again where `new` keeps it. Ports that
+/// differ in any way are removed and added; everything else is replaced in place, so that a set is never refused for
+/// existing already.
+#[must_use]
+pub fn diff(old: &Config, new: &Config) -> (Vec<Change>, Vec<NeedsRestart>) {
+    let changes = Way::through(old, new, Tunnels::InPlace)
+        .or_else(|_| Way::through(old, new, Tunnels::Rebuilt))
+        .unwrap_or_else(|_| Way::blind(old, new));
+    (changes, restarts(old, new))
+}
+
+/// How remotes follow a changed VNI.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tunnels {
+    /// They stay, their headers change.
+    InPlace,
+    /// They are removed before and set afterwards: two VNIs that swap their GRE keys may never show the same key.
+    Rebuilt,
+}
+
+/// The changes so far and where they have led.
+struct Way {
+    at: Config,
+    changes: Vec<Change>,
+    /// Whether a refusal ends the way; otherwise the change is kept in the list all the same.
+    strict: bool,
+}
+
+impl Way {
+    fn through(old: &Config, new: &Config, tunnels: Tunnels) -> Result<Vec<Change>, Refusal> {
+        let mut way = Self { at: old.clone(), changes: Vec::new(), strict: true };
+        way.walk(new, tunnels)?;
+        Ok(way.changes)
+    }
+
+    /// For configurations with errors: every difference once, whether or not it will be accepted.
+    fn blind(old: &Config, new: &Config) -> Vec<Change> {
+        let mut way = Self { at: old.clone(), changes: Vec::new(), strict: false };
+        // No refusal ends a way that is not strict.
+        let _ = way.walk(new, Tunnels::Rebuilt);
+        way.changes
+    }
+
+    fn walk(&mut self, new: &Config, tunnels: Tunnels) -> Result<(), Refusal> {
+        self.remove(new)?;
+        if tunnels == Tunnels::Rebuilt {
+            self.remove_tunnels(new)?;
+        }
+        self.set(new)
+    }
+
+    fn step(&mut self, change: Change) -> Result<(), Refusal> {
+        let made = self.at.apply(&change);
+        self.changes.push(change);
+        if self.strict { made } else { Ok(()) }
+    }
+
+    fn remove(&mut self, new: &Config) -> Result<(), Refusal> {
+        let differs = |port: &PortConfig| new.ports.get(port.name.as_str()) != Some(port);
+        for name in keys(&self.at.ports, differs) {
+            self.step(Change::RemovePort(name))?;
+        }
+        for vni in keys(&self.at.vnis, |vni| !new.vnis.contains(&vni.vni)) {
+            self.step(Change::RemoveVni(vni))?;
+        }
+        for (vni, address) in keys(&self.at.remotes, |remote| !new.remotes.contains(&remote.key())) {
+            self.step(Change::RemoveRemote { vni, address })?;
+        }
+        for (vni, mac) in keys(&self.at.fdb, |entry| !new.fdb.contains(&entry.key())) {
+            self.step(Change::RemoveFdb { vni, mac })?;
+        }
+        for (vni, address) in
+            keys(&self.at.neighbours, |neighbour| !new.neighbours.contains(&neighbour.key()))
+        {
+            self.step(Change::RemoveNeighbour { vni, address })?;
+        }
+        Ok(())
+    }
+
+    fn remove_tunnels(&mut self, new: &Config) -> Result<(), Refusal> {
+        let changed: Vec<Vni> = keys(&self.at.vnis, |vni: &VniConfig| new.vnis.get(&vni.vni) != Some(vni));
+        let affected = |remote: &RemoteConfig| {
+            changed.binary_search(&remote.vni).is_ok() || new.remotes.get(&remote.key()) != Some(remote)
+        };
+        for (vni, address) in keys(&self.at.remotes, affected) {
+            self.step(Change::RemoveRemote { vni, address })?;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, new: &Config) -> Result<(), Refusal> {
+        for vni in lacking(&self.at.vnis, &new.vnis) {
+            self.step(Change::SetVni { vni, replace: true })?;
+        }
+        for port in lacking(&self.at.ports, &new.ports) {
+            self.step(Change::AddPort(port))?;
+        }
+        for remote in lacking(&self.at.remotes, &new.remotes) {
+            self.step(Change::SetRemote { remote, replace: true })?;
+        }
+        for entry in lacking(&self.at.fdb, &new.fdb) {
+            self.step(Change::SetFdb { entry, replace: true })?;
+        }
+        for neighbour in lacking(&self.at.neighbours, &new.neighbours) {
+            self.step(Change::SetNeighbour { neighbour, replace: true })?;
+        }
+        Ok(())
+    }
+}
+
+fn keys<T: Keyed>(items: &Items<T>, wanted: impl Fn(&T) -> bool) -> Vec<T::Key> {
+    items.iter().filter(|item| wanted(item)).map(Keyed::key).collect()
+}
+
+/// What `new` has and `at` has not, or has differently.
+fn lacking<T: Keyed + Clone + PartialEq>(at: &Items<T>, new: &Items<T>) -> Vec<T> {
+    new.iter().filter(|item| at.get(&item.key()) != Some(item)).cloned().collect()
+}
+
+fn restarts(old: &Config, new: &Config) -> Vec<NeedsRestart> {
+    let mut found = Vec::new();
+    compare(&mut found, "daemon.socket", &old.daemon.socket, &new.daemon.socket);
+    compare(&mut found, "daemon.socket_group", &old.daemon.socket_group, &new.daemon.socket_group);
+    compare(&mut found, "daemon.log", &old.daemon.log, &new.daemon.log);
+    compare(&mut found, "daemon.log_target", &old.daemon.log_target, &new.daemon.log_target);
+    compare(&mut found, "umem.chunks", &old.umem.chunks, &new.umem.chunks);
+    compare(&mut found, "umem.chunk_size", &old.umem.chunk_size, &new.umem.chunk_size);
+    compare(&mut found, "worker", &old.workers, &new.workers);
+    found
+}
+
+fn compare<T: PartialEq + Debug>(found: &mut Vec<NeedsRestart>, key: &'static str, old: &T, new: &T) {
+    if old != new {
+        found.push(NeedsRestart { key, old: format!("{old:?}"), new: format!("{new:?}") });
+    }
+}

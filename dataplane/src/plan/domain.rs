@@ -1,0 +1,130 @@
+//! Checks of VNIs, and of underlay addresses, which remotes share.
+
+use std::net::IpAddr;
+
+use forward::limits::MAX_DOMAINS;
+use wire::Vni;
+
+use super::fault::{Fault, RefusalKind, Subject, some_of};
+use super::remote;
+use crate::config::{Config, EncapsulationConfig, VniConfig};
+
+/// VNIs of one daemon: domain zero is never allocated.
+const MAX_VNIS: usize = MAX_DOMAINS - 1;
+
+pub(super) fn check_all(config: &Config, faults: &mut Vec<Fault>) {
+    if let Some(beyond) = config.vnis.iter().nth(MAX_VNIS) {
+        faults.push(limit(config, beyond.vni));
+    }
+    for vni in &config.vnis {
+        check_alone(vni, faults);
+    }
+}
+
+/// Checks a VNI that has just been put into a configuration that was right, in place of `before` if that was there.
+pub(super) fn check_set(
+    config: &Config,
+    vni: &VniConfig,
+    before: Option<&VniConfig>,
+    faults: &mut Vec<Fault>,
+) {
+    if config.vnis.len() > MAX_VNIS {
+        faults.push(limit(config, vni.vni));
+    }
+    check_alone(vni, faults);
+    let tunnels_changed =
+        before.is_some_and(|before| before.local != vni.local || before.encapsulation != vni.encapsulation);
+    if tunnels_changed && faults.is_empty() {
+        remote::check_vni(config, vni, faults);
+    }
+}
+
+fn limit(config: &Config, vni: Vni) -> Fault {
+    Fault::error(
+        RefusalKind::LimitReached,
+        Subject::Vni(vni),
+        format!("{} VNIs are configured, {MAX_VNIS} are possible", config.vnis.len()),
+        "remove some",
+    )
+}
+
+/// The fault of naming a VNI that is not there.
+pub(super) fn missing_vni(config: &Config, vni: Vni, subject: Subject) -> Fault {
+    let remedy = if config.vnis.is_empty() {
+        format!("configure VNI {vni} first; there is none yet")
+    } else {
+        let there = some_of(config.vnis.iter().map(|vni| vni.vni));
+        format!("configure VNI {vni} first, or name one that is there: {there}")
+    };
+    Fault::error(RefusalKind::NotFound, subject, format!("VNI {vni} is not configured"), remedy)
+        .at("vni")
+        .with(Subject::Vni(vni))
+}
+
+fn check_alone(vni: &VniConfig, faults: &mut Vec<Fault>) {
+    let subject = || Subject::Vni(vni.vni);
+    if let Some(trouble) = unusable(vni.local) {
+        faults.push(Fault::invalid(
+            subject(),
+            "local",
+            format!("VNI {} cannot have the local address {}: {trouble}", vni.vni, vni.local),
+            "use the address of an uplink that the peers send to",
+        ));
+    } else {
+        faults.extend(underlay_support(vni));
+    }
+    check_encapsulation(vni.encapsulation, &subject(), faults);
+    if vni.ttl == 0 {
+        faults.push(Fault::invalid(
+            subject(),
+            "ttl",
+            format!("packets of VNI {} with a TTL of 0 would not leave the host", vni.vni),
+            format!("use a number from 1 to 255, such as {}", VniConfig::TTL),
+        ));
+    }
+}
+
+/// The only place that refuses an IPv6 underlay: everything else takes both families.
+fn underlay_support(vni: &VniConfig) -> Option<Fault> {
+    vni.local.is_ipv6().then(|| {
+        Fault::invalid(
+            Subject::Vni(vni.vni),
+            "local",
+            format!(
+                "VNI {} has the IPv6 local address {}: only an IPv4 underlay is supported yet",
+                vni.vni, vni.local
+            ),
+            "use an IPv4 address; workloads may use IPv6 all the same",
+        )
+    })
+}
+
+/// Checks what a VNI or a remote says of its outer headers.
+pub(super) fn check_encapsulation(wish: EncapsulationConfig, subject: &Subject, faults: &mut Vec<Fault>) {
+    if wish == (EncapsulationConfig::Vxlan { port: 0 }) {
+        faults.push(Fault::invalid(
+            subject.clone(),
+            "udp_port",
+            format!("{subject} cannot use UDP port 0"),
+            format!(
+                "use {}, or a number from 1 to 65535 that the peers agree on",
+                EncapsulationConfig::UDP_PORT
+            ),
+        ));
+    }
+}
+
+/// Why an address cannot be a tunnel's end, if it cannot.
+pub(super) fn unusable(address: IpAddr) -> Option<&'static str> {
+    if address.is_unspecified() {
+        Some("it stands for no address at all")
+    } else if address.is_multicast() {
+        Some("it is a multicast group")
+    } else if address.is_loopback() {
+        Some("it never leaves the host")
+    } else if matches!(address, IpAddr::V4(address) if address.is_broadcast()) {
+        Some("it is the broadcast address")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,101 @@
+//! Checks of static forwarding entries and static neighbours.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use wire::Mac;
+
+use super::domain::missing_vni;
+use super::fault::{Fault, RefusalKind, Subject};
+use crate::config::{Config, FdbConfig, FdbDestination, NeighbourConfig, PortRole};
+
+pub(super) fn check_all(config: &Config, faults: &mut Vec<Fault>) {
+    for entry in &config.fdb {
+        check_fdb(config, entry, faults);
+    }
+    for neighbour in &config.neighbours {
+        check_neighbour(config, neighbour, faults);
+    }
+}
+
+pub(super) fn check_fdb(config: &Config, entry: &FdbConfig, faults: &mut Vec<Fault>) {
+    let subject = || Subject::Fdb(entry.vni, entry.mac);
+    check_mac(entry.mac, subject(), faults);
+    if !config.vnis.contains(&entry.vni) {
+        faults.push(missing_vni(config, entry.vni, subject()));
+        return;
+    }
+    match &entry.destination {
+        FdbDestination::Port(name) => faults.extend(check_port(config, entry, name)),
+        FdbDestination::Remote(address) if config.remotes.contains(&(entry.vni, *address)) => {}
+        FdbDestination::Remote(address) => {
+            let what = format!(
+                "FDB entry {} points to {address}, which is no remote of VNI {}",
+                entry.mac, entry.vni
+            );
+            let remedy =
+                format!("add remote {address} to VNI {} first, or name one of its remotes", entry.vni);
+            let fault = Fault::error(RefusalKind::NotFound, subject(), what, remedy);
+            faults.push(fault.at("remote").with(Subject::Remote(entry.vni, *address)));
+        }
+    }
+}
+
+fn check_port(config: &Config, entry: &FdbConfig, name: &str) -> Option<Fault> {
+    let FdbConfig { vni, mac, .. } = entry;
+    let subject = Subject::Fdb(*vni, *mac);
+    let port = Subject::Port(name.to_owned());
+    match config.ports.get(name).map(|port| port.role) {
+        None => {
+            let what = format!("FDB entry {mac} points to port {name}, which does not exist");
+            let remedy = "add the port first, or name one of the VNI's ports";
+            Some(Fault::error(RefusalKind::NotFound, subject, what, remedy).at("port").with(port))
+        }
+        Some(PortRole::Uplink) => {
+            let what = format!("FDB entry {mac} points to port {name}, which is an uplink");
+            Some(Fault::invalid(subject, "port", what, "name the remote behind it instead").with(port))
+        }
+        Some(PortRole::Access { vni: other }) if other != *vni => {
+            let what = format!("FDB entry {mac} of VNI {vni} points to port {name}, which is in VNI {other}");
+            let remedy = format!("name a port of VNI {vni}, or put the entry into VNI {other}");
+            Some(Fault::invalid(subject, "port", what, remedy).with(port))
+        }
+        Some(PortRole::Access { .. }) => None,
+    }
+}
+
+pub(super) fn check_neighbour(config: &Config, neighbour: &NeighbourConfig, faults: &mut Vec<Fault>) {
+    let subject = || Subject::Neighbour(neighbour.vni, neighbour.address);
+    check_mac(neighbour.mac, subject(), faults);
+    if let Some(trouble) = no_host(neighbour.address) {
+        faults.push(Fault::invalid(
+            subject(),
+            "address",
+            format!("{} cannot be a neighbour: {trouble}", neighbour.address),
+            "use the address of one workload",
+        ));
+    }
+    if !config.vnis.contains(&neighbour.vni) {
+        faults.push(missing_vni(config, neighbour.vni, subject()));
+    }
+}
+
+fn check_mac(mac: Mac, subject: Subject, faults: &mut Vec<Fault>) {
+    let trouble = if mac.is_zero() {
+        "is no address of a device"
+    } else if mac.is_multicast() {
+        "is a multicast address"
+    } else {
+        return;
+    };
+    let what = format!("{mac} {trouble}");
+    faults.push(Fault::invalid(
+        subject,
+        "mac",
+        what,
+        "use the address of one workload, such as 02:00:00:00:00:01",
+    ));
+}
+
+fn no_host(address: Ipv4Addr) -> Option<&'static str> {
+    super::domain::unusable(IpAddr::V4(address))
+}

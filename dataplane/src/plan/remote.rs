@@ -1,0 +1,188 @@
+//! Checks of remotes and of the tunnels that they make.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use forward::limits::MAX_REMOTES;
+use forward::tables::Encapsulation;
+use wire::Vni;
+
+use super::domain::{check_encapsulation, missing_vni, unusable};
+use super::fault::{Fault, RefusalKind, Subject};
+use crate::config::{Config, EncapsulationConfig, GreKey, PortRole, RemoteConfig, VniConfig};
+
+/// What a packet on the underlay shows of the VNI it belongs to. No two VNIs may have the same.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Tunnel {
+    /// Our underlay address.
+    pub local: IpAddr,
+    /// The peer's.
+    pub address: IpAddr,
+    /// The headers between.
+    pub encapsulation: Encapsulation,
+}
+
+impl Tunnel {
+    /// The tunnel to a remote of a VNI.
+    #[must_use]
+    pub fn new(vni: &VniConfig, remote: &RemoteConfig) -> Self {
+        let encapsulation = match remote.encapsulation.unwrap_or(vni.encapsulation) {
+            EncapsulationConfig::Vxlan { port } => Encapsulation::Vxlan { vni: vni.vni, port },
+            EncapsulationConfig::Gre { key } => Encapsulation::Gre {
+                key: match key {
+                    GreKey::Vni => Some(vni.vni.value()),
+                    GreKey::Number(number) => Some(number),
+                    GreKey::Absent => None,
+                },
+            },
+        };
+        Self { local: vni.local, address: remote.address, encapsulation }
+    }
+
+    /// Whether another VNI can have the same: a VXLAN header names its VNI, a GRE key need not.
+    const fn ambiguous(&self) -> bool {
+        matches!(self.encapsulation, Encapsulation::Gre { .. })
+    }
+}
+
+pub(super) fn check_all(config: &Config, faults: &mut Vec<Fault>) {
+    if let Some(beyond) = config.remotes.iter().nth(MAX_REMOTES) {
+        faults.push(limit(config, beyond));
+    }
+    for remote in &config.remotes {
+        check_alone(config, remote, faults);
+    }
+    faults.extend(collisions(config));
+    let uplink = config.ports.iter().any(|port| port.role == PortRole::Uplink);
+    if let Some(remote) = config.remotes.iter().next()
+        && !uplink
+    {
+        let what = "there are remotes but no uplink: frames to them go nowhere";
+        let remedy = "add a port with role = \"uplink\"";
+        let subject = Subject::Remote(remote.vni, remote.address);
+        faults.push(Fault::error(RefusalKind::NotFound, subject, what, remedy).warning());
+    }
+}
+
+/// Checks a remote that has just been put into a configuration that was right.
+pub(super) fn check_set(config: &Config, remote: &RemoteConfig, faults: &mut Vec<Fault>) {
+    if config.remotes.len() > MAX_REMOTES {
+        faults.push(limit(config, remote));
+    }
+    check_alone(config, remote, faults);
+    let Some(vni) = config.vnis.get(&remote.vni) else { return };
+    let tunnel = Tunnel::new(vni, remote);
+    if !tunnel.ambiguous() {
+        return;
+    }
+    let others = config.vnis.iter().filter(|other| other.vni != remote.vni && other.local == vni.local);
+    let twin = others
+        .filter_map(|other| config.remotes.get(&(other.vni, remote.address)).map(|twin| (other, twin)))
+        .find(|(other, twin)| Tunnel::new(other, twin) == tunnel);
+    if let Some((other, _)) = twin {
+        faults.push(collision(&tunnel, other.vni, remote.vni));
+    }
+}
+
+/// Checks the remotes of a VNI whose local address or encapsulation has just changed.
+pub(super) fn check_vni(config: &Config, vni: &VniConfig, faults: &mut Vec<Fault>) {
+    for remote in config.remotes.in_vni(vni.vni) {
+        check_alone(config, remote, faults);
+    }
+    faults.extend(collisions(config));
+}
+
+fn limit(config: &Config, remote: &RemoteConfig) -> Fault {
+    Fault::error(
+        RefusalKind::LimitReached,
+        Subject::Remote(remote.vni, remote.address),
+        format!("{} remotes are configured, {MAX_REMOTES} are possible", config.remotes.len()),
+        "remove some; a peer counts once in each VNI",
+    )
+}
+
+fn check_alone(config: &Config, remote: &RemoteConfig, faults: &mut Vec<Fault>) {
+    let subject = || Subject::Remote(remote.vni, remote.address);
+    if let Some(trouble) = unusable(remote.address) {
+        let remedy = if remote.address.is_multicast() {
+            "name each peer; frames are replicated to all of them"
+        } else {
+            "use the underlay address of the peer"
+        };
+        let what = format!("{} cannot be a remote: {trouble}", remote.address);
+        faults.push(Fault::invalid(subject(), "address", what, remedy));
+    }
+    if let Some(wish) = remote.encapsulation {
+        check_encapsulation(wish, &subject(), faults);
+    }
+    let Some(vni) = config.vnis.get(&remote.vni) else {
+        faults.push(missing_vni(config, remote.vni, subject()));
+        return;
+    };
+    if remote.address == vni.local {
+        faults.push(Fault::invalid(
+            subject(),
+            "address",
+            format!("remote {} is the local address of VNI {}", remote.address, remote.vni),
+            "remove it: a switch is no peer of its own",
+        ));
+    } else if remote.address.is_ipv6() != vni.local.is_ipv6() {
+        let what = format!(
+            "remote {} is {} but the local address of VNI {}, {}, is {}",
+            remote.address,
+            family(remote.address),
+            vni.vni,
+            vni.local,
+            family(vni.local),
+        );
+        let remedy =
+            "use addresses of one family; a peer with both is reached by the family of the local address";
+        faults.push(Fault::invalid(subject(), "address", what, remedy).with(Subject::Vni(vni.vni)));
+    }
+}
+
+const fn family(address: IpAddr) -> &'static str {
+    match address {
+        IpAddr::V4(_) => "IPv4",
+        IpAddr::V6(_) => "IPv6",
+    }
+}
+
+/// Tunnels that two VNIs share.
+fn collisions(config: &Config) -> Vec<Fault> {
+    let mut owners: HashMap<Tunnel, Vni> = HashMap::new();
+    let mut faults = Vec::new();
+    for remote in &config.remotes {
+        let Some(vni) = config.vnis.get(&remote.vni) else { continue };
+        let tunnel = Tunnel::new(vni, remote);
+        if !tunnel.ambiguous() {
+            continue;
+        }
+        if let Some(owner) = owners.get(&tunnel) {
+            faults.push(collision(&tunnel, *owner, remote.vni));
+        } else {
+            owners.insert(tunnel, remote.vni);
+        }
+    }
+    faults
+}
+
+fn collision(tunnel: &Tunnel, first: Vni, second: Vni) -> Fault {
+    let Tunnel { local, address, .. } = tunnel;
+    let (what, remedy) = match tunnel.encapsulation {
+        Encapsulation::Gre { key: None } => (
+            format!("VNIs {first} and {second} both use GRE without a key between {local} and {address}"),
+            "give one of them a key: without one, a pair of addresses carries one VNI",
+        ),
+        Encapsulation::Gre { key: Some(key) } => (
+            format!("VNIs {first} and {second} both use GRE key {key} between {local} and {address}"),
+            "give one of them another key",
+        ),
+        Encapsulation::Vxlan { .. } => (
+            format!("VNIs {first} and {second} look the same between {local} and {address}"),
+            "remove one of them",
+        ),
+    };
+    Fault::invalid(Subject::Remote(second, *address), "key", what, remedy)
+        .with(Subject::Remote(first, *address))
+}
