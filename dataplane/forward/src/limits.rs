@@ -13,6 +13,9 @@ pub const BATCH: usize = 64;
 /// Largest outer header that encapsulation pushes: Ethernet + IPv6 + UDP + VXLAN, or with a GRE key, checksum and
 /// sequence number (14 + 40 + 8 + 16).
 pub const MAX_OUTER_HEADER: usize = 78;
+/// Events that are not repeated within a second; a power of two.
+pub const RECENT_EVENTS: usize = 1024;
 
+const _: () = assert!(RECENT_EVENTS.is_power_of_two());
 const _: () = assert!(MAX_REMOTES <= 1 << 22 && MAX_PORTS <= 1 << 22);
 const _: () = assert!(MAX_DOMAINS <= 1 << 16 && MAX_PORTS <= 1 << 16);

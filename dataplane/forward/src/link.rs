@@ -41,7 +41,7 @@ pub enum Place {
 }
 
 /// What a worker saw and the control thread acts upon.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Event {
     /// An ARP (or ND) message showed this neighbour and the tables do not say the same.
     NeighbourSeen {

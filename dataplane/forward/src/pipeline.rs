@@ -1,27 +1,66 @@
 //! START HERE: one frame's way through the switch.
+//!
+//! ```text
+//!          parse            learn           proxy             lookup           rewrite
+//! batch ─▶ what is it? ───▶ who is where ─▶ ARP for us? ────▶ where to? ─────▶ push header, copies ─▶ link
+//!          strip the outer  source address  answer or learn   verdict          MTU, next hop
+//!          header           in the FDB      the neighbour
+//!          └─── pass 1 ───┘ └──────────── pass 2 ───────────────────────────┘ └─── pass 3 ───┘
+//! ```
+//!
+//! A batch goes through in three passes, so that the forwarding database's cache lines, asked for in the first, have
+//! come by the second. Each stage is a function of what earlier stages made and of the tables. This module alone knows
+//! about batches, chunks and counting, and it alone replicates: one frame becomes many only in `Run::flood`.
 
 use arrayvec::ArrayVec;
+use wire::ethernet::EtherType;
+use wire::{Mac, arp};
 
 use crate::counters::{Amount, Counters};
-use crate::ids::PortId;
+use crate::fdb::{Hash, Key};
+use crate::ids::{DomainId, PortId, RemoteId};
+use crate::learn::{self, Lesson};
 use crate::limits::BATCH;
-use crate::link::{Link, Now};
-use crate::tables::Tables;
-use crate::verdict::DropReason;
+use crate::link::{Event, Link, Now, Place};
+use crate::lookup;
+use crate::parse::{self, Headers, LastTunnel};
+use crate::proxy;
+use crate::rewrite::Exit;
+use crate::tables::{Domain, Role, Tables};
+use crate::tally::Tally;
+use crate::tell::Recent;
+use crate::tunnel::Origin;
+use crate::verdict::{DropReason, Verdict};
 
 /// The switch as one worker runs it: scratch memory, nothing else.
-#[derive(Debug, Default)]
-pub struct Pipeline {}
+#[derive(Debug)]
+pub struct Pipeline {
+    jobs: Vec<Result<Job, DropReason>>,
+    recent: Recent,
+    /// Of the next outer packet. Any value will do with DF set (RFC 6864 section 4.1); a running one reads well.
+    identification: u16,
+}
+
+/// One frame of a batch under way.
+#[derive(Clone, Copy, Debug)]
+struct Job {
+    headers: Headers,
+    domain: DomainId,
+    from: Place,
+    source: (Key, Hash),
+    destination: (Key, Hash),
+    verdict: Verdict,
+}
 
 impl Pipeline {
-    /// With empty scratch memory.
+    /// With scratch memory for one batch. Nothing is allocated from here on.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self { jobs: Vec::with_capacity(BATCH), recent: Recent::new(), identification: 0 }
     }
 
-    /// Takes a batch of frames that came in at `ingress` through the switch. Every chunk goes back to the link; the
-    /// batch is empty afterwards.
+    /// Takes a batch of frames that came in at `ingress` through the switch. Every chunk goes back to the link, in the
+    /// order of the batch; the batch is empty afterwards.
     pub fn run<L: Link>(
         &mut self,
         link: &mut L,
@@ -31,11 +70,234 @@ impl Pipeline {
         ingress: PortId,
         batch: &mut ArrayVec<L::Chunk, BATCH>,
     ) {
-        let _ = (tables, now);
-        for mut chunk in batch.drain(..) {
-            counters.received(ingress, Amount::frame(link.frame(&mut chunk).length()));
-            counters.dropped(ingress, DropReason::PortUnknown, 1);
-            link.release(chunk);
+        let Self { jobs, recent, identification } = self;
+        let tally = Tally::default();
+        let mut run = Run { link, tables, counters, now, ingress, recent, identification, tally };
+        jobs.clear();
+        run.parse(batch, jobs);
+        run.decide(batch, jobs);
+        run.deliver(batch, jobs);
+        run.tally.settle(counters, ingress);
+    }
+}
+
+impl Default for Pipeline {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A batch under way.
+struct Run<'a, L> {
+    link: &'a mut L,
+    tables: &'a Tables,
+    counters: &'a Counters,
+    now: Now,
+    ingress: PortId,
+    recent: &'a mut Recent,
+    identification: &'a mut u16,
+    tally: Tally,
+}
+
+impl<L: Link> Run<'_, L> {
+    /// Pass 1: what each frame is, and which lines of the forwarding database it will need.
+    fn parse(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut Vec<Result<Job, DropReason>>) {
+        let role = self.tables.port(self.ingress).map(|port| port.role);
+        let mut last = LastTunnel::default();
+        for chunk in batch {
+            jobs.push(self.parse_one(chunk, role, &mut last));
         }
+    }
+
+    #[inline]
+    fn parse_one(
+        &mut self,
+        chunk: &mut L::Chunk,
+        role: Option<Role>,
+        last: &mut LastTunnel,
+    ) -> Result<Job, DropReason> {
+        let mut frame = self.link.frame(chunk);
+        self.tally.received += Amount::frame(frame.length());
+        let (domain, from) = match role.ok_or(DropReason::PortUnknown)? {
+            Role::Access(domain) => (domain, Place::Port(self.ingress)),
+            Role::Uplink => {
+                let Origin { domain, remote } = parse::outer(&mut frame, self.tables.tunnels(), last)?;
+                (domain, Place::Remote(remote))
+            }
+        };
+        let headers = parse::inner(frame.bytes_mut())?;
+        if self.tables.is_own(headers.source) {
+            return Err(DropReason::MacInvalidSource);
+        }
+        let amount = Amount::frame(usize::from(headers.length));
+        self.counters.domain_received(domain, amount);
+        if let Place::Remote(remote) = from {
+            self.counters.remote_received(remote, amount);
+        }
+        let fdb = self.tables.fdb();
+        let prefetched = |mac| {
+            let key = Key::new(domain, mac);
+            let hash = fdb.hash(key);
+            fdb.prefetch(hash);
+            (key, hash)
+        };
+        let (source, destination) = (prefetched(headers.source), prefetched(headers.destination));
+        Ok(Job { headers, domain, from, source, destination, verdict: Verdict::Flood })
+    }
+
+    /// Pass 2: learn and look up.
+    fn decide(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut [Result<Job, DropReason>]) {
+        for (job, chunk) in jobs.iter_mut().zip(batch) {
+            if let Ok(job) = job {
+                job.verdict = self.decide_one(job, chunk);
+            }
+        }
+    }
+
+    #[inline]
+    fn decide_one(&mut self, job: &Job, chunk: &mut L::Chunk) -> Verdict {
+        let tables = self.tables;
+        let Some(domain) = tables.domain(job.domain) else { return Verdict::Drop(DropReason::PortUnknown) };
+        if domain.learning {
+            let ageing = |id| tables.domain(id).map_or(0, |domain| domain.ageing);
+            let (key, hash) = job.source;
+            match learn::learn(tables.fdb(), key, hash, job.from, self.now.seconds(), ageing) {
+                Ok(Lesson::Known) => {}
+                Ok(Lesson::Moved(event)) => self.link.event(event),
+                Ok(Lesson::Unlearned) => self.tally.unlearned += 1,
+                Err(reason) => return Verdict::Drop(reason),
+            }
+        }
+        if job.headers.ethertype == EtherType::ARP
+            && let Some(answer) = self.proxy(job, domain, chunk)
+        {
+            return Verdict::Answer(answer);
+        }
+        let (key, hash) = job.destination;
+        lookup::lookup(tables.fdb(), key, hash, job.from)
+    }
+
+    /// An ARP message: tells control of a new neighbour, and gives the address to answer with.
+    #[cold]
+    fn proxy(&mut self, job: &Job, domain: &Domain, chunk: &mut L::Chunk) -> Option<Mac> {
+        let message = proxy::message(&job.headers, self.link.frame(chunk).bytes())?;
+        let neighbours = self.tables.neighbours();
+        if domain.learning
+            && let Some(event) = proxy::news(&message, domain, neighbours, job.from)
+        {
+            self.recent.tell(self.link, event, self.now);
+        }
+        let Place::Port(ingress) = job.from else { return None };
+        proxy::answer(&message, &job.headers, domain, neighbours, self.tables.fdb(), ingress)
+    }
+
+    /// Pass 3: send each frame where it goes.
+    fn deliver(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &[Result<Job, DropReason>]) {
+        for (job, chunk) in jobs.iter().zip(batch.drain(..)) {
+            match job {
+                Ok(job) => match job.verdict {
+                    Verdict::Forward(port) => self.forward(job, Place::Port(port), chunk),
+                    Verdict::Encapsulate(remote) => self.forward(job, Place::Remote(remote), chunk),
+                    Verdict::Flood => self.flood(job, chunk),
+                    Verdict::Answer(mac) => self.answer(job, mac, chunk),
+                    Verdict::Drop(reason) => self.discard(chunk, reason),
+                },
+                Err(reason) => self.discard(chunk, *reason),
+            }
+        }
+    }
+
+    #[inline]
+    fn forward(&mut self, job: &Job, to: Place, chunk: L::Chunk) {
+        match Exit::new(self.tables, job.domain, &job.headers, to) {
+            Ok(exit) => self.send(job, exit, chunk),
+            Err(reason) => {
+                self.refused(to, reason);
+                self.link.release(chunk);
+            }
+        }
+    }
+
+    /// Head-end replication: a copy to every other member of the domain, the frame itself to the last that takes it.
+    fn flood(&mut self, job: &Job, chunk: L::Chunk) {
+        let tables = self.tables;
+        let Some(domain) = tables.domain(job.domain) else {
+            return self.discard(chunk, DropReason::PortUnknown);
+        };
+        // From the overlay to access ports only: whoever else is in the overlay got a copy from the sender.
+        let remotes: &[RemoteId] = match job.from {
+            Place::Port(_) => &domain.remotes,
+            Place::Remote(_) => &[],
+        };
+        let ports = domain.ports.iter().copied().map(Place::Port).filter(|port| *port != job.from);
+        let mut chunk = chunk;
+        let (mut receivers, mut last) = (0_u64, None);
+        for place in ports.chain(remotes.iter().copied().map(Place::Remote)) {
+            receivers += 1;
+            let exit = match Exit::new(tables, job.domain, &job.headers, place) {
+                Ok(exit) => exit,
+                Err(reason) => {
+                    self.refused(place, reason);
+                    continue;
+                }
+            };
+            if let Some(previous) = last.replace(exit) {
+                match self.link.duplicate(&mut chunk) {
+                    Some(copy) => self.send(job, previous, copy),
+                    None => self.tally.dropped(DropReason::NoChunk),
+                }
+            }
+        }
+        self.tally.copies += receivers.saturating_sub(1);
+        match last {
+            Some(exit) => self.send(job, exit, chunk),
+            None if receivers == 0 => self.discard(chunk, DropReason::FloodEmpty),
+            // Each receiver has been counted as refused.
+            None => self.link.release(chunk),
+        }
+    }
+
+    #[inline]
+    fn send(&mut self, job: &Job, exit: Exit<'_>, mut chunk: L::Chunk) {
+        *self.identification = self.identification.wrapping_add(1);
+        let flow = job.headers.flow;
+        match exit.rewrite(&mut self.link.frame(&mut chunk), flow, *self.identification) {
+            Ok(port) => {
+                let amount = Amount::frame(usize::from(job.headers.length));
+                self.counters.domain_transmitted(job.domain, amount);
+                if let Exit::Remote(egress, _) = exit {
+                    self.counters.remote_transmitted(egress.id(), amount);
+                }
+                self.link.transmit(port, flow, chunk);
+            }
+            Err(reason) => self.discard(chunk, reason),
+        }
+    }
+
+    #[cold]
+    fn answer(&mut self, job: &Job, mac: Mac, mut chunk: L::Chunk) {
+        let mut frame = self.link.frame(&mut chunk);
+        if arp::reply_in_place(frame.bytes_mut(), usize::from(job.headers.offset), mac).is_err() {
+            return self.discard(chunk, DropReason::FrameTooShort);
+        }
+        self.tally.proxied += 1;
+        let amount = Amount::frame(usize::from(job.headers.length));
+        self.counters.domain_transmitted(job.domain, amount);
+        self.link.transmit(self.ingress, job.headers.flow, chunk);
+    }
+
+    /// A receiver that does not get its frame.
+    #[cold]
+    fn refused(&mut self, place: Place, reason: DropReason) {
+        self.tally.dropped(reason);
+        if let (Place::Remote(remote), DropReason::NeighbourUnresolved) = (place, reason) {
+            self.recent.tell(self.link, Event::Unresolved { remote }, self.now);
+        }
+    }
+
+    #[cold]
+    fn discard(&mut self, chunk: L::Chunk, reason: DropReason) {
+        self.tally.dropped(reason);
+        self.link.release(chunk);
     }
 }

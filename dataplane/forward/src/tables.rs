@@ -11,6 +11,7 @@ use wire::Mac;
 pub use crate::consistency::Inconsistency;
 use crate::consistency::check;
 pub use crate::description::{Domain, Encapsulation, Path, Port, Remote, Role};
+use crate::fdb::Fdb;
 use crate::ids::{DomainId, PortId, RemoteId};
 use crate::remote::Egress;
 use crate::tunnel::TunnelTable;
@@ -28,6 +29,8 @@ pub struct TablesParts {
     pub remotes: Vec<Remote>,
     /// Neighbours of the ARP proxy.
     pub neighbours: Arc<Neighbours>,
+    /// The forwarding database, as it is to be seen with these tables.
+    pub fdb: Arc<Fdb>,
 }
 
 /// What a neighbour entry says.
@@ -69,6 +72,7 @@ pub struct Tables {
     tunnels: TunnelTable,
     own: OwnAddresses,
     neighbours: Arc<Neighbours>,
+    fdb: Arc<Fdb>,
 }
 
 impl Tables {
@@ -82,7 +86,7 @@ impl Tables {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let TablesParts { version, ports, domains, remotes, neighbours } = parts;
+        let TablesParts { version, ports, domains, remotes, neighbours, fdb } = parts;
         let own = OwnAddresses::new(ports.iter().map(|port| port.mac));
         let tunnels = TunnelTable::new(&domains, &remotes);
         let ports = dense(ports, |port| usize::from(port.id.0));
@@ -95,7 +99,7 @@ impl Tables {
         });
         let remotes = dense(egress.collect(), |egress: &Egress| egress.id().0 as usize);
         let domains = dense(domains, |domain| usize::from(domain.id.0));
-        Ok(Self { version, ports, domains, remotes, tunnels, own, neighbours })
+        Ok(Self { version, ports, domains, remotes, tunnels, own, neighbours, fdb })
     }
 
     /// Grows with every publication.
@@ -153,6 +157,12 @@ impl Tables {
     #[must_use]
     pub fn neighbours(&self) -> &Neighbours {
         &self.neighbours
+    }
+
+    /// The forwarding database.
+    #[must_use]
+    pub fn fdb(&self) -> &Fdb {
+        &self.fdb
     }
 }
 

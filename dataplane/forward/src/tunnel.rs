@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use foldhash::quality::RandomState;
 
 use crate::description::{Domain, Encapsulation, Remote};
-use crate::ids::RemoteId;
+use crate::ids::{DomainId, RemoteId};
 use crate::verdict::DropReason;
 
 /// An [`Encapsulation`] as one number: what tells tunnels between the same two addresses apart.
@@ -40,10 +40,19 @@ impl Tunnel {
     }
 }
 
+/// Whom a tunnel packet came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// The peer.
+    pub remote: RemoteId,
+    /// The bridge domain that the inner frame belongs to.
+    pub domain: DomainId,
+}
+
 /// What tunnel packets we take, and from whom.
 #[derive(Debug)]
 pub struct TunnelTable {
-    remotes: HashMap<Tunnel, RemoteId, RandomState>,
+    remotes: HashMap<Tunnel, Origin, RandomState>,
     /// Our addresses with what comes to them, from whomever: asked only about packets that belong to no remote.
     expected: HashSet<(Ipv4Addr, Wrapping), RandomState>,
     /// Our addresses with the kind of tunnel that comes to them.
@@ -57,7 +66,8 @@ impl TunnelTable {
         let mut table = HashMap::with_capacity_and_hasher(remotes.len(), RandomState::default());
         for remote in remotes {
             if let (IpAddr::V4(local), IpAddr::V4(peer)) = (remote.local, remote.address) {
-                table.insert(Tunnel::new(local, peer, remote.encapsulation), remote.id);
+                let origin = Origin { remote: remote.id, domain: remote.domain };
+                table.insert(Tunnel::new(local, peer, remote.encapsulation), origin);
             }
         }
         let of_domains = domains.iter().map(|domain| (domain.local, domain.encapsulation));
@@ -93,7 +103,7 @@ impl TunnelTable {
 
     /// The remote that a packet comes from.
     #[must_use]
-    pub fn lookup(&self, tunnel: Tunnel) -> Option<RemoteId> {
+    pub fn lookup(&self, tunnel: Tunnel) -> Option<Origin> {
         self.remotes.get(&tunnel).copied()
     }
 

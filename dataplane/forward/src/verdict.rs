@@ -1,5 +1,24 @@
 //! What becomes of a frame. One list makes the reasons' variants, names, help texts and counters.
 
+use wire::Mac;
+
+use crate::ids::{PortId, RemoteId};
+
+/// What is to be done with a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Out of this access port, as it is.
+    Forward(PortId),
+    /// To this remote, behind its outer header.
+    Encapsulate(RemoteId),
+    /// To every other member of the domain.
+    Flood,
+    /// Back to where it came from, as the ARP reply that says this address.
+    Answer(Mac),
+    /// Nowhere.
+    Drop(DropReason),
+}
+
 /// Declares the reasons once: variant, name on the outside, one sentence of help.
 macro_rules! drop_reasons {
     ($($variant:ident $name:literal $help:literal,)*) => {
@@ -40,7 +59,7 @@ macro_rules! drop_reasons {
 drop_reasons! {
     FrameTooShort "FRAME_TOO_SHORT" "The frame ends inside a header that it claims to have.",
     MacInvalidSource "MAC_INVALID_SOURCE" "The source address is multicast, zero or our own.",
-    PortUnknown "PORT_UNKNOWN" "The port is not, or no longer, in the tables.",
+    PortUnknown "PORT_UNKNOWN" "The port or remote is not, or no longer, in the tables.",
     IpChecksum "IP_CSUM" "The outer IPv4 header checksum is wrong.",
     IpInvalidHeader "IP_INHDR" "The outer IP header is malformed.",
     OuterFragment "OUTER_FRAGMENT" "The outer packet is a fragment; tunnels here never fragment.",
@@ -52,6 +71,7 @@ drop_reasons! {
     PeerNotAllowed "PEER_NOT_ALLOWED" "The outer source is no remote of this VNI.",
     VxlanEntryExists "VXLAN_ENTRY_EXISTS" "The source address is bound to another place by a static entry.",
     SameIngress "SAME_INGRESS" "The destination is where the frame came from.",
+    LinkLocal "LINK_LOCAL" "A link-local control frame (01:80:c2:00:00:01 to 0f), which no bridge forwards.",
     SplitHorizon "SPLIT_HORIZON" "The frame came from the overlay and its destination is in the overlay too.",
     FloodEmpty "VXLAN_NO_REMOTE" "Nowhere to flood: the domain has no other port and no remote.",
     NoRoute "NO_ROUTE" "The kernel has no route to the remote through one of our uplinks.",
@@ -70,7 +90,8 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_indices_dense() {
-        let names: std::collections::HashSet<_> = DropReason::ALL.iter().map(|reason| reason.name()).collect();
+        let names: std::collections::HashSet<_> =
+            DropReason::ALL.iter().map(|reason| reason.name()).collect();
         assert_eq!(names.len(), DropReason::COUNT);
         for (index, reason) in DropReason::ALL.iter().enumerate() {
             assert_eq!(reason.index(), index);

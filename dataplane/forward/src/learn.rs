@@ -1,0 +1,43 @@
+//! Second stage: remember where the source address is. Sees the source's key, the forwarding database, and where the
+//! frame came from.
+
+use crate::fdb::{Fdb, Hash, Key, Learned};
+use crate::ids::DomainId;
+use crate::link::{Event, Place};
+use crate::verdict::DropReason;
+
+/// What came of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lesson {
+    /// The database knows the address to be here, or will when the next frame comes.
+    Known,
+    /// The address came from elsewhere before; control is to hear of it.
+    Moved(Event),
+    /// There is no room for the address. The frame is forwarded all the same.
+    Unlearned,
+}
+
+/// Learns that `key` is at `place`. `ageing` is any domain's ageing time in seconds.
+///
+/// # Errors
+/// `VXLAN_ENTRY_EXISTS` if the address is bound to another place: whoever uses it here is not whom it belongs to, and
+/// nothing of the frame may be believed.
+#[inline]
+pub fn learn(
+    fdb: &Fdb,
+    key: Key,
+    hash: Hash,
+    place: Place,
+    now: u32,
+    ageing: impl Fn(DomainId) -> u32,
+) -> Result<Lesson, DropReason> {
+    match fdb.learn(hash, key, place, now, None, ageing) {
+        Learned::Known | Learned::Refreshed | Learned::New | Learned::Deferred => Ok(Lesson::Known),
+        Learned::Moved { from } => {
+            let (domain, mac) = (key.domain(), key.mac());
+            Ok(Lesson::Moved(Event::Moved { domain, mac, from, to: place }))
+        }
+        Learned::Full | Learned::Limited => Ok(Lesson::Unlearned),
+        Learned::Bound => Err(DropReason::VxlanEntryExists),
+    }
+}

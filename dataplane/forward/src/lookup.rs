@@ -1,0 +1,39 @@
+//! Fourth stage: where a frame goes. Sees headers, the forwarding database, and where the frame came from.
+
+use wire::Mac;
+
+use crate::fdb::{Fdb, Hash, Key};
+use crate::link::Place;
+use crate::verdict::{DropReason, Verdict};
+
+/// The way of a frame that came from `from`.
+///
+/// Known unicast goes to exactly one receiver: never back to where it came from, and never from the overlay into the
+/// overlay (split horizon: every VTEP has a tunnel to every other, so the sender's reached it already).
+#[inline]
+#[must_use]
+pub fn lookup(fdb: &Fdb, key: Key, hash: Hash, from: Place) -> Verdict {
+    let destination = key.mac();
+    if destination.is_multicast() {
+        return if is_link_local(destination) {
+            Verdict::Drop(DropReason::LinkLocal)
+        } else {
+            Verdict::Flood
+        };
+    }
+    let Some(entry) = fdb.lookup(hash, key) else { return Verdict::Flood };
+    match (from, entry.place) {
+        (Place::Port(ingress), Place::Port(egress)) if ingress == egress => {
+            Verdict::Drop(DropReason::SameIngress)
+        }
+        (_, Place::Port(egress)) => Verdict::Forward(egress),
+        (Place::Port(_), Place::Remote(remote)) => Verdict::Encapsulate(remote),
+        (Place::Remote(_), Place::Remote(_)) => Verdict::Drop(DropReason::SplitHorizon),
+    }
+}
+
+/// Addresses that no bridge forwards (IEEE 802.1Q table 8-1): pause frames, link aggregation, LLDP and the like. Not
+/// the spanning tree's (…:00), which keeps loops through us detectable.
+const fn is_link_local(mac: Mac) -> bool {
+    matches!(mac.0, [0x01, 0x80, 0xc2, 0x00, 0x00, 0x01..=0x0f])
+}

@@ -1,0 +1,86 @@
+//! Last stage: whether a frame may leave by a way, and what it looks like when it does. Sees headers and tables, but
+//! neither where the frame came from nor why it goes where it goes.
+
+use crate::frame::Frame;
+use crate::ids::{DomainId, PortId, RemoteId};
+use crate::parse::Headers;
+use crate::remote::Egress;
+use crate::tables::{Role, Tables};
+use crate::verdict::DropReason;
+use crate::{entropy, link::Place};
+
+/// A way out that has been found passable for a frame.
+#[derive(Clone, Copy, Debug)]
+pub enum Exit<'a> {
+    /// Out of an access port, as it is.
+    Port(PortId),
+    /// Out of an uplink, to a remote.
+    Remote(&'a Egress, PortId),
+}
+
+impl<'a> Exit<'a> {
+    /// The way of a frame of `domain` to `place`.
+    ///
+    /// # Errors
+    /// `PORT_UNKNOWN` if the place is gone or belongs to another domain, which no table can make it do but an entry that
+    /// outlived a port; `PKT_TOO_BIG`, `NO_ROUTE`, `NEIGHBOUR_UNRESOLVED`.
+    #[inline]
+    pub fn new(
+        tables: &'a Tables,
+        domain: DomainId,
+        headers: &Headers,
+        place: Place,
+    ) -> Result<Self, DropReason> {
+        match place {
+            Place::Port(id) => Self::of_port(tables, domain, headers, id),
+            Place::Remote(id) => Self::of_remote(tables, domain, headers, id),
+        }
+    }
+
+    #[inline]
+    fn of_port(tables: &Tables, domain: DomainId, headers: &Headers, id: PortId) -> Result<Self, DropReason> {
+        match tables.port(id) {
+            Some(port) if port.role == Role::Access(domain) => {
+                let fits = headers.packet_length() <= port.mtu;
+                if fits { Ok(Exit::Port(id)) } else { Err(DropReason::PacketTooBig) }
+            }
+            _ => Err(DropReason::PortUnknown),
+        }
+    }
+
+    #[inline]
+    fn of_remote(
+        tables: &'a Tables,
+        domain: DomainId,
+        headers: &Headers,
+        id: RemoteId,
+    ) -> Result<Self, DropReason> {
+        match tables.remote(id) {
+            Some(egress) if egress.domain() == domain => {
+                let uplink = egress.uplink_for(usize::from(headers.length))?;
+                Ok(Exit::Remote(egress, uplink))
+            }
+            _ => Err(DropReason::PortUnknown),
+        }
+    }
+
+    /// Makes the frame what it has to be on the way out, and tells the port.
+    ///
+    /// # Errors
+    /// `NO_HEADROOM`.
+    #[inline]
+    pub fn rewrite(
+        &self,
+        frame: &mut Frame<'_>,
+        flow: u32,
+        identification: u16,
+    ) -> Result<PortId, DropReason> {
+        match self {
+            Exit::Port(port) => Ok(*port),
+            Exit::Remote(egress, uplink) => {
+                egress.push(frame, entropy::source_port(flow), identification)?;
+                Ok(*uplink)
+            }
+        }
+    }
+}

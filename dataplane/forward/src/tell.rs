@@ -1,0 +1,34 @@
+//! What the pipeline tells the control thread, without repeating itself: a frame a microsecond for an unresolved remote
+//! is one event a second.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+
+use crate::limits::RECENT_EVENTS;
+use crate::link::{Event, Link, Now};
+
+/// The events of the last second, as fingerprints; a newer one takes the place of an older one.
+#[derive(Debug)]
+pub(crate) struct Recent {
+    hasher: RandomState,
+    fingerprints: Box<[u64]>,
+}
+
+impl Recent {
+    pub(crate) fn new() -> Self {
+        Self { hasher: RandomState::default(), fingerprints: vec![0; RECENT_EVENTS].into() }
+    }
+
+    /// Tells the link of an event, unless it was told in this second.
+    #[cold]
+    pub(crate) fn tell<L: Link>(&mut self, link: &mut L, event: Event, now: Now) {
+        let fingerprint = self.hasher.hash_one((event, now.seconds()));
+        if let Some(place) = self.fingerprints.get_mut(fingerprint as usize % RECENT_EVENTS)
+            && *place != fingerprint
+        {
+            *place = fingerprint;
+            link.event(event);
+        }
+    }
+}
