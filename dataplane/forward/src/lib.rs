@@ -12,6 +12,7 @@ pub mod learn;
 pub mod limits;
 pub mod link;
 pub mod lookup;
+pub mod memory;
 pub mod parse;
 pub mod pipeline;
 pub mod proxy;
