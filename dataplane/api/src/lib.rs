@@ -7,9 +7,12 @@
 //! the domain's own types.
 #![forbid(unsafe_code)]
 
+pub mod message;
 mod refusal;
 mod reply;
 mod request;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use refusal::{Refusal, RefusalKind};

@@ -11,6 +11,12 @@ use crate::word::{
     Encapsulation, EntryState, PortRole, PortState, RemoteState, TransmitPath, TransmitWish, XdpMode,
 };
 
+/// The names of a record's fields, for the comparison with the interface's text.
+#[cfg(test)]
+pub(crate) trait Fields {
+    const FIELDS: &[&str];
+}
+
 /// Declares reply types: all are plain data with the same derives, and optional fields are left out when absent.
 macro_rules! replies {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* })*) => {$(
@@ -18,6 +24,11 @@ macro_rules! replies {
         #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
         pub struct $name {
             $($(#[$field_doc])* pub $field: $kind,)*
+        }
+
+        #[cfg(test)]
+        impl Fields for $name {
+            const FIELDS: &[&str] = &[$(stringify!($field)),*];
         }
     )*};
 }

@@ -48,6 +48,11 @@ macro_rules! methods {
                 const NAME: &'static str = stringify!($name);
                 type Reply = $reply;
             }
+
+            #[cfg(test)]
+            impl crate::reply::Fields for $name {
+                const FIELDS: &[&str] = &[$(stringify!($field)),*];
+            }
         )*
 
         /// A decoded method call.
@@ -82,9 +87,12 @@ fn decode_parameters<T: DeserializeOwned>(parameters: Option<Value>) -> Result<T
         return Err(InvalidRequest::Parameter { name: "parameters".into(), what: "not an object".into() });
     }
     serde_path_to_error::deserialize(parameters).map_err(|error| {
+        let what = error.inner().to_string();
         let path = error.path().to_string();
-        let name = if path == "." { "parameters".to_owned() } else { path };
-        InvalidRequest::Parameter { name, what: error.inner().to_string() }
+        // What is missing has no path; its name is in the sentence alone.
+        let missing = what.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+        let name = missing.unwrap_or(if path == "." { "parameters" } else { &path }).to_owned();
+        InvalidRequest::Parameter { name, what }
     })
 }
 
