@@ -162,3 +162,83 @@ const fn mac_at<const AT: usize>(bytes: &[u8; LENGTH]) -> Mac {
 const fn address_at<const AT: usize>(bytes: &[u8; LENGTH]) -> Ipv4Addr {
     Ipv4Addr::new(bytes[AT], bytes[AT + 1], bytes[AT + 2], bytes[AT + 3])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ASKER: Mac = Mac([2, 0, 0, 0, 0, 0x0a]);
+    const OWNER: Mac = Mac([2, 0, 0, 0, 0, 0x0b]);
+
+    /// A broadcast request in a tagged frame with two bytes of padding.
+    fn request() -> [u8; 48] {
+        let mut frame = [0xee; 48];
+        frame[..6].copy_from_slice(&Mac::BROADCAST.0);
+        frame[6..12].copy_from_slice(&ASKER.0);
+        frame[12..18].copy_from_slice(&[0x81, 0, 0, 7, 8, 6]);
+        let message = Message {
+            operation: Operation::Request,
+            sender_mac: ASKER,
+            sender_address: Ipv4Addr::new(10, 0, 0, 1),
+            target_mac: Mac::ZERO,
+            target_address: Ipv4Addr::new(10, 0, 0, 2),
+        };
+        assert_eq!(message.emit(&mut frame[18..]), Ok(LENGTH));
+        frame
+    }
+
+    #[test]
+    fn reads_what_rfc_826_writes() {
+        let bytes = [0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 0x0a, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2];
+        assert_eq!(request()[18..46], bytes);
+        let (message, length) = Message::parse(&bytes).unwrap();
+        assert_eq!(
+            (message.sender_mac, message.target_address, length),
+            (ASKER, Ipv4Addr::new(10, 0, 0, 2), 28)
+        );
+        for length in 0..28 {
+            assert_eq!(Message::parse(&bytes[..length]), Err(Error::Truncated));
+        }
+        for at in 0..8 {
+            let mut other = bytes;
+            other[at] ^= 0x10;
+            assert_eq!(Message::parse(&other), Err(Error::Malformed), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_request_becomes_its_reply_in_place() {
+        let mut frame = request();
+        assert_eq!(reply_in_place(&mut frame, 18, OWNER), Ok(()));
+        assert_eq!(frame[..6], ASKER.0);
+        assert_eq!(frame[6..12], OWNER.0);
+        assert_eq!(frame[12..18], request()[12..18]);
+        assert_eq!(frame[46..], [0xee, 0xee]);
+        let (reply, _) = Message::parse(&frame[18..]).unwrap();
+        let expected = Message {
+            operation: Operation::Reply,
+            sender_mac: OWNER,
+            sender_address: Ipv4Addr::new(10, 0, 0, 2),
+            target_mac: ASKER,
+            target_address: Ipv4Addr::new(10, 0, 0, 1),
+        };
+        assert_eq!(reply, expected);
+
+        let before = frame;
+        assert_eq!(reply_in_place(&mut frame, 18, OWNER), Err(Error::Malformed), "a reply is not answered");
+        assert_eq!(reply_in_place(&mut frame, 21, OWNER), Err(Error::Truncated));
+        assert_eq!(reply_in_place(&mut frame, 11, OWNER), Err(Error::Truncated));
+        assert_eq!(reply_in_place(&mut frame[..5], 5, OWNER), Err(Error::Truncated));
+        assert_eq!(frame, before);
+    }
+
+    #[test]
+    fn probes_and_announcements_are_told_apart() {
+        let (request, _) = Message::parse(&request()[18..]).unwrap();
+        assert!(!request.is_probe() && !request.is_gratuitous());
+        let probe = Message { sender_address: Ipv4Addr::UNSPECIFIED, ..request };
+        assert!(probe.is_probe() && !probe.is_gratuitous());
+        let announcement = Message { sender_address: request.target_address, ..request };
+        assert!(announcement.is_gratuitous() && !announcement.is_probe());
+    }
+}

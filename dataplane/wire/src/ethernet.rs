@@ -181,3 +181,62 @@ fn tagged_payload(frame: &[u8], protocol: EtherType) -> Result<Payload> {
     }
     Ok(Payload { ethertype, offset, tag })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME: [u8; 24] = [
+        2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xa8, 0x20, 0x64, 0x81, 0x00, 0x0f, 0xff, 0x08, 0x00, 0x45,
+        0x00,
+    ];
+
+    #[test]
+    fn header_reads_and_writes() {
+        let (header, length) = Header::parse(&FRAME).unwrap();
+        let expected = Header {
+            destination: Mac([2, 0, 0, 0, 0, 1]),
+            source: Mac([2, 0, 0, 0, 0, 2]),
+            ethertype: EtherType::SERVICE_TAG,
+        };
+        assert_eq!((header, length), (expected, 14));
+        let mut bytes = [0; 14];
+        assert_eq!(header.emit(&mut bytes), Ok(14));
+        assert_eq!(bytes, FRAME[..14]);
+        assert_eq!(header.emit(&mut bytes[..13]), Err(Error::Truncated));
+        assert_eq!(Header::parse(&FRAME[..13]), Err(Error::Truncated));
+    }
+
+    #[test]
+    fn tags_are_walked() {
+        let tag = Tag { protocol: EtherType::SERVICE_TAG, control: 0x2064 };
+        assert_eq!((tag.vlan(), tag.priority()), (100, 1));
+        assert_eq!(tag.to_bytes(), FRAME[12..16]);
+        let expected = Payload { ethertype: EtherType::IPV4, offset: 22, tag: Some(tag) };
+        assert_eq!(payload(&FRAME), Ok(expected));
+        assert_eq!(payload(&FRAME[..22]), Ok(expected));
+        for length in 0..22 {
+            assert_eq!(payload(&FRAME[..length]), Err(Error::Truncated), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn untagged_and_length_frames() {
+        let mut frame = FRAME;
+        frame[12..14].copy_from_slice(&[0x00, 0x2e]);
+        let found = payload(&frame).unwrap();
+        assert_eq!(found, Payload { ethertype: EtherType(46), offset: 14, tag: None });
+        assert!(found.ethertype.is_length());
+        assert!(!EtherType::IPV4.is_length());
+    }
+
+    #[test]
+    fn a_stack_of_tags_is_bounded() {
+        let mut frame = [0; 64];
+        for tag in frame[12..].chunks_exact_mut(4) {
+            tag.copy_from_slice(&[0x81, 0x00, 0x00, 0x01]);
+        }
+        let found = payload(&frame).unwrap();
+        assert_eq!((found.ethertype, found.offset), (EtherType::CUSTOMER_TAG, 14 + 4 * MAX_TAGS));
+    }
+}

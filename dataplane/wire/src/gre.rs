@@ -146,3 +146,69 @@ pub const fn nvgre_split(key: u32) -> (Vni, u8) {
     let [s0, s1, s2, flow] = key.to_be_bytes();
     (Vni::from_bytes([s0, s1, s2]), flow)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: [u8; 16] = [0xb0, 0, 0x65, 0x58, 0xab, 0xcd, 0, 0, 0, 0, 0x12, 0x34, 0, 0, 0, 9];
+
+    #[test]
+    fn reads_and_writes_every_combination() {
+        for bits in 0..8_u8 {
+            let header = Header {
+                protocol: EtherType::ETHERNET_BRIDGING,
+                checksum: (bits & 1 != 0).then_some(0xabcd),
+                key: (bits & 2 != 0).then_some(0x1234),
+                sequence: (bits & 4 != 0).then_some(9),
+            };
+            let mut bytes = [0; MAX_LENGTH];
+            let length = header.emit(&mut bytes).unwrap();
+            assert_eq!(length, 4 + 4 * bits.count_ones() as usize);
+            assert_eq!(Header::parse(&bytes[..length]), Ok((header, length)));
+            if bits == 7 {
+                assert_eq!(bytes, FULL);
+            }
+            for short in 0..length {
+                assert_eq!(Header::parse(&bytes[..short]), Err(Error::Truncated));
+                assert_eq!(header.emit(&mut [0; MAX_LENGTH][..short]), Err(Error::Truncated));
+            }
+        }
+    }
+
+    #[test]
+    fn forbidden_bits_are_refused_and_others_ignored() {
+        for bit in 0..16 {
+            let flags = 1_u16 << bit;
+            let [f0, f1] = flags.to_be_bytes();
+            let mut bytes = FULL;
+            (bytes[0], bytes[1]) = (f0, f1);
+            // RFC 2784 numbers bits from the left: 1, 4 and 5 are forbidden, so is the version in 13 to 15.
+            let is_forbidden = matches!(15 - bit, 1 | 4 | 5 | 13 | 14 | 15);
+            assert_eq!(Header::parse(&bytes).is_err(), is_forbidden, "bit {}", 15 - bit);
+        }
+    }
+
+    #[test]
+    fn checksum_covers_header_and_payload() {
+        let mut packet = [FULL.as_slice(), b"a frame"].concat();
+        assert!(!checksum_is_valid(&packet));
+        fill_checksum(&mut packet);
+        assert!(checksum_is_valid(&packet));
+        packet[20] ^= 1;
+        assert!(!checksum_is_valid(&packet));
+
+        let mut without = [0x20, 0, 0x65, 0x58, 0, 0, 0, 1, 1, 2, 3];
+        let before = without;
+        fill_checksum(&mut without);
+        assert_eq!(without, before);
+        assert!(checksum_is_valid(&without));
+    }
+
+    #[test]
+    fn nvgre_splits_the_key() {
+        let subnet = Vni::from_bytes([0x12, 0x34, 0x56]);
+        assert_eq!(nvgre_key(subnet, 0x78), 0x1234_5678);
+        assert_eq!(nvgre_split(0x1234_5678), (subnet, 0x78));
+    }
+}

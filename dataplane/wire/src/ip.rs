@@ -67,3 +67,15 @@ impl TrafficClass {
         self.0 & 3
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traffic_class_has_two_fields() {
+        let class = TrafficClass::new(46, 1);
+        assert_eq!((class.0, class.dscp(), class.ecn()), (0xb9, 46, 1));
+        assert_eq!(TrafficClass::new(0, 7).ecn(), 3);
+    }
+}

@@ -170,3 +170,83 @@ pub fn checksum_is_valid(header: &[u8]) -> bool {
         Err(_) => Sum::of(header).is_valid(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 192.168.0.1 to 192.168.0.199, UDP, DF, 115 bytes; a checksum known from many textbooks.
+    const HEADER: [u8; 20] = [
+        0x45, 0x00, 0x00, 0x73, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0xb8, 0x61, 0xc0, 0xa8, 0x00, 0x01, 0xc0,
+        0xa8, 0x00, 0xc7,
+    ];
+
+    #[test]
+    fn reads_and_writes_with_checksum() {
+        let mut packet = [0; 115];
+        packet[..20].copy_from_slice(&HEADER);
+        let (header, length) = Header::parse(&packet).unwrap();
+        assert_eq!(length, 20);
+        assert_eq!(header.source, Ipv4Addr::new(192, 168, 0, 1));
+        assert_eq!(header.destination, Ipv4Addr::new(192, 168, 0, 199));
+        assert_eq!((header.protocol, header.ttl, header.total_length), (Protocol::UDP, 64, 115));
+        assert!(header.dont_fragment && !header.is_fragment() && header.has_upper_header());
+        assert!(checksum_is_valid(&HEADER));
+        assert_eq!(header.to_bytes(), HEADER);
+        for at in 0..20 {
+            let mut other = HEADER;
+            other[at] ^= 1;
+            assert!(!checksum_is_valid(&other), "byte {at}");
+        }
+        for length in 0..115 {
+            assert_eq!(Header::parse(&packet[..length]), Err(Error::Truncated), "{length} bytes");
+        }
+        assert_eq!(Header::parse_quoted(&packet[..20]), Ok((header, 20)));
+    }
+
+    #[test]
+    fn options_count_as_header() {
+        let mut packet = [0; 120];
+        packet[..20].copy_from_slice(&HEADER);
+        packet[0] = 0x46;
+        packet[20..24].copy_from_slice(&[148, 4, 0, 0]);
+        let (_, length) = Header::parse(&packet).unwrap();
+        assert_eq!(length, 24);
+        let checksum = crate::checksum::update(0xb861, 0x4500, 0x4600);
+        let checksum = crate::checksum::update(checksum, 0, 0x9404);
+        packet[10..12].copy_from_slice(&checksum.to_be_bytes());
+        assert!(checksum_is_valid(&packet[..length]));
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        let change = |at: usize, value: u8| {
+            let mut packet = [0; 115];
+            packet[..20].copy_from_slice(&HEADER);
+            packet[at] = value;
+            Header::parse(&packet).map(|_| ())
+        };
+        assert_eq!(change(0, 0x65), Err(Error::Malformed), "version 6");
+        assert_eq!(change(0, 0x44), Err(Error::Malformed), "16 bytes of header");
+        assert_eq!(change(3, 19), Err(Error::Malformed), "total length below the header's");
+        assert_eq!(change(3, 116), Err(Error::Truncated));
+        assert_eq!(change(3, 20), Ok(()));
+    }
+
+    #[test]
+    fn fragments_are_known() {
+        let flags = |high: u8, low: u8| {
+            let mut bytes = HEADER;
+            [bytes[6], bytes[7]] = [high, low];
+            Header::parse_quoted(&bytes).unwrap().0
+        };
+        let first = flags(0x20, 0);
+        assert!(first.is_fragment() && first.has_upper_header() && first.more_fragments);
+        let later = flags(0x20, 0xb9);
+        assert!(later.is_fragment() && !later.has_upper_header());
+        assert_eq!(later.fragment_offset, 185);
+        let last = flags(0x00, 1);
+        assert!(last.is_fragment() && !last.more_fragments && !last.has_upper_header());
+        assert!(!flags(0x80, 0).is_fragment(), "the reserved bit means nothing");
+    }
+}

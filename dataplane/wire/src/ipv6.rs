@@ -227,3 +227,105 @@ const fn is_extension(protocol: Protocol) -> bool {
             | Protocol::SHIM6
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    fn packet(next_header: Protocol, payload: &[u8]) -> Vec<u8> {
+        let header = Header {
+            traffic_class: TrafficClass(0xb9),
+            flow_label: 0xf_1234,
+            payload_length: payload.len() as u16,
+            next_header,
+            hop_limit: 64,
+            source: "2001:db8::1".parse().unwrap(),
+            destination: "2001:db8::2".parse().unwrap(),
+        };
+        [&header.to_bytes(), payload].concat()
+    }
+
+    fn walk(next_header: Protocol, payload: &[u8]) -> Result<UpperLayer> {
+        let packet = packet(next_header, payload);
+        let (header, _) = Header::parse(&packet).unwrap();
+        header.upper_layer(&packet)
+    }
+
+    #[test]
+    fn reads_and_writes() {
+        let bytes = packet(Protocol::UDP, &[0; 8]);
+        assert_eq!(bytes[..8], [0x6b, 0x9f, 0x12, 0x34, 0x00, 0x08, 17, 64]);
+        let (header, length) = Header::parse(&bytes).unwrap();
+        assert_eq!(
+            (length, header.end(), header.traffic_class.dscp(), header.flow_label),
+            (40, 48, 46, 0xf_1234)
+        );
+        assert_eq!(header.to_bytes(), bytes[..40]);
+        for length in 0..48 {
+            assert_eq!(Header::parse(&bytes[..length]), Err(Error::Truncated), "{length} bytes");
+        }
+        assert_eq!(Header::parse_quoted(&bytes[..40]), Ok((header, 40)));
+        let mut other = bytes;
+        other[0] = 0x4b;
+        assert_eq!(Header::parse(&other), Err(Error::Malformed));
+    }
+
+    #[test]
+    fn walks_to_the_upper_layer() {
+        let found = walk(Protocol::TCP, &[0; 20]).unwrap();
+        assert_eq!((found.protocol, found.offset, found.fragment), (Protocol::TCP, 40, None));
+        // Hop-by-hop of 16 bytes, routing with nothing left, authentication of 12 + 12 bytes, then UDP.
+        let mut chain = Vec::from([43, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        chain.extend([51, 0, 4, 0, 0, 0, 0, 0]);
+        chain.extend([17, 4, 0, 0]);
+        chain.extend([0; 20]);
+        chain.extend([0; 8]);
+        let found = walk(Protocol::HOP_BY_HOP, &chain).unwrap();
+        assert_eq!((found.protocol, found.offset, found.is_source_routed), (Protocol::UDP, 88, false));
+        for length in 0..48 {
+            assert_eq!(walk(Protocol::HOP_BY_HOP, &chain[..length]), Err(Error::Truncated), "{length} bytes");
+        }
+        assert_eq!(walk(Protocol::ESP, &[]).unwrap().protocol, Protocol::ESP);
+        assert_eq!(walk(Protocol::NO_NEXT_HEADER, &[]).unwrap().offset, 40);
+    }
+
+    #[test]
+    fn fragments_end_the_walk() {
+        let first = walk(Protocol::FRAGMENT, &[17, 0, 0, 1, 0, 0, 0, 9, 0, 0]).unwrap();
+        assert_eq!(first.fragment, Some(Fragment { offset: 0, more: true, identification: 9 }));
+        assert!(first.is_fragment() && first.has_upper_header());
+        let later = walk(Protocol::FRAGMENT, &[60, 0, 0x05, 0xa8, 0, 0, 0, 9, 0xff]).unwrap();
+        assert_eq!(later.fragment, Some(Fragment { offset: 181, more: false, identification: 9 }));
+        assert_eq!((later.protocol, later.offset), (Protocol::DESTINATION_OPTIONS, 48));
+        assert!(later.is_fragment() && !later.has_upper_header());
+        let whole = walk(Protocol::FRAGMENT, &[6, 0, 0, 0, 0, 0, 0, 9]).unwrap();
+        assert!(!whole.is_fragment() && whole.has_upper_header());
+    }
+
+    #[test]
+    fn source_routes_are_seen() {
+        let routing = [17, 2, 4, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert!(walk(Protocol::ROUTING, &routing).unwrap().is_source_routed);
+    }
+
+    #[test]
+    fn the_walk_is_bounded() {
+        let chain = |count: usize| {
+            let mut payload = [60, 0, 0, 0, 0, 0, 0, 0].repeat(count);
+            payload[8 * (count - 1)] = 17;
+            walk(Protocol::DESTINATION_OPTIONS, &payload)
+        };
+        assert_eq!(chain(MAX_EXTENSION_HEADERS).unwrap().protocol, Protocol::UDP);
+        assert_eq!(chain(MAX_EXTENSION_HEADERS + 1), Err(Error::Malformed));
+    }
+
+    #[test]
+    fn padding_is_no_extension_header() {
+        let mut bytes = packet(Protocol::DESTINATION_OPTIONS, &[]);
+        bytes.extend([17, 0, 0, 0, 0, 0, 0, 0]);
+        let (header, _) = Header::parse(&bytes).unwrap();
+        assert_eq!(header.upper_layer(&bytes), Err(Error::Truncated));
+    }
+}

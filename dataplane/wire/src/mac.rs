@@ -92,3 +92,41 @@ impl FromStr for Mac {
         if parts.next().is_some() { Err(InvalidMac) } else { Ok(Self(octets)) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn text_and_numbers_go_both_ways() {
+        let mac = Mac([0x02, 0x00, 0x5e, 0x10, 0xab, 0xcd]);
+        assert_eq!(mac.to_string(), "02:00:5e:10:ab:cd");
+        assert_eq!("02:00:5E:10:AB:CD".parse(), Ok(mac));
+        assert_eq!(mac.to_u64(), 0x0200_5e10_abcd);
+        assert_eq!(Mac::from_u64(0xffff_0200_5e10_abcd), mac);
+    }
+
+    #[test]
+    fn other_text_is_refused() {
+        for text in [
+            "",
+            "02:00:5e:10:ab",
+            "02:00:5e:10:ab:cd:ef",
+            "2:0:5e:10:ab:cd",
+            "02-00-5e-10-ab-cd",
+            "+2:00:5e:10:ab:cd",
+        ] {
+            assert_eq!(text.parse::<Mac>(), Err(InvalidMac), "{text}");
+        }
+    }
+
+    #[test]
+    fn kinds() {
+        assert!(Mac::BROADCAST.is_broadcast() && Mac::BROADCAST.is_multicast());
+        assert!(Mac([1, 0, 0x5e, 0, 0, 1]).is_multicast() && !Mac([1, 0, 0x5e, 0, 0, 1]).is_broadcast());
+        assert!(!Mac([2, 0, 0, 0, 0, 1]).is_multicast());
+        assert!(Mac::ZERO.is_zero() && !Mac::BROADCAST.is_zero());
+    }
+}

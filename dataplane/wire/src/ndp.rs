@@ -241,3 +241,95 @@ fn emit_message(
     }
     Ok(length)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAC: Mac = Mac([2, 0, 0, 0, 0, 0x0a]);
+    const US: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+    const THEM: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
+
+    fn solicitation() -> [u8; 72] {
+        let mut packet = [0; 72];
+        let message = Solicitation { target: THEM, source_mac: Some(MAC) };
+        assert_eq!(message.emit_packet(US, solicited_node(THEM), &mut packet), Ok(72));
+        packet
+    }
+
+    #[test]
+    fn solicited_node_address_of_rfc_4291() {
+        let address: Ipv6Addr = "4037::01:800:200e:8c6c".parse().unwrap();
+        assert_eq!(solicited_node(address), "ff02::1:ff0e:8c6c".parse::<Ipv6Addr>().unwrap());
+    }
+
+    #[test]
+    fn solicitation_reads_and_writes() {
+        let packet = solicitation();
+        let (header, start) = ipv6::Header::parse(&packet).unwrap();
+        let message = &packet[start..header.end()];
+        assert_eq!(validate(&header, message), Ok(()));
+        assert_eq!(
+            Solicitation::parse(message),
+            Ok((Solicitation { target: THEM, source_mac: Some(MAC) }, 32))
+        );
+        assert_eq!(message[24..], [1, 1, 2, 0, 0, 0, 0, 0x0a]);
+        for length in 0..32 {
+            // Without its options a message is a shorter message; its checksum no longer fits.
+            let parsed = Solicitation::parse(&message[..length]);
+            if length == 24 {
+                assert_eq!(parsed, Ok((Solicitation { target: THEM, source_mac: None }, 24)));
+            } else {
+                assert_eq!(parsed, Err(Error::Truncated), "{length} bytes");
+            }
+            assert_eq!(validate(&header, &message[..length]), Err(Error::Malformed));
+        }
+        let routed = ipv6::Header { hop_limit: 254, ..header };
+        assert_eq!(validate(&routed, message), Err(Error::Malformed));
+        assert_eq!(Advertisement::parse(message), Err(Error::Malformed));
+    }
+
+    #[test]
+    fn an_answer_is_solicited_and_overrides() {
+        let (asked, _) = Solicitation::parse(&solicitation()[40..]).unwrap();
+        let answer = asked.answer(MAC, true);
+        let mut packet = [0; 72];
+        assert_eq!(answer.emit_packet(THEM, US, &mut packet), Ok(72));
+        let (header, start) = ipv6::Header::parse(&packet).unwrap();
+        assert_eq!((header.source, header.destination, header.hop_limit), (THEM, US, 255));
+        let message = &packet[start..];
+        assert_eq!((message[0], message[1], message[4]), (136, 0, 0xe0));
+        assert_eq!(message[24..], [2, 1, 2, 0, 0, 0, 0, 0x0a]);
+        assert_eq!(validate(&header, message), Ok(()));
+        assert_eq!(Advertisement::parse(message), Ok((answer, 32)));
+        assert_eq!(answer.emit_packet(THEM, US, &mut packet[..71]), Err(Error::Truncated));
+        assert_eq!(answer.emit_packet(THEM, US, &mut packet[..39]), Err(Error::Truncated));
+    }
+
+    #[test]
+    fn malformed_messages_are_refused() {
+        let change = |at: usize, value: u8| {
+            let mut packet = solicitation();
+            packet[40 + at] = value;
+            Solicitation::parse(&packet[40..]).map(|_| ())
+        };
+        assert_eq!(change(1, 1), Err(Error::Malformed), "code");
+        assert_eq!(change(8, 0xff), Err(Error::Malformed), "multicast target");
+        assert_eq!(change(25, 0), Err(Error::Malformed), "option of length zero");
+        assert_eq!(change(25, 2), Err(Error::Truncated), "option beyond the end");
+        assert_eq!(change(24, 14), Ok(()), "an unknown option is skipped");
+    }
+
+    #[test]
+    fn a_link_layer_address_of_another_size_is_refused() {
+        let mut message = [0; 40];
+        message[..24].copy_from_slice(&solicitation()[40..64]);
+        message[24..26].copy_from_slice(&[1, 2]);
+        assert_eq!(Solicitation::parse(&message), Err(Error::Malformed));
+        // The first address counts, and what follows it must still be well-formed.
+        message[24..34].copy_from_slice(&[1, 1, 2, 0, 0, 0, 0, 0x0a, 1, 1]);
+        assert_eq!(Solicitation::parse(&message).unwrap().0.source_mac, Some(MAC));
+        message[33] = 0;
+        assert_eq!(Solicitation::parse(&message), Err(Error::Malformed));
+    }
+}

@@ -210,3 +210,84 @@ fn write_u16(bytes: &mut [u8], at: usize, value: u16) {
         field.copy_from_slice(&value.to_be_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checksum::Sum;
+
+    /// A SYN with NOP, maximum segment size 1460 at an odd offset, window scale, end of options.
+    const SYN: [u8; 32] = [
+        0x9c, 0x40, 0x00, 0x50, 0, 0, 0, 1, 0, 0, 0, 0, 0x80, 0x02, 0xfa, 0xf0, 0, 0, 0, 0, 1, 2, 4, 0x05,
+        0xb4, 3, 3, 7, 0, 0, 0, 0,
+    ];
+
+    /// With a checksum that is right for an all-zero pseudo-header.
+    fn syn() -> [u8; 32] {
+        let mut segment = SYN;
+        let checksum = Sum::of(&segment).checksum();
+        segment[16..18].copy_from_slice(&checksum.to_be_bytes());
+        segment
+    }
+
+    #[test]
+    fn reads_and_writes() {
+        let (header, length) = Header::parse(&SYN).unwrap();
+        assert_eq!(
+            (header.source_port, header.destination_port, header.sequence, length),
+            (40_000, 80, 1, 32)
+        );
+        assert!(header.flags.contains(Flags::SYN) && !header.flags.contains(Flags::ACK));
+        let mut without_options = SYN;
+        without_options[12] = 0x50;
+        assert_eq!(header.to_bytes(), without_options[..20]);
+        for length in 0..32 {
+            assert_eq!(Header::parse(&SYN[..length]), Err(Error::Truncated), "{length} bytes");
+        }
+        without_options[12] = 0x40;
+        assert_eq!(Header::parse(&without_options), Err(Error::Malformed));
+    }
+
+    #[test]
+    fn options_are_walked_safely() {
+        let found: std::vec::Vec<_> = options(&SYN).map(|option| (option.kind, option.offset)).collect();
+        assert_eq!(found, [(2, 23), (3, 27)]);
+        assert_eq!(maximum_segment_size(&SYN), Some((23, 1460)));
+        for length in [0, 1, 12, 255] {
+            let mut other = SYN;
+            other[22] = length;
+            assert_eq!(maximum_segment_size(&other), None, "option length {length}");
+        }
+        for length in 0..25 {
+            assert_eq!(maximum_segment_size(&SYN[..length]), None, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn clamping_keeps_the_checksum_right() {
+        let mut odd = syn();
+        assert!(clamp_maximum_segment_size(&mut odd, 1360));
+        assert_eq!(maximum_segment_size(&odd), Some((23, 1360)));
+        assert!(Sum::of(&odd).is_valid());
+        assert!(!clamp_maximum_segment_size(&mut odd, 1360), "only ever lowered");
+
+        let mut even = syn();
+        even[20..24].copy_from_slice(&[2, 4, 0x05, 0xb4]);
+        even[24] = 1;
+        even[16..18].fill(0);
+        let checksum = Sum::of(&even).checksum();
+        even[16..18].copy_from_slice(&checksum.to_be_bytes());
+        assert!(clamp_maximum_segment_size(&mut even, 536));
+        assert_eq!(maximum_segment_size(&even), Some((22, 536)));
+        assert!(Sum::of(&even).is_valid());
+    }
+
+    #[test]
+    fn only_a_syn_is_clamped() {
+        let mut segment = syn();
+        segment[13] = 0x10;
+        let before = segment;
+        assert!(!clamp_maximum_segment_size(&mut segment, 536));
+        assert_eq!(segment, before);
+    }
+}

@@ -92,3 +92,56 @@ pub fn checksum(sum: Sum) -> u16 {
         checksum => checksum,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::net::Ipv4Addr;
+
+    use super::*;
+    use crate::ip::Protocol;
+
+    /// A DNS-sized datagram from 192.0.2.1:4660 to 192.0.2.2:4789.
+    const DATAGRAM: [u8; 11] = [0x12, 0x34, 0x12, 0xb5, 0x00, 0x0b, 0x00, 0x00, b'a', b'b', b'c'];
+
+    fn pseudo_header() -> Sum {
+        Sum::of_pseudo_ipv4(Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2), Protocol::UDP, 11)
+    }
+
+    #[test]
+    fn reads_and_writes() {
+        let (header, length) = Header::parse(&DATAGRAM).unwrap();
+        assert_eq!(header, Header { source_port: 4660, destination_port: 4789, length: 11, checksum: 0 });
+        assert_eq!((length, header.to_bytes().as_slice()), (8, &DATAGRAM[..8]));
+        for length in 0..11 {
+            assert_eq!(Header::parse(&DATAGRAM[..length]), Err(Error::Truncated), "{length} bytes");
+        }
+        let mut short = DATAGRAM;
+        short[5] = 7;
+        assert_eq!(Header::parse(&short), Err(Error::Malformed));
+    }
+
+    #[test]
+    fn checksum_covers_everything() {
+        let mut datagram = DATAGRAM;
+        let sum = checksum(pseudo_header() + Sum::of(&datagram));
+        datagram[6..8].copy_from_slice(&sum.to_be_bytes());
+        assert!(checksum_is_valid(pseudo_header(), &datagram));
+        for at in 0..11 {
+            let mut other = datagram;
+            other[at] ^= 0x40;
+            assert!(!checksum_is_valid(pseudo_header(), &other), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_zero_checksum_is_sent_as_all_ones() {
+        // A last word that makes the sum come out as all ones.
+        let mut datagram = [0x12, 0x34, 0x12, 0xb5, 0x00, 0x0a, 0x00, 0x00, 0x00, 0x00];
+        let rest = (pseudo_header() + Sum::of(&datagram)).checksum();
+        datagram[8..].copy_from_slice(&rest.to_be_bytes());
+        assert_eq!((pseudo_header() + Sum::of(&datagram)).checksum(), 0);
+        assert_eq!(checksum(pseudo_header() + Sum::of(&datagram)), 0xffff);
+        datagram[6..8].copy_from_slice(&[0xff, 0xff]);
+        assert!(checksum_is_valid(pseudo_header(), &datagram));
+    }
+}

@@ -44,3 +44,15 @@ impl fmt::Debug for Vni {
         fmt::Display::fmt(self, out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds() {
+        assert_eq!(Vni::new(0xff_ffff), Some(Vni::MAX));
+        assert_eq!(Vni::new(0x100_0000), None);
+        assert_eq!(Vni::from_bytes([0x12, 0x34, 0x56]).value(), 0x12_3456);
+    }
+}

@@ -76,3 +76,34 @@ impl Header {
         Ok(LENGTH)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_and_writes() {
+        let header = Header::new(Vni::from_bytes([0x12, 0x34, 0x56]));
+        assert_eq!(header.to_bytes(), [0x08, 0, 0, 0, 0x12, 0x34, 0x56, 0]);
+        assert_eq!(Header::parse(&header.to_bytes()), Ok((header, 8)));
+        for length in 0..8 {
+            assert_eq!(Header::parse(&header.to_bytes()[..length]), Err(Error::Truncated));
+        }
+        assert_eq!(Header::parse(&[0xf7, 0, 0, 0, 0, 0, 1, 0]), Err(Error::Malformed), "no I flag");
+    }
+
+    #[test]
+    fn reserved_bits_are_reported_and_kept() {
+        let policy = [0x88, 0x48, 0x12, 0x34, 0, 0, 1, 0];
+        let (header, _) = Header::parse(&policy).unwrap();
+        assert_eq!(header.vni.value(), 1);
+        assert!(header.has_reserved_beyond(0) && !header.has_reserved_beyond(GROUP_POLICY));
+        assert_eq!(header.to_bytes(), policy);
+        for bit in 0..64 {
+            let word = 0x0800_0000_0000_0100_u64 | 1 << bit;
+            let (header, _) = Header::parse(&word.to_be_bytes()).unwrap();
+            let is_reserved = bit != 59 && !(8..32).contains(&bit);
+            assert_eq!(header.has_reserved_beyond(0), is_reserved, "bit {bit}");
+        }
+    }
+}

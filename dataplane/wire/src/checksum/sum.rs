@@ -20,16 +20,13 @@ impl Sum {
     #[inline]
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        let (blocks, rest) = bytes.as_chunks::<32>();
-        // Independent lanes of 32-bit words in 64-bit sums: no carries, and the compiler makes vectors of them.
-        let mut lanes = [0_u64; 8];
-        for block in blocks {
-            let (words, _) = block.as_chunks::<4>();
-            for (lane, word) in lanes.iter_mut().zip(words) {
-                *lane += u64::from(u32::from_ne_bytes(*word));
-            }
+        let (wide, rest) = if bytes.len() < WIDE { (0, bytes) } else { sum_of_blocks(bytes) };
+        let mut total = wide;
+        let (words, rest) = rest.as_chunks::<8>();
+        for word in words {
+            let word = u64::from_ne_bytes(*word);
+            total += (word >> 32) + (word & 0xffff_ffff);
         }
-        let mut total: u64 = lanes.iter().sum();
         let (words, rest) = rest.as_chunks::<4>();
         for word in words {
             total += u64::from(u32::from_ne_bytes(*word));
@@ -103,6 +100,26 @@ impl Sum {
     }
 }
 
+/// Bytes from which on vectors pay for adding up their lanes.
+const WIDE: usize = 128;
+
+/// The sum of as many 64-byte blocks as there are, and the bytes behind them.
+fn sum_of_blocks(bytes: &[u8]) -> (u64, &[u8]) {
+    // Independent lanes of 32-bit words in 64-bit sums: no carries, and the compiler makes vectors of them.
+    let mut lanes = [0_u64; 8];
+    let (blocks, rest) = bytes.as_chunks::<64>();
+    for block in blocks {
+        let (rows, _) = block.as_chunks::<32>();
+        for row in rows {
+            let (words, _) = row.as_chunks::<4>();
+            for (lane, word) in lanes.iter_mut().zip(words) {
+                *lane += u64::from(u32::from_ne_bytes(*word));
+            }
+        }
+    }
+    (lanes.iter().sum(), rest)
+}
+
 impl Add for Sum {
     type Output = Self;
 
@@ -127,4 +144,60 @@ pub const fn update(checksum: u16, old: u16, new: u16) -> u16 {
 pub const fn update_long(checksum: u16, old: u32, new: u32) -> u16 {
     let checksum = update(checksum, (old >> 16) as u16, (new >> 16) as u16);
     update(checksum, old as u16, new as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn example_of_rfc_1071() {
+        let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
+        assert_eq!(Sum::of(&bytes).fold(), 0xddf2);
+        assert_eq!(Sum::of(&bytes).checksum(), 0x220d);
+        assert_eq!(Sum::of(&[0x00, 0x01, 0xf2]).fold(), 0xf201, "an odd byte is the upper half of a word");
+    }
+
+    #[test]
+    fn example_of_rfc_1624() {
+        // Section 4: the equation of RFC 1141 gives 0xffff here, which is wrong.
+        assert_eq!(update(0xdd2f, 0x5555, 0x3285), 0x0000);
+    }
+
+    #[test]
+    fn carries_are_not_lost() {
+        let ones = [0xff; 65_535];
+        for length in [0, 1, 2, 3, 4, 7, 8, 31, 63, 64, 127, 128, 129, 1500, 65_534] {
+            let expected = match (length, length % 2) {
+                (0, _) => 0,
+                (_, 0) => 0xffff,
+                _ => 0xff00,
+            };
+            assert_eq!(Sum::of(&ones[..length]).fold(), expected, "{length} bytes");
+        }
+        assert_eq!(Sum(u64::MAX).fold(), 0xffff);
+    }
+
+    #[test]
+    fn fields_add_up_like_bytes() {
+        let sum = Sum::of_u16(0x1234) + Sum::of_u32(0x5678_9abc);
+        assert_eq!(sum.fold(), Sum::of(&[0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc]).fold());
+        assert_eq!((Sum::ZERO + sum).fold(), sum.fold());
+    }
+
+    #[test]
+    fn pseudo_headers_are_those_of_the_rfcs() {
+        let (source, destination) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(198, 51, 100, 2));
+        let bytes = [192, 0, 2, 1, 198, 51, 100, 2, 0, 17, 0x12, 0x34];
+        let sum = Sum::of_pseudo_ipv4(source, destination, Protocol::UDP, 0x1234);
+        assert_eq!(sum.fold(), Sum::of(&bytes).fold());
+
+        let (source, destination) = (Ipv6Addr::LOCALHOST, Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2));
+        let mut bytes = [0; 40];
+        bytes[..16].copy_from_slice(&source.octets());
+        bytes[16..32].copy_from_slice(&destination.octets());
+        bytes[32..].copy_from_slice(&[0, 1, 0x12, 0x34, 0, 0, 0, 58]);
+        let sum = Sum::of_pseudo_ipv6(source, destination, Protocol::ICMPV6, 0x1_1234);
+        assert_eq!(sum.fold(), Sum::of(&bytes).fold());
+    }
 }

@@ -73,3 +73,20 @@ fn write_checksum(message: &mut [u8], checksum: u16) {
         field.copy_from_slice(&checksum.to_be_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_and_writes() {
+        let bytes = [8, 0, 0x12, 0x34, 0, 1, 0, 2, 9];
+        let (header, length) = Header::parse(&bytes).unwrap();
+        let expected =
+            Header { message_type: v4::ECHO_REQUEST, code: 0, checksum: 0x1234, content: [0, 1, 0, 2] };
+        assert_eq!((header, length), (expected, 8));
+        assert_eq!(header.to_bytes(), bytes[..8]);
+        assert_eq!(Header::parse(&bytes[..7]), Err(Error::Truncated));
+        assert_eq!(header.emit(&mut [0; 7]), Err(Error::Truncated));
+    }
+}

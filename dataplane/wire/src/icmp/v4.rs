@@ -123,3 +123,83 @@ const fn is_error(message_type: u8) -> bool {
         DESTINATION_UNREACHABLE | SOURCE_QUENCH | REDIRECT | TIME_EXCEEDED | PARAMETER_PROBLEM
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const US: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+    const THEM: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+
+    fn packet(change: impl Fn(&mut ipv4::Header)) -> [u8; 1500] {
+        let mut packet = [0xa5; 1500];
+        let mut header = ipv4::Header {
+            traffic_class: TrafficClass::default(),
+            total_length: 1500,
+            identification: 7,
+            dont_fragment: true,
+            more_fragments: false,
+            fragment_offset: 0,
+            ttl: 64,
+            protocol: Protocol::TCP,
+            source: THEM,
+            destination: Ipv4Addr::new(10, 0, 0, 3),
+        };
+        change(&mut header);
+        assert_eq!(header.emit(&mut packet), Ok(20));
+        packet
+    }
+
+    #[test]
+    fn fragmentation_needed_quotes_within_576_bytes() {
+        let offending = packet(|_| ());
+        let error = FragmentationNeeded { mtu: 1450, packet: &offending };
+        let mut bytes = [0; 600];
+        assert_eq!(error.emit_packet(US, THEM, &mut bytes), Ok(576));
+        let (header, start) = ipv4::Header::parse(&bytes[..576]).unwrap();
+        assert_eq!((header.source, header.destination, header.protocol), (US, THEM, Protocol::ICMP));
+        let message = &bytes[start..576];
+        assert!(ipv4::checksum_is_valid(&bytes[..start]) && checksum_is_valid(message));
+        assert_eq!(message[..2], [3, 4]);
+        assert_eq!(message[4..8], [0, 0, 0x05, 0xaa]);
+        let (read, _) = FragmentationNeeded::parse(message).unwrap();
+        assert_eq!((read.mtu, read.packet), (1450, &offending[..MAX_QUOTE]));
+        let (quoted, _) = ipv4::Header::parse_quoted(read.packet).unwrap();
+        assert_eq!((quoted.total_length, quoted.identification), (1500, 7));
+        assert_eq!(error.emit_packet(US, THEM, &mut bytes[..575]), Err(Error::Truncated));
+        assert_eq!(FragmentationNeeded::parse(&[3, 3, 0, 0, 0, 0, 0, 0]), Err(Error::Malformed));
+    }
+
+    #[test]
+    fn a_short_packet_is_quoted_whole() {
+        let mut bytes = [0; 60];
+        let error = FragmentationNeeded { mtu: 1450, packet: &[1, 2, 3] };
+        assert_eq!(error.emit_packet(US, THEM, &mut bytes), Ok(31));
+        assert_eq!(bytes[28..31], [1, 2, 3]);
+        assert!(checksum_is_valid(&bytes[20..31]));
+    }
+
+    #[test]
+    fn errors_are_not_sent_about_everything() {
+        assert!(error_is_allowed(&packet(|_| ())));
+        assert!(error_is_allowed(&packet(|header| header.more_fragments = true)));
+        assert!(!error_is_allowed(&packet(|header| header.fragment_offset = 185)));
+        for destination in [Ipv4Addr::BROADCAST, Ipv4Addr::new(239, 1, 1, 1)] {
+            assert!(!error_is_allowed(&packet(|header| header.destination = destination)));
+        }
+        for source in
+            [Ipv4Addr::UNSPECIFIED, Ipv4Addr::LOCALHOST, Ipv4Addr::new(224, 0, 0, 1), Ipv4Addr::BROADCAST]
+        {
+            assert!(!error_is_allowed(&packet(|header| header.source = source)), "{source}");
+        }
+        let mut icmp = packet(|header| header.protocol = Protocol::ICMP);
+        for (message_type, allowed) in
+            [(ECHO_REQUEST, true), (ECHO_REPLY, true), (3, false), (11, false), (5, false)]
+        {
+            icmp[20] = message_type;
+            assert_eq!(error_is_allowed(&icmp), allowed, "type {message_type}");
+        }
+        assert!(!error_is_allowed(&icmp[..20]), "a type that is not there");
+        assert!(!error_is_allowed(&[]));
+    }
+}

@@ -132,3 +132,60 @@ pub fn error_is_allowed(packet: &[u8]) -> bool {
     let message_type = packet.get(upper.offset).filter(|_| upper.has_upper_header());
     message_type.is_some_and(|message_type| *message_type >= 128 && *message_type != REDIRECT)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const US: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+    const THEM: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
+
+    fn packet(source: Ipv6Addr, next_header: Protocol, payload: &[u8]) -> [u8; 1500] {
+        let mut packet = [0; 1500];
+        let header = ipv6::Header {
+            traffic_class: TrafficClass::default(),
+            flow_label: 0,
+            payload_length: 1460,
+            next_header,
+            hop_limit: 64,
+            source,
+            destination: THEM,
+        };
+        assert_eq!(header.emit(&mut packet), Ok(40));
+        packet[40..40 + payload.len()].copy_from_slice(payload);
+        packet
+    }
+
+    #[test]
+    fn packet_too_big_quotes_within_1280_bytes() {
+        let offending = packet(THEM, Protocol::UDP, &[1; 1460]);
+        let error = PacketTooBig { mtu: 1400, packet: &offending };
+        let mut bytes = [0; 1300];
+        assert_eq!(error.emit_packet(US, THEM, &mut bytes), Ok(1280));
+        let (header, start) = ipv6::Header::parse(&bytes[..1280]).unwrap();
+        assert_eq!((header.source, header.destination, header.end()), (US, THEM, 1280));
+        let message = &bytes[start..1280];
+        assert_eq!((message[0], message[1]), (2, 0));
+        assert!(checksum_is_valid(US, THEM, message));
+        assert!(!checksum_is_valid(US, US, message));
+        let (read, _) = PacketTooBig::parse(message).unwrap();
+        assert_eq!((read.mtu, read.packet), (1400, &offending[..MAX_QUOTE]));
+        assert_eq!(error.emit_packet(US, THEM, &mut bytes[..1279]), Err(Error::Truncated));
+        assert_eq!(PacketTooBig::parse(&[3, 0, 0, 0, 0, 0, 0, 0]), Err(Error::Malformed));
+    }
+
+    #[test]
+    fn errors_are_not_sent_about_everything() {
+        assert!(error_is_allowed(&packet(US, Protocol::UDP, &[])));
+        assert!(!error_is_allowed(&packet(Ipv6Addr::UNSPECIFIED, Protocol::UDP, &[])));
+        assert!(!error_is_allowed(&packet("ff02::1".parse().unwrap(), Protocol::UDP, &[])));
+        for (message_type, allowed) in [(1, false), (127, false), (ECHO_REQUEST, true), (REDIRECT, false)] {
+            assert_eq!(error_is_allowed(&packet(US, Protocol::ICMPV6, &[message_type])), allowed);
+        }
+        let first = [58, 0, 0, 1, 0, 0, 0, 1, ECHO_REQUEST];
+        assert!(error_is_allowed(&packet(US, Protocol::FRAGMENT, &first)));
+        let later = [58, 0, 1, 0, 0, 0, 0, 1, ECHO_REQUEST];
+        assert!(!error_is_allowed(&packet(US, Protocol::FRAGMENT, &later)));
+        assert!(!error_is_allowed(&[0x60]));
+    }
+}
