@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn carries_are_not_lost() {
-        let ones = [0xff; 65_535];
+        let ones = std::vec![0xff; 65_535];
         for length in [0, 1, 2, 3, 4, 7, 8, 31, 63, 64, 127, 128, 129, 1500, 65_534] {
             let expected = match (length, length % 2) {
                 (0, _) => 0,
