@@ -1,0 +1,115 @@
+//! Captures: tcpdump writes a file, tcpdump and tshark count what is in it.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::netns::Namespace;
+use crate::process::{Finished, Process};
+use crate::wait::{SOON, wait_until};
+
+/// A running capture of everything that passes a device.
+#[derive(Debug)]
+pub struct Capture {
+    process: Process,
+    captured: Captured,
+}
+
+/// A capture that has ended, or what a running one has so far.
+#[derive(Debug)]
+pub struct Captured {
+    directory: TempDir,
+}
+
+impl Capture {
+    /// Starts to capture; what passes after the return is in the capture.
+    #[must_use]
+    pub fn start(namespace: &Namespace, device: &str) -> Self {
+        let directory =
+            tempfile::Builder::new().prefix("vtep-capture-").tempdir().expect("temporary directory");
+        let captured = Captured { directory };
+        let mut command = namespace.command("tcpdump");
+        // tcpdump would give up root, and with it the right to write to our directory. In immediate mode the kernel's
+        // buffer has one slot of the snapshot length per frame: 64 MiB are some 32,000 slots.
+        command.args([
+            "-Z",
+            "root",
+            "-n",
+            "-U",
+            "--immediate-mode",
+            "-s",
+            "2000",
+            "-B",
+            "65536",
+            "-i",
+            device,
+            "-w",
+        ]);
+        let mut process = Process::start(command.arg(captured.file()));
+        process.wait_for_stderr("listening on", SOON);
+        Self { process, captured }
+    }
+
+    /// Frames so far that a tcpdump filter selects.
+    #[must_use]
+    pub fn count(&self, filter: &str) -> usize {
+        self.captured.count(filter)
+    }
+
+    /// Waits until at least `count` frames that the filter selects have been seen.
+    pub fn wait_for(&self, filter: &str, count: usize) {
+        let what = format!("{count} frames of \"{filter}\" are captured");
+        wait_until(&what, SOON, || self.count(filter) >= count);
+    }
+
+    /// Ends the capture, which must not have lost anything.
+    #[must_use]
+    pub fn stop(mut self) -> Captured {
+        self.process.signal(Signal::INT);
+        let finished = self.process.wait(Duration::from_secs(10));
+        assert!(finished.success(), "{finished}");
+        assert!(finished.stderr.contains("\n0 packets dropped by kernel"), "{finished}");
+        self.captured
+    }
+}
+
+impl Captured {
+    fn file(&self) -> PathBuf {
+        self.directory.path().join("capture.pcap")
+    }
+
+    /// Frames that a tcpdump filter selects; all for the empty filter.
+    #[must_use]
+    pub fn count(&self, filter: &str) -> usize {
+        let mut command = Command::new("tcpdump");
+        command.args(["-n", "-q", "-t", "-r"]).arg(self.file()).arg(filter);
+        let finished = Finished::of(&mut command);
+        // A capture in progress may end within a frame; whatever else goes wrong is the filter's fault.
+        assert!(finished.success() || finished.stderr.contains("truncated dump file"), "{finished}");
+        finished.stdout.lines().filter(|line| !line.starts_with(char::is_whitespace)).count()
+    }
+
+    /// One line per frame that a tshark display filter selects, with the fields asked for, separated by tabs.
+    #[must_use]
+    pub fn decoded(&self, filter: &str, fields: &[&str]) -> Vec<String> {
+        let mut command = Command::new("tshark");
+        command.args([
+            "-o",
+            "ip.check_checksum:TRUE",
+            "-o",
+            "udp.check_checksum:TRUE",
+            "-T",
+            "fields",
+            "-Y",
+            filter,
+        ]);
+        for field in fields {
+            command.args(["-e", field]);
+        }
+        let output = Finished::of(command.arg("-r").arg(self.file())).output();
+        output.lines().map(str::to_owned).collect()
+    }
+}

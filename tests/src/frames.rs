@@ -1,0 +1,121 @@
+//! Frames that no kernel would send by itself, and a socket that sends them.
+
+use std::net::Ipv4Addr;
+
+use etherparse::PacketBuilder;
+use pnet_datalink::{Channel, Config, DataLinkSender};
+
+use crate::netns::Namespace;
+use crate::topology::Workload;
+
+/// The broadcast address.
+pub const BROADCAST: [u8; 6] = [0xff; 6];
+
+/// The octets of an Ethernet address.
+#[must_use]
+pub fn octets(mac: &str) -> [u8; 6] {
+    let parse = |part| u8::from_str_radix(part, 16).unwrap_or_else(|_| panic!("{mac} is no address"));
+    let octets: Vec<u8> = mac.split(':').map(parse).collect();
+    octets.try_into().unwrap_or_else(|_| panic!("{mac} is no address"))
+}
+
+/// An ARP packet, as the fields that matter.
+#[derive(Clone, Copy, Debug)]
+pub struct Arp {
+    /// Destination of the frame.
+    pub to: [u8; 6],
+    /// 1 for a request, 2 for a reply.
+    pub operation: u8,
+    /// Sender hardware address, and source of the frame.
+    pub sender_mac: [u8; 6],
+    /// Sender protocol address.
+    pub sender: Ipv4Addr,
+    /// Target hardware address.
+    pub target_mac: [u8; 6],
+    /// Target protocol address.
+    pub target: Ipv4Addr,
+}
+
+impl Arp {
+    /// A broadcast request by a workload.
+    #[must_use]
+    pub fn request(from: &Workload, target: Ipv4Addr) -> Self {
+        Self {
+            to: BROADCAST,
+            operation: 1,
+            sender_mac: octets(&from.mac),
+            sender: from.address,
+            target_mac: [0; 6],
+            target,
+        }
+    }
+
+    /// The frame.
+    #[must_use]
+    pub fn frame(&self) -> Vec<u8> {
+        let mut frame = Vec::with_capacity(42);
+        frame.extend(self.to);
+        frame.extend(self.sender_mac);
+        frame.extend([0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, self.operation]);
+        frame.extend(self.sender_mac);
+        frame.extend(self.sender.octets());
+        frame.extend(self.target_mac);
+        frame.extend(self.target.octets());
+        frame
+    }
+}
+
+/// A UDP datagram in a frame.
+#[must_use]
+pub fn udp(
+    macs: ([u8; 6], [u8; 6]),
+    addresses: (Ipv4Addr, Ipv4Addr),
+    ports: (u16, u16),
+    payload: &[u8],
+) -> Vec<u8> {
+    let builder = PacketBuilder::ethernet2(macs.0, macs.1)
+        .ipv4(addresses.0.octets(), addresses.1.octets(), 64)
+        .udp(ports.0, ports.1);
+    let mut frame = Vec::with_capacity(builder.size(payload.len()));
+    builder.write(&mut frame, payload).expect("a datagram that fits");
+    frame
+}
+
+/// A VXLAN header in front of a frame: the payload of a UDP datagram.
+#[must_use]
+pub fn vxlan(vni: u32, frame: &[u8]) -> Vec<u8> {
+    let mut payload = vec![0x08, 0, 0, 0];
+    payload.extend((vni << 8).to_be_bytes());
+    payload.extend(frame);
+    payload
+}
+
+/// Sends frames as they are through a device.
+pub struct RawSocket {
+    sender: Box<dyn DataLinkSender>,
+}
+
+impl RawSocket {
+    /// Opens a socket on a device of a namespace.
+    #[must_use]
+    pub fn open(namespace: &Namespace, device: &str) -> Self {
+        let sender = namespace.within(|| {
+            let interface =
+                pnet_datalink::interfaces().into_iter().find(|interface| interface.name == device);
+            let interface = interface.unwrap_or_else(|| panic!("no device {device}"));
+            let config = Config { promiscuous: false, ..Config::default() };
+            match pnet_datalink::channel(&interface, config) {
+                Ok(Channel::Ethernet(sender, _)) => sender,
+                Ok(_) => panic!("{device} is no Ethernet device"),
+                Err(error) => panic!("cannot open a packet socket on {device}: {error}"),
+            }
+        });
+        Self { sender }
+    }
+
+    /// Sends one frame.
+    pub fn send(&mut self, frame: &[u8]) {
+        let sent = self.sender.send_to(frame, None).unwrap_or_else(|| panic!("the socket takes no frames"));
+        sent.unwrap_or_else(|error| panic!("cannot send a frame of {} bytes: {error}", frame.len()));
+    }
+}

@@ -1,0 +1,47 @@
+//! The kernel's own VXLAN as a far side: per VNI one bridge with a vxlan device in it.
+
+use crate::netns::Namespace;
+use crate::topology::{Encapsulation, Node, Segment};
+
+/// Linux vxlan devices and bridges on a node. They live as long as the node's namespace.
+#[derive(Debug)]
+pub struct LinuxVtep<'a> {
+    namespace: &'a Namespace,
+}
+
+impl<'a> LinuxVtep<'a> {
+    /// Makes `br<VNI>` and `vx<VNI>` for each segment, and enslaves its devices.
+    #[must_use]
+    pub fn start(node: &'a Node, segments: &[Segment]) -> Self {
+        let namespace = &node.namespace;
+        for segment in segments {
+            let Segment { vni, encapsulation, devices, remotes, .. } = segment;
+            assert_eq!(*encapsulation, Encapsulation::Vxlan, "Linux here has no GRE");
+            namespace.ip(&format!("link add br{vni} type bridge mcast_snooping 0"));
+            namespace.ip(&format!(
+                "link add vx{vni} type vxlan id {vni} local {} dstport 4789 ttl 64 df set",
+                node.address
+            ));
+            for remote in remotes {
+                namespace.bridge(&format!("fdb append 00:00:00:00:00:00 dev vx{vni} dst {remote}"));
+            }
+            for device in devices.iter().chain([&format!("vx{vni}")]) {
+                namespace.ip(&format!("link set {device} master br{vni} up"));
+            }
+            namespace.ip(&format!("link set br{vni} mtu 1500 up"));
+        }
+        Self { namespace }
+    }
+
+    /// The addresses that the vxlan device of a VNI has learned behind `remote`.
+    #[must_use]
+    pub fn learned(&self, vni: u32, remote: std::net::Ipv4Addr) -> Vec<String> {
+        let dst = format!("dst {remote} ");
+        let text = self.namespace.bridge(&format!("fdb show dev vx{vni}"));
+        let lines = text.lines().map(|line| format!("{line} "));
+        lines
+            .filter(|line| line.contains(&dst) && !line.starts_with("00:00:00:00:00:00"))
+            .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
+            .collect()
+    }
+}

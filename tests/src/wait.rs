@@ -1,0 +1,26 @@
+//! Waiting for a condition, never for a time.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long anything that should happen at once may take on a busy machine.
+pub const SOON: Duration = Duration::from_secs(10);
+
+/// Waits until `condition` holds and fails the test, naming `what`, when it does not within `limit`.
+pub fn wait_until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
+    wait_for(what, limit, || condition().then_some(()));
+}
+
+/// Waits until `attempt` yields something; fails the test, naming `what`, when it does not within `limit`.
+pub fn wait_for<T>(what: &str, limit: Duration, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    let mut pause = Duration::from_millis(2);
+    loop {
+        if let Some(found) = attempt() {
+            return found;
+        }
+        assert!(start.elapsed() < limit, "waited {limit:?} in vain: {what}");
+        sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}
