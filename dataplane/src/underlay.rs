@@ -327,16 +327,16 @@ impl View<'_> {
                 address_changed(self.addresses.remove(&message), changes);
             }
             RouteNetlinkMessage::NewNeighbour(message) => {
-                changes.neighbours |= self.neighbours.update(&message)
+                changes.neighbours |= self.neighbours.update(&message);
             }
             RouteNetlinkMessage::DelNeighbour(message) => {
-                changes.neighbours |= self.neighbours.remove(&message)
+                changes.neighbours |= self.neighbours.remove(&message);
             }
             RouteNetlinkMessage::NewRoute(message) | RouteNetlinkMessage::DelRoute(message) => {
                 changes.routes.add(&message);
             }
             RouteNetlinkMessage::NewRule(_) | RouteNetlinkMessage::DelRule(_) => {
-                changes.routes = RouteChanges::All
+                changes.routes = RouteChanges::All;
             }
             _ => {}
         }

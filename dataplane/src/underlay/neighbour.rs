@@ -105,10 +105,10 @@ fn parse(message: &NeighbourMessage) -> Option<(NeighbourKey, Entry)> {
     for attribute in &message.attributes {
         match attribute {
             NeighbourAttribute::Destination(NeighbourAddress::Inet(value)) => {
-                address = Some(IpAddr::V4(*value))
+                address = Some(IpAddr::V4(*value));
             }
             NeighbourAttribute::Destination(NeighbourAddress::Inet6(value)) => {
-                address = Some(IpAddr::V6(*value))
+                address = Some(IpAddr::V6(*value));
             }
             NeighbourAttribute::LinkLayerAddress(octets) => mac = octets.as_slice().try_into().ok().map(Mac),
             _ => {}
