@@ -43,7 +43,7 @@ fn network(packet: &[u8], theirs: &NetSlice<'_>) -> (Protocol, usize, usize) {
             assert_eq!(upper.protocol.0, theirs.payload().ip_number.0);
             (upper.protocol, upper.offset, ours.end())
         }
-        other => panic!("{other:?} is no IP packet"),
+        NetSlice::Arp(other) => panic!("{other:?} is no IP packet"),
     }
 }
 
