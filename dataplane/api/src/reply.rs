@@ -189,7 +189,7 @@ replies! {
         ports: Vec<Port>,
         /// The cursor of the next page.
         #[serde(skip_serializing_if = "Option::is_none")]
-        next: Option<u64>,
+        next: Option<String>,
     }
 
     /// A VNI: a bridge domain.
@@ -228,7 +228,7 @@ replies! {
         vnis: Vec<Vni>,
         /// The cursor of the next page.
         #[serde(skip_serializing_if = "Option::is_none")]
-        next: Option<u64>,
+        next: Option<String>,
     }
 
     /// A peer VTEP of one VNI.
@@ -267,7 +267,7 @@ replies! {
         remotes: Vec<Remote>,
         /// The cursor of the next page.
         #[serde(skip_serializing_if = "Option::is_none")]
-        next: Option<u64>,
+        next: Option<String>,
     }
 
     /// A forwarding entry: behind a port or a remote.
@@ -295,14 +295,14 @@ replies! {
         owner: String,
     }
 
-    /// A page of forwarding entries, in no particular order.
+    /// A page of forwarding entries.
     #[derive(Eq)]
     FdbPage {
-        /// The entries.
+        /// By VNI and address.
         entries: Vec<FdbEntry>,
         /// The cursor of the next page.
         #[serde(skip_serializing_if = "Option::is_none")]
-        next: Option<u64>,
+        next: Option<String>,
     }
 
     /// One forwarding entry.
@@ -345,7 +345,7 @@ replies! {
         neighbours: Vec<Neighbour>,
         /// The cursor of the next page.
         #[serde(skip_serializing_if = "Option::is_none")]
-        next: Option<u64>,
+        next: Option<String>,
     }
 
     /// One worker thread.
@@ -421,7 +421,7 @@ replies! {
         drops: Vec<Drop>,
         /// The cursor of the next page.
         #[serde(skip_serializing_if = "Option::is_none")]
-        next: Option<u64>,
+        next: Option<String>,
     }
 
     /// What reading the configuration again did.

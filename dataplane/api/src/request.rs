@@ -108,7 +108,7 @@ methods! {
         name: Option<String>,
         /// Where the page begins: `next` of the page before.
         #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<u64>,
+        cursor: Option<String>,
     } -> PortPage;
 
     /// Adds a port.
@@ -154,7 +154,7 @@ methods! {
         vni: Option<i64>,
         /// Where the page begins: `next` of the page before.
         #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<u64>,
+        cursor: Option<String>,
     } -> VniPage;
 
     /// Adds a VNI, or with `replace` changes one; what is absent is at its default.
@@ -163,7 +163,7 @@ methods! {
         vni: i64,
         /// Our underlay address.
         local: String,
-        /// How frames are wrapped; VXLAN by default.
+        /// How frames are wrapped; VXLAN by default, GRE where there is a `key`.
         #[serde(skip_serializing_if = "Option::is_none")]
         encap: Option<Encapsulation>,
         /// UDP destination port; with VXLAN, 4789 by default.
@@ -203,7 +203,7 @@ methods! {
         vni: Option<i64>,
         /// Where the page begins: `next` of the page before.
         #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<u64>,
+        cursor: Option<String>,
     } -> RemotePage;
 
     /// Adds a remote, or with `replace` changes one.
@@ -257,7 +257,7 @@ methods! {
         kind: Option<EntryKind>,
         /// Where the page begins: `next` of the page before.
         #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<u64>,
+        cursor: Option<String>,
     } -> FdbPage;
 
     /// Adds a static forwarding entry, or with `replace` changes one; exactly one of `dev` and `dst` is given.
@@ -318,7 +318,7 @@ methods! {
         vni: Option<i64>,
         /// Where the page begins: `next` of the page before.
         #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<u64>,
+        cursor: Option<String>,
     } -> NeighbourPage;
 
     /// Adds a static neighbour, or with `replace` changes one.
@@ -369,7 +369,7 @@ methods! {
         all: Option<bool>,
         /// Where the page begins: `next` of the page before.
         #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<u64>,
+        cursor: Option<String>,
     } -> DropPage;
 
     /// Reads the configuration file again and applies the difference.
