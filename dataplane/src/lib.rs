@@ -1,4 +1,6 @@
 //! The dataplane as a library: what `vtepd` is made of.
 #![forbid(unsafe_code)]
 pub mod config;
+pub mod logging;
+pub mod notify;
 pub mod underlay;
