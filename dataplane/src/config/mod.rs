@@ -1,9 +1,32 @@
 //! The desired state, as a file or a control request can say it. Plain data: no device has been looked at yet.
+//!
+//! `tables` declares every key of the file; `syntax`, `reader`, `lower` and `places` lead from a text to the model with
+//! every fault in its place, `render` leads back. What may be wrong with a model, wherever it comes from, is known to
+//! [`crate::plan`] alone.
 
 mod change;
+mod faults;
 mod items;
+mod load;
+mod lower;
 mod model;
+mod parse;
+mod places;
+mod reader;
+mod render;
+mod schema;
+mod source;
+mod syntax;
+mod tables;
+mod value;
 
 pub use change::Change;
+pub use faults::{Faults, FileFault};
 pub use items::{InVni, Items, Keyed};
+pub use load::{load, load_with_warnings};
 pub use model::*;
+pub use parse::parse;
+pub use render::render;
+pub use schema::{KeySchema, Presence, TableSchema};
+pub use source::Position;
+pub use tables::schema;

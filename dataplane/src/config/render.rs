@@ -1,0 +1,150 @@
+//! From a configuration to a file that says the same: what differs from the defaults, in the order of the reference.
+
+use std::fmt::Write;
+
+use super::model::{Config, EncapsulationConfig, FdbDestination, GreKey, PortRole, RemoteConfig, VniConfig};
+use super::schema::Record;
+use super::tables::{DaemonRow, FdbRow, NeighbourRow, PortRow, RemoteRow, UmemRow, VniRow, WorkerRow};
+use super::value::{Facing, Placed, Seconds, Wrapping};
+
+/// A text that [`super::parse`] reads as this configuration.
+#[must_use]
+pub fn render(config: &Config) -> String {
+    let mut out = String::new();
+    table(
+        &mut out,
+        &DaemonRow {
+            socket: config.daemon.socket.clone().into(),
+            socket_group: config.daemon.socket_group.clone().into(),
+            log: config.daemon.log.clone().into(),
+            log_target: config.daemon.log_target.into(),
+        },
+    );
+    let umem = config.umem;
+    table(&mut out, &UmemRow { chunks: umem.chunks.into(), chunk_size: umem.chunk_size.into() });
+    for worker in &config.workers {
+        table(&mut out, &WorkerRow { cpu: worker.cpu.into(), busy: worker.busy.into() });
+    }
+    ports(&mut out, config);
+    for vni in &config.vnis {
+        table(&mut out, &vni_row(config, vni));
+    }
+    for remote in config.remotes.iter().filter(|remote| !is_plain(config, remote)) {
+        table(&mut out, &remote_row(remote));
+    }
+    entries(&mut out, config);
+    out
+}
+
+fn table<R: Record>(out: &mut String, record: &R) {
+    let values = record.write();
+    if values.is_empty() && !R::MANY {
+        return;
+    }
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    let (open, close) = if R::MANY { ("[[", "]]") } else { ("[", "]") };
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{open}{}{close}", R::NAME);
+    for (key, value) in values {
+        let _ = writeln!(out, "{key} = {value}");
+    }
+}
+
+fn ports(out: &mut String, config: &Config) {
+    for port in &config.ports {
+        let (role, vni) = match port.role {
+            PortRole::Uplink => (Some(Facing::Uplink), None),
+            PortRole::Access { vni } => (None, Some(vni)),
+        };
+        let device = Some(port.device.clone()).filter(|device| *device != port.name);
+        table(
+            out,
+            &PortRow {
+                name: port.name.clone().into(),
+                device: device.into(),
+                role: role.into(),
+                vni: vni.into(),
+                mode: port.mode.into(),
+                require: port.require.into(),
+                queues: port.queues.into(),
+                ring_size: port.ring_size.into(),
+                transmit: port.transmit.into(),
+            },
+        );
+    }
+}
+
+/// Whether a remote can be written in its VNI's `remotes`.
+fn is_plain(config: &Config, remote: &RemoteConfig) -> bool {
+    remote.encapsulation.is_none() && remote.flood && config.vnis.contains(&remote.vni)
+}
+
+fn split(encapsulation: EncapsulationConfig) -> (Wrapping, Option<u16>, Option<GreKey>) {
+    match encapsulation {
+        EncapsulationConfig::Vxlan { port } => (Wrapping::Vxlan, Some(port), None),
+        EncapsulationConfig::Gre { key } => (Wrapping::Gre, None, Some(key)),
+    }
+}
+
+fn vni_row(config: &Config, vni: &VniConfig) -> VniRow {
+    let (wrapping, udp_port, key) = split(vni.encapsulation);
+    let plain = config.remotes.in_vni(vni.vni).filter(|remote| is_plain(config, remote));
+    let remotes: Vec<_> = plain.map(|remote| Placed { value: remote.address, span: 0..0 }).collect();
+    VniRow {
+        id: vni.vni.into(),
+        local: vni.local.into(),
+        encapsulation: wrapping.into(),
+        udp_port: udp_port.unwrap_or(EncapsulationConfig::UDP_PORT).into(),
+        key: key.unwrap_or_default().into(),
+        learning: vni.learning.into(),
+        ageing: Seconds(vni.ageing).into(),
+        arp_proxy: vni.arp_proxy.into(),
+        ttl: vni.ttl.into(),
+        remotes: remotes.into(),
+    }
+}
+
+fn remote_row(remote: &RemoteConfig) -> RemoteRow {
+    let (wrapping, udp_port, key) = match remote.encapsulation.map(split) {
+        Some((wrapping, udp_port, key)) => (Some(wrapping), udp_port, key),
+        None => (None, None, None),
+    };
+    RemoteRow {
+        vni: remote.vni.into(),
+        address: remote.address.into(),
+        encapsulation: wrapping.into(),
+        udp_port: udp_port.into(),
+        key: key.into(),
+        flood: remote.flood.into(),
+    }
+}
+
+fn entries(out: &mut String, config: &Config) {
+    for entry in &config.fdb {
+        let (port, remote) = match &entry.destination {
+            FdbDestination::Port(port) => (Some(port.clone()), None),
+            FdbDestination::Remote(remote) => (None, Some(*remote)),
+        };
+        table(
+            out,
+            &FdbRow {
+                vni: entry.vni.into(),
+                mac: entry.mac.into(),
+                port: port.into(),
+                remote: remote.into(),
+            },
+        );
+    }
+    for neighbour in &config.neighbours {
+        table(
+            out,
+            &NeighbourRow {
+                vni: neighbour.vni.into(),
+                address: neighbour.address.into(),
+                mac: neighbour.mac.into(),
+            },
+        );
+    }
+}

@@ -1,0 +1,130 @@
+//! Every table and key of the file, each declared once: name, type, default and what it is for.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use wire::{Mac, Vni};
+
+use super::model::{
+    Busy, Daemon, EncapsulationConfig, GreKey, LogTarget, ModeWish, PortConfig, TransmitWish, UmemConfig,
+    VniConfig, XdpMode,
+};
+use super::reader::Reader;
+use super::schema::{
+    Defaulted, KeySchema, KeySpans, Optional, Record, Required, Row, Slot, TableSchema, read_slot, tables,
+};
+use super::value::{Facing, Placed, Seconds, Value, Wrapping};
+
+tables! {
+    /// Where the daemon listens and what it logs.
+    one "daemon" DaemonRow {
+        /// the Unix socket that vtep-ctl talks to
+        socket: Defaulted<PathBuf> = Daemon::default().socket;
+        /// the group that may use the socket; without it the daemon's own
+        socket_group: Optional<String>;
+        /// the log filter: a level, or directives as RUST_LOG has them
+        log: Defaulted<String> = Daemon::default().log;
+        /// where log lines go
+        log_target: Defaulted<LogTarget> = Daemon::default().log_target;
+    }
+
+    /// Frame memory, shared by all ports that copy.
+    one "umem" UmemRow {
+        /// how many frames there is room for, a power of two
+        chunks: Defaulted<u32> = UmemConfig::default().chunks;
+        /// bytes for one frame and its headroom: 2048 or 4096
+        chunk_size: Defaulted<u32> = UmemConfig::default().chunk_size;
+    }
+
+    /// A worker thread; without any there is one that is not pinned.
+    many "worker" WorkerRow {
+        /// the CPU that the worker is pinned to; without it the scheduler chooses
+        cpu: Optional<u32>;
+        /// what the worker does when there is nothing to do
+        busy: Defaulted<Busy> = Busy::default();
+    }
+
+    /// A device that frames are taken from and given to.
+    many "port" PortRow {
+        /// the port's name in every table and message
+        name: Required<String>;
+        /// the network device; without it the one that has the port's name
+        device: Optional<String>;
+        /// what the port faces: "uplink" for the underlay; an access port needs `vni` only
+        role: Optional<Facing>;
+        /// the VNI that an access port's workload is in
+        vni: Optional<Vni>;
+        /// the AF_XDP mode to try; "auto" takes the best that can be had
+        mode: Defaulted<ModeWish> = ModeWish::default();
+        /// the least mode to accept; without it any
+        require: Optional<XdpMode>;
+        /// how many of the device's queues to serve; without it all
+        queues: Optional<u32>;
+        /// descriptors of each ring, a power of two
+        ring_size: Defaulted<u32> = PortConfig::RING_SIZE;
+        /// how frames leave
+        transmit: Defaulted<TransmitWish> = TransmitWish::default();
+    }
+
+    /// A bridge domain.
+    many "vni" VniRow {
+        /// the identifier
+        id: Required<Vni>;
+        /// our underlay address: where tunnel packets come to and from
+        local: Required<IpAddr>;
+        /// how frames are wrapped unless a remote says otherwise
+        encapsulation: Defaulted<Wrapping> = Wrapping::Vxlan;
+        /// the UDP destination port of VXLAN
+        udp_port: Defaulted<u16> = EncapsulationConfig::UDP_PORT;
+        /// the key of GRE: "vni", "none" or a number
+        key: Defaulted<GreKey> = GreKey::default();
+        /// whether source addresses are learned
+        learning: Defaulted<bool> = true;
+        /// how long a learned entry stays that is not refreshed; 0 for ever
+        ageing: Defaulted<Seconds> = Seconds(VniConfig::AGEING);
+        /// whether ARP requests of workloads are answered here
+        arp_proxy: Defaulted<bool> = true;
+        /// the TTL of outer headers
+        ttl: Defaulted<u8> = VniConfig::TTL;
+        /// peers that need no settings of their own: the short form of [[remote]]
+        remotes: Defaulted<Vec<Placed<IpAddr>>> = Vec::new();
+    }
+
+    /// A peer VTEP in one VNI.
+    many "remote" RemoteRow {
+        /// the VNI
+        vni: Required<Vni>;
+        /// the peer's underlay address
+        address: Required<IpAddr>;
+        /// how frames to it are wrapped; without it as the VNI says, or as `udp_port` or `key` implies
+        encapsulation: Optional<Wrapping>;
+        /// the UDP destination port of VXLAN to this peer
+        udp_port: Optional<u16>;
+        /// the key of GRE with this peer: "vni", "none" or a number
+        key: Optional<GreKey>;
+        /// whether it gets flooded frames
+        flood: Defaulted<bool> = true;
+    }
+
+    /// A static forwarding entry.
+    many "fdb" FdbRow {
+        /// the VNI
+        vni: Required<Vni>;
+        /// the workload's Ethernet address
+        mac: Required<Mac>;
+        /// the access port that it is behind
+        port: Optional<String>;
+        /// the remote that it is behind
+        remote: Optional<IpAddr>;
+    }
+
+    /// A static neighbour of the ARP proxy.
+    many "neighbour" NeighbourRow {
+        /// the VNI
+        vni: Required<Vni>;
+        /// the workload's IPv4 address
+        address: Required<Ipv4Addr>;
+        /// its Ethernet address
+        mac: Required<Mac>;
+    }
+}

@@ -1,0 +1,350 @@
+//! How a value of each type is written in a file, and read from it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeValue;
+use wire::{Mac, Vni};
+
+use super::model::{Busy, GreKey, LogTarget, ModeWish, TransmitWish, XdpMode};
+use super::source::Span;
+
+/// A type of the values of a key.
+pub(super) trait Value: Sized + PartialEq {
+    /// What may be written, with its article: "an integer from 0 to 255".
+    const EXPECTED: &'static str;
+
+    /// Reads a value and adds what is not as expected to `wrong`.
+    fn read(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Mistake>) -> Option<Self> {
+        let read = Self::scalar(value.get_ref());
+        if read.is_none() {
+            let hint = Self::hint(value.get_ref());
+            wrong.push(Mistake { span: value.span(), expected: Self::EXPECTED, hint });
+        }
+        read
+    }
+
+    /// Reads a value that is right or wrong as a whole.
+    fn scalar(value: &DeValue<'_>) -> Option<Self>;
+
+    /// What was probably meant by a value that is wrong.
+    fn hint(_: &DeValue<'_>) -> Option<String> {
+        None
+    }
+
+    /// The value as a file has it.
+    fn write(&self) -> toml::Value;
+}
+
+/// A value that is not as expected.
+pub(super) struct Mistake {
+    pub(super) span: Span,
+    pub(super) expected: &'static str,
+    pub(super) hint: Option<String>,
+}
+
+/// A value with the place where it is written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Placed<T> {
+    pub(super) value: T,
+    pub(super) span: Span,
+}
+
+/// Seconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Seconds(pub(super) u32);
+
+/// How frames are wrapped, without the parameters of either way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wrapping {
+    Vxlan,
+    Gre,
+}
+
+/// What a port faces, without the VNI.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Facing {
+    Uplink,
+    Access,
+}
+
+fn integer(value: &DeValue<'_>) -> Option<i128> {
+    let integer = value.as_integer()?;
+    i128::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+fn text<T: std::str::FromStr>(value: &DeValue<'_>) -> Option<T> {
+    value.as_str()?.parse().ok()
+}
+
+fn quoted(value: &(impl ToString + ?Sized)) -> toml::Value {
+    toml::Value::String(value.to_string())
+}
+
+/// The word of `words` that is most like `word`, if one is much like it.
+pub(super) fn similar<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    const LIKE: f64 = 0.7;
+    let scored = words.into_iter().map(|other| (strsim::jaro_winkler(&word.to_lowercase(), other), other));
+    scored.filter(|(score, _)| *score > LIKE).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, other)| other)
+}
+
+/// Declares integer types with the bounds that a file may use.
+macro_rules! integers {
+    ($($Type:ty, $expected:literal;)*) => {$(
+        impl Value for $Type {
+            const EXPECTED: &'static str = $expected;
+
+            fn scalar(value: &DeValue<'_>) -> Option<Self> {
+                Self::try_from(integer(value)?).ok()
+            }
+
+            fn hint(value: &DeValue<'_>) -> Option<String> {
+                text::<Self>(value).map(|number| format!("write {number} without quotes"))
+            }
+
+            fn write(&self) -> toml::Value {
+                toml::Value::Integer(i64::from(*self))
+            }
+        }
+    )*};
+}
+
+integers! {
+    u8, "an integer from 0 to 255";
+    u16, "an integer from 0 to 65535";
+    u32, "an integer from 0 to 4294967295";
+}
+
+/// Declares types that are written as one of some words.
+macro_rules! words {
+    ($($Type:ty { $first:literal => $first_value:expr $(, $word:literal => $value:expr)* $(,)? })*) => {$(
+        impl Value for $Type {
+            const EXPECTED: &'static str = concat!("one of \"", $first, "\"" $(, ", \"", $word, "\"")*);
+
+            fn scalar(value: &DeValue<'_>) -> Option<Self> {
+                match value.as_str()? {
+                    $first => Some($first_value),
+                    $($word => Some($value),)*
+                    _ => None,
+                }
+            }
+
+            fn hint(value: &DeValue<'_>) -> Option<String> {
+                let meant = similar(value.as_str()?, [$first $(, $word)*])?;
+                Some(format!("did you mean \"{meant}\"?"))
+            }
+
+            fn write(&self) -> toml::Value {
+                let words = [($first_value, $first) $(, ($value, $word))*];
+                let word = words.into_iter().find(|(value, _)| value == self);
+                quoted(word.map_or("", |(_, word)| word))
+            }
+        }
+    )*};
+}
+
+words! {
+    LogTarget { "auto" => LogTarget::Auto, "stderr" => LogTarget::Stderr, "journald" => LogTarget::Journald }
+    Busy { "adaptive" => Busy::Adaptive, "always" => Busy::Always }
+    XdpMode { "zerocopy" => XdpMode::ZeroCopy, "native" => XdpMode::Native, "generic" => XdpMode::Generic }
+    ModeWish {
+        "auto" => ModeWish::Auto,
+        "zerocopy" => ModeWish::Only(XdpMode::ZeroCopy),
+        "native" => ModeWish::Only(XdpMode::Native),
+        "generic" => ModeWish::Only(XdpMode::Generic),
+    }
+    TransmitWish { "auto" => TransmitWish::Auto, "ring" => TransmitWish::Ring, "burst" => TransmitWish::Burst }
+    Wrapping { "vxlan" => Wrapping::Vxlan, "gre" => Wrapping::Gre }
+    Facing { "uplink" => Facing::Uplink, "access" => Facing::Access }
+}
+
+impl Value for bool {
+    const EXPECTED: &'static str = "true or false";
+
+    fn scalar(value: &DeValue<'_>) -> Option<Self> {
+        value.as_bool()
+    }
+
+    fn hint(value: &DeValue<'_>) -> Option<String> {
+        let meant = match value.as_str()?.to_lowercase().as_str() {
+            "true" | "on" | "yes" => true,
+            "false" | "off" | "no" => false,
+            _ => return None,
+        };
+        Some(format!("write {meant} without quotes"))
+    }
+
+    fn write(&self) -> toml::Value {
+        toml::Value::Boolean(*self)
+    }
+}
+
+impl Value for String {
+    const EXPECTED: &'static str = "a string";
+
+    fn scalar(value: &DeValue<'_>) -> Option<Self> {
+        value.as_str().map(str::to_owned)
+    }
+
+    fn write(&self) -> toml::Value {
+        quoted(self)
+    }
+}
+
+impl Value for PathBuf {
+    const EXPECTED: &'static str = "a string with a path";
+
+    fn scalar(value: &DeValue<'_>) -> Option<Self> {
+        value.as_str().map(Self::from)
+    }
+
+    fn write(&self) -> toml::Value {
+        quoted(&self.display())
+    }
+}
+
+impl Value for IpAddr {
+    const EXPECTED: &'static str = "a string with an IP address";
+
+    fn scalar(value: &DeValue<'_>) -> Option<Self> {
+        text(value)
+    }
+
+    fn hint(value: &DeValue<'_>) -> Option<String> {
+        without_prefix::<Self>(value)
+    }
+
+    fn write(&self) -> toml::Value {
+        quoted(self)
+    }
+}
+
+impl Value for Ipv4Addr {
+    const EXPECTED: &'static str = "a string with an IPv4 address";
+
+    fn scalar(value: &DeValue<'_>) -> Option<Self> {
+        text(value)
+    }
+
+    fn hint(value: &DeValue<'_>) -> Option<String> {
+        without_prefix::<Self>(value)
+    }
+
+    fn write(&self) -> toml::Value {
+        quoted(self)
+    }
+}
+
+/// For an address with a prefix length behind it.
+fn without_prefix<T: std::str::FromStr + ToString>(value: &DeValue<'_>) -> Option<String> {
+    let (address, _) = value.as_str()?.split_once('/')?;
+    let address: T = address.parse().ok()?;
+    Some(format!("write \"{}\" without a prefix length", address.to_string()))
+}
+
+impl Value for Mac {
+    const EXPECTED: &'static str = "a string with an Ethernet address such as \"02:00:00:00:00:01\"";
+
+    fn scalar(value: &DeValue<'_>) -> Option<Self> {
+        text(value)
+    }
+
+    fn hint(value: &DeValue<'_>) -> Option<String> {
+        let digits: String =
+            value.as_str()?.chars().filter(|digit| !matches!(digit, '-' | '.' | ':')).collect();
+        let bits = u64::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 12)?;
+        Some(format!("did you mean \"{}\"?", Self::from_u64(bits)))
+    }
+
+    fn write(&self) -> toml::Value {
+        quoted(self)
+    }
+}
+
+impl Value for Vni {
+    const EXPECTED: &'static str = "an integer from 0 to 16777215";
+
+    fn scalar(value: &DeValue<'_>) -> Option<Self> {
+        Self::new(u32::try_from(integer(value)?).ok()?)
+    }
+
+    fn hint(value: &DeValue<'_>) -> Option<String> {
+        text::<u32>(value).map(|number| format!("write {number} without quotes"))
+    }
+
+    fn write(&self) -> toml::Value {
+        toml::Value::Integer(i64::from(self.value()))
+    }
+}
+
+impl Value for GreKey {
+    const EXPECTED: &'static str = "\"vni\", \"none\" or an integer from 0 to 4294967295";
+
+    fn scalar(value: &DeValue<'_>) -> Option<Self> {
+        match value {
+            DeValue::String(word) if word == "vni" => Some(Self::Vni),
+            DeValue::String(word) if word == "none" => Some(Self::Absent),
+            other => u32::scalar(other).map(Self::Number),
+        }
+    }
+
+    fn hint(value: &DeValue<'_>) -> Option<String> {
+        u32::hint(value)
+    }
+
+    fn write(&self) -> toml::Value {
+        match self {
+            Self::Vni => quoted("vni"),
+            Self::Absent => quoted("none"),
+            Self::Number(number) => number.write(),
+        }
+    }
+}
+
+impl Value for Seconds {
+    const EXPECTED: &'static str = "whole seconds, as a string such as \"300s\" or \"5m\" or as an integer";
+
+    fn scalar(value: &DeValue<'_>) -> Option<Self> {
+        let seconds = match value {
+            DeValue::String(text) => {
+                let duration =
+                    humantime::parse_duration(text).ok().filter(|time| time.subsec_nanos() == 0)?;
+                u32::try_from(duration.as_secs()).ok()?
+            }
+            other => u32::scalar(other)?,
+        };
+        Some(Self(seconds))
+    }
+
+    fn hint(value: &DeValue<'_>) -> Option<String> {
+        text::<u32>(value).map(|number| format!("write \"{number}s\", or {number} without quotes"))
+    }
+
+    fn write(&self) -> toml::Value {
+        quoted(&humantime::format_duration(Duration::from_secs(self.0.into())))
+    }
+}
+
+impl<T: Value> Value for Vec<Placed<T>> {
+    const EXPECTED: &'static str = "an array";
+
+    fn read(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Mistake>) -> Option<Self> {
+        let Some(array) = value.get_ref().as_array() else {
+            let hint = Some("put it into square brackets".to_owned());
+            wrong.push(Mistake { span: value.span(), expected: Self::EXPECTED, hint });
+            return None;
+        };
+        let read = |element| Some(Placed { value: T::read(element, wrong)?, span: element.span() });
+        Some(array.iter().filter_map(read).collect())
+    }
+
+    fn scalar(_: &DeValue<'_>) -> Option<Self> {
+        None
+    }
+
+    fn write(&self) -> toml::Value {
+        toml::Value::Array(self.iter().map(|placed| placed.value.write()).collect())
+    }
+}
