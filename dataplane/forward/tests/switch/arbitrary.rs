@@ -1,0 +1,183 @@
+//! Bytes to frames to the switch: what the fuzz targets and the regression tests run. Whatever the bytes are, no chunk
+//! may be lost, the counters must add up (the fixture asserts both), and what leaves must be well-formed and allowed to.
+
+use std::net::Ipv4Addr;
+
+use forward::ids::{DomainId, PortId};
+use forward::link::Place;
+use wire::Mac;
+
+use crate::fixture::{A, B, C, D, GRE_KEY, Out, SMALL, Switch, UNRESOLVED, UP, UP2, VXLAN};
+use crate::frames::{self, IP1, IP2, IP9, W1, W2, W9};
+
+const INGRESS: [PortId; 8] = [UP, A, B, C, D, SMALL, UP2, PortId(999)];
+const MACS: [Mac; 4] = [W1, W2, W9, Mac::BROADCAST];
+const ADDRESSES: [Ipv4Addr; 4] = [IP1, IP2, IP9, Ipv4Addr::UNSPECIFIED];
+/// Longest frame, so that it fits into a chunk.
+const LONGEST: usize = 1700;
+
+/// Takes the input apart; zeroes once it has ended.
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn byte(&mut self) -> u8 {
+        let Some((first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        *first
+    }
+
+    fn short(&mut self) -> u16 {
+        u16::from_be_bytes([self.byte(), self.byte()])
+    }
+
+    fn bytes(&mut self, count: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(count.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
+
+    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[usize::from(self.byte()) % choices.len()]
+    }
+}
+
+fn prepared() -> Switch {
+    let mut switch = Switch::new();
+    let domain = DomainId(1);
+    switch.bind(domain, W9, Place::Remote(VXLAN));
+    switch.bind(DomainId(2), W9, Place::Remote(GRE_KEY));
+    switch.bind(DomainId(3), W9, Place::Remote(UNRESOLVED));
+    switch.neighbours(&[(domain, IP9, W9, true), (domain, IP1, W1, false)]);
+    switch
+}
+
+/// Frames of every kind, valid but for what the input changes.
+pub(crate) fn forward(data: &[u8]) {
+    let mut switch = prepared();
+    let mut input = Input(data);
+    let mut pending: (PortId, Vec<Vec<u8>>) = (UP, Vec::new());
+    while !input.0.is_empty() {
+        let ingress = input.one_of(&INGRESS);
+        let frame = frame(&mut input);
+        if ingress != pending.0 {
+            run(&mut switch, &pending);
+            pending = (ingress, Vec::new());
+        }
+        pending.1.push(frame);
+    }
+    run(&mut switch, &pending);
+}
+
+fn run(switch: &mut Switch, (ingress, frames): &(PortId, Vec<Vec<u8>>)) {
+    for out in switch.receive(*ingress, frames) {
+        check(*ingress, &out);
+    }
+}
+
+fn check(ingress: PortId, out: &Out) {
+    let uplinks = [UP, UP2];
+    assert!(!(uplinks.contains(&ingress) && uplinks.contains(&out.port)), "overlay to overlay");
+    if out.port == ingress {
+        assert_eq!(out.bytes[12..22], [8, 6, 0, 1, 8, 0, 6, 4, 0, 2], "only answers go back");
+    }
+    if uplinks.contains(&out.port) {
+        assert!(frames::unwrap(&out.bytes).inner.len() >= 14);
+    }
+}
+
+/// One frame: a shape, then changes to it.
+fn frame(input: &mut Input<'_>) -> Vec<u8> {
+    let shape = input.byte();
+    let (source, destination) = (input.one_of(&MACS), input.one_of(&MACS));
+    let inner = match shape >> 3 & 7 {
+        0 => {
+            let count = usize::from(input.short() % 512);
+            input.bytes(count).to_vec()
+        }
+        1 => frames::udp(source, destination, usize::from(input.short()) % 1500),
+        2 => frames::left_to_device(&frames::udp(source, destination, usize::from(input.byte()))),
+        3 => frames::left_to_device(&frames::tcp(source, destination, &[3; 99])),
+        4 => frames::left_to_device(&frames::tcp6(source, destination, &[3; 99])),
+        5 => arp(input, source, destination),
+        6 => frames::tagged(source, destination, 50),
+        _ => frames::opaque(source, destination, usize::from(input.byte())),
+    };
+    let inner = edited(input, inner);
+    let outer = match shape & 7 {
+        0 | 1 => return inner,
+        2 | 3 => frames::vxlan(&inner),
+        4 => frames::left_to_device(&frames::vxlan(&inner)),
+        5 => frames::gre(Some(200), &inner),
+        6 => frames::gre(None, &inner),
+        _ => frames::gre(Some(u32::from(input.short())), &inner),
+    };
+    let outer = edited(input, outer);
+    // Behind a wrong checksum nothing happens: usually it is right.
+    let is_whole = outer.len() >= 34 && outer.len() >= 14 + usize::from(outer[14] & 15) * 4;
+    if is_whole && input.byte() & 7 != 7 { frames::edit_ip(&outer, |_| ()) } else { outer }
+}
+
+fn edited(input: &mut Input<'_>, mut frame: Vec<u8>) -> Vec<u8> {
+    let edits = input.byte();
+    for _ in 0..edits & 7 {
+        let at = usize::from(input.short()) % (frame.len() + 1);
+        let value = input.byte();
+        if let Some(byte) = frame.get_mut(at) {
+            *byte = value;
+        }
+    }
+    if edits & 0x80 != 0 {
+        frame.truncate(usize::from(input.short()) % (frame.len() + 1));
+    }
+    frame.truncate(LONGEST);
+    frame
+}
+
+fn arp(input: &mut Input<'_>, source: Mac, destination: Mac) -> Vec<u8> {
+    let operation = input.byte() & 3;
+    let (sender_mac, target_mac) = (input.one_of(&[source, W1, W2, W9]), input.one_of(&MACS));
+    let (sender, target) = (input.one_of(&ADDRESSES), input.one_of(&ADDRESSES));
+    let message = frames::arp(operation, destination, (sender_mac, sender), (target_mac, target));
+    frames::edit(&message, |frame| frame[6..12].copy_from_slice(&source.0))
+}
+
+/// ARP messages: each answer must be due, and right.
+pub(crate) fn proxy(data: &[u8]) {
+    let mut switch = prepared();
+    let mut input = Input(data);
+    while !input.0.is_empty() {
+        let ingress = input.one_of(&[A, B, SMALL]);
+        let (source, destination) = (input.one_of(&MACS), input.one_of(&MACS));
+        let message = arp(&mut input, source, destination);
+        let message = edited(&mut input, message);
+        let target_is_here = switch.place_of(DomainId(1), W9) == Some(Place::Port(ingress));
+        let out = switch.receive_one(ingress, &message);
+        for out in &out {
+            check(ingress, out);
+        }
+        let answers: Vec<&Out> = out.iter().filter(|out| out.port == ingress).collect();
+        assert!(answers.len() <= 1 && (answers.is_empty() || out.len() == 1));
+        if let Some(answer) = answers.first() {
+            assert!(!target_is_here);
+            assert_answer(&message, &answer.bytes);
+        }
+    }
+}
+
+/// Field by field: a broadcast request for a neighbour that is known, answered to its sender.
+fn assert_answer(request: &[u8], answer: &[u8]) {
+    assert_eq!(request.len(), answer.len());
+    let [sender_mac, sender] = [&request[22..28], &request[28..32]];
+    let target = &request[38..42];
+    assert_eq!(request[..6], [0xff; 6]);
+    assert_eq!(request[20..22], [0, 1]);
+    assert_ne!(sender, [0; 4]);
+    assert_ne!(sender, target);
+    let known = if target == IP9.octets() { W9 } else { W1 };
+    assert!(target == IP9.octets() || target == IP1.octets());
+    assert_ne!(sender_mac, known.0);
+    let expected =
+        [sender_mac, &known.0, &request[12..20], &[0, 2], &known.0, target, sender_mac, sender].concat();
+    assert_eq!(answer[..42], expected);
+    assert_eq!(answer[42..], request[42..]);
+}

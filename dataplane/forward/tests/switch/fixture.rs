@@ -1,0 +1,252 @@
+//! A switch on an in-memory link. After every batch it asserts that chunks are conserved and that the counters add up.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+use forward::counters::{Counters, PortCounts};
+use forward::fdb::{Fdb, Key, Kind};
+use forward::ids::{DomainId, PortId, RemoteId};
+use forward::limits::BATCH;
+use forward::link::{Event, Link, Now, Place};
+use forward::memory::Memory;
+use forward::pipeline::Pipeline;
+use forward::tables::{
+    Domain, Encapsulation, Neighbour, Neighbours, Path, Port, Remote, Role, Tables, TablesParts,
+};
+use forward::verdict::DropReason;
+use wire::{Mac, Vni};
+
+/// Access ports of domain 1; `SMALL` has an MTU of 576.
+pub(crate) const A: PortId = PortId(1);
+pub(crate) const B: PortId = PortId(2);
+pub(crate) const SMALL: PortId = PortId(5);
+/// Access port of domain 2 and of domain 3.
+pub(crate) const C: PortId = PortId(3);
+pub(crate) const D: PortId = PortId(4);
+/// Uplinks, MTU 1500.
+pub(crate) const UP: PortId = PortId(10);
+pub(crate) const UP2: PortId = PortId(11);
+
+pub(crate) const LOCAL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+pub(crate) const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+pub(crate) const PEER2: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
+
+/// VXLAN, VNI 100: to `PEER` by `UP`, to `PEER2` by `UP2`; not flooded to: unresolved, without a route.
+pub(crate) const VXLAN: RemoteId = RemoteId(0);
+pub(crate) const VXLAN2: RemoteId = RemoteId(1);
+pub(crate) const UNRESOLVED: RemoteId = RemoteId(4);
+pub(crate) const ROUTELESS: RemoteId = RemoteId(5);
+/// GRE with key 200, and without key, both to `PEER`.
+pub(crate) const GRE_KEY: RemoteId = RemoteId(2);
+pub(crate) const GRE: RemoteId = RemoteId(3);
+
+pub(crate) const UPLINK_MAC: Mac = Mac([2, 0, 0, 0, 0, 10]);
+pub(crate) const NEXT_HOP: Mac = Mac([2, 0, 0, 0, 1, 1]);
+
+/// A frame that left.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Out {
+    pub(crate) port: PortId,
+    pub(crate) flow: u32,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// A switch and everything it needs.
+pub(crate) struct Switch {
+    pub(crate) parts: TablesParts,
+    pub(crate) link: Memory,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) now: Now,
+    tables: Tables,
+    pipeline: Pipeline,
+}
+
+impl Switch {
+    /// The topology that the constants above describe.
+    pub(crate) fn new() -> Self {
+        Self::of(topology())
+    }
+
+    /// Any topology.
+    pub(crate) fn of(parts: TablesParts) -> Self {
+        Self::with_link(parts, 512, 2048)
+    }
+
+    /// Any topology, with this much frame memory; frames begin 256 bytes into it.
+    pub(crate) fn with_link(parts: TablesParts, chunks: usize, chunk_size: u16) -> Self {
+        let counters = Arc::new(Counters::new());
+        let link = Memory::new(chunks, chunk_size, 256.min(chunk_size / 4), Arc::clone(&counters));
+        let tables = Tables::build(parts.clone()).expect("consistent tables");
+        let now = Now { nanoseconds: 1_000_000_000_000 };
+        Self { parts, link, counters, now, tables, pipeline: Pipeline::new() }
+    }
+
+    /// Publishes tables made from changed parts.
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut TablesParts)) {
+        change(&mut self.parts);
+        self.parts.version += 1;
+        self.tables = Tables::build(self.parts.clone()).expect("consistent tables");
+    }
+
+    /// Receives frames, 64 at most in a batch, and returns what left.
+    pub(crate) fn receive(&mut self, ingress: PortId, frames: &[Vec<u8>]) -> Vec<Out> {
+        let mut out = Vec::new();
+        for frames in frames.chunks(BATCH) {
+            let mut batch = ArrayVec::new();
+            for frame in frames {
+                batch.push(self.link.receive(frame).expect("a free chunk with room"));
+            }
+            self.pipeline.run(&mut self.link, &self.tables, &self.counters, self.now, ingress, &mut batch);
+            assert!(batch.is_empty());
+            assert_eq!(self.link.free() + self.link.waiting(), self.link.total(), "a chunk is lost");
+            assert_eq!(self.sum().balance(), 0, "rx + copies = tx + drops: {:?}", self.sum());
+            while let Some(sent) = self.link.next_sent() {
+                out.push(Out { port: sent.port, flow: sent.flow, bytes: sent.chunk.bytes().to_vec() });
+                self.link.release(sent.chunk);
+            }
+        }
+        out
+    }
+
+    /// As [`Switch::receive`] for one frame.
+    pub(crate) fn receive_one(&mut self, ingress: PortId, frame: &[u8]) -> Vec<Out> {
+        self.receive(ingress, &[frame.to_vec()])
+    }
+
+    /// All ports' counts.
+    pub(crate) fn sum(&self) -> PortCounts {
+        let mut sum = PortCounts::default();
+        for port in self.tables.ports() {
+            sum += &self.counters.port(port.id);
+        }
+        // A port that is not in the tables counts too.
+        sum += &self.counters.port(PortId(999));
+        sum
+    }
+
+    /// Every reason that was counted, and how often.
+    pub(crate) fn drops(&self) -> Vec<(DropReason, u64)> {
+        let sum = self.sum();
+        let count = |reason: &DropReason| (*reason, sum.drops_for(*reason));
+        DropReason::ALL.iter().map(count).filter(|(_, frames)| *frames != 0).collect()
+    }
+
+    pub(crate) fn events(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.link.next_event()).collect()
+    }
+
+    /// Enters a static entry.
+    pub(crate) fn bind(&self, domain: DomainId, mac: Mac, place: Place) {
+        self.enter(domain, mac, place, Kind::Static);
+    }
+
+    pub(crate) fn enter(&self, domain: DomainId, mac: Mac, place: Place, kind: Kind) {
+        let key = Key::new(domain, mac);
+        self.tables.fdb().set(key, place, kind, self.now.seconds()).expect("room in the database");
+    }
+
+    /// Where the database says that an address is.
+    pub(crate) fn place_of(&self, domain: DomainId, mac: Mac) -> Option<Place> {
+        let key = Key::new(domain, mac);
+        let fdb = self.tables.fdb();
+        fdb.lookup(fdb.hash(key), key).map(|entry| entry.place)
+    }
+
+    /// Makes these the neighbours.
+    pub(crate) fn neighbours(&mut self, neighbours: &[(DomainId, Ipv4Addr, Mac, bool)]) {
+        let entries = neighbours
+            .iter()
+            .map(|(domain, address, mac, fixed)| {
+                (*domain, IpAddr::V4(*address), Neighbour { mac: *mac, fixed: *fixed })
+            })
+            .collect::<Neighbours>();
+        self.change(|parts| parts.neighbours = Arc::new(entries));
+    }
+}
+
+pub(crate) fn port(id: PortId, role: Role, mtu: u16) -> Port {
+    let [high, low] = id.0.to_be_bytes();
+    Port { id, role, mac: Mac([2, 0, 0, 0, high, low]), mtu }
+}
+
+pub(crate) fn vni(number: u32) -> Vni {
+    Vni::new(number).expect("below 2^24")
+}
+
+pub(crate) fn domain(
+    id: u16,
+    number: u32,
+    encapsulation: Encapsulation,
+    ports: &[PortId],
+    remotes: &[RemoteId],
+) -> Domain {
+    Domain {
+        id: DomainId(id),
+        vni: vni(number),
+        learning: true,
+        arp_proxy: true,
+        ageing: 300,
+        ports: ports.to_vec(),
+        remotes: remotes.to_vec(),
+        local: IpAddr::V4(LOCAL),
+        encapsulation,
+    }
+}
+
+pub(crate) fn remote(
+    id: RemoteId,
+    domain: u16,
+    encapsulation: Encapsulation,
+    address: Ipv4Addr,
+    path: Path,
+) -> Remote {
+    Remote {
+        id,
+        domain: DomainId(domain),
+        encapsulation,
+        local: IpAddr::V4(LOCAL),
+        address: IpAddr::V4(address),
+        ttl: 64,
+        path,
+    }
+}
+
+pub(crate) fn resolved(uplink: PortId) -> Path {
+    Path::Resolved { uplink, source: UPLINK_MAC, next_hop: NEXT_HOP }
+}
+
+fn topology() -> TablesParts {
+    let vxlan = Encapsulation::Vxlan { vni: vni(100), port: 4789 };
+    let (keyed, keyless) = (Encapsulation::Gre { key: Some(200) }, Encapsulation::Gre { key: None });
+    let lonely = Encapsulation::Vxlan { vni: vni(400), port: 8472 };
+    let access = |id| Role::Access(DomainId(id));
+    TablesParts {
+        version: 1,
+        ports: vec![
+            port(UP, Role::Uplink, 1500),
+            port(UP2, Role::Uplink, 1500),
+            port(A, access(1), 1500),
+            port(B, access(1), 1500),
+            port(SMALL, access(1), 576),
+            port(C, access(2), 1500),
+            port(D, access(3), 1500),
+        ],
+        domains: vec![
+            domain(1, 100, vxlan, &[A, B, SMALL], &[VXLAN, VXLAN2]),
+            domain(2, 200, keyed, &[C], &[GRE_KEY]),
+            domain(3, 300, keyless, &[D], &[GRE]),
+            domain(4, 400, lonely, &[], &[]),
+        ],
+        remotes: vec![
+            remote(VXLAN, 1, vxlan, PEER, resolved(UP)),
+            remote(VXLAN2, 1, vxlan, PEER2, resolved(UP2)),
+            remote(GRE_KEY, 2, keyed, PEER, resolved(UP)),
+            remote(GRE, 3, keyless, PEER, resolved(UP)),
+            remote(UNRESOLVED, 1, vxlan, Ipv4Addr::new(192, 0, 2, 4), Path::Unresolved),
+            remote(ROUTELESS, 1, vxlan, Ipv4Addr::new(192, 0, 2, 5), Path::NoRoute),
+        ],
+        neighbours: Arc::default(),
+        fdb: Arc::new(Fdb::new(1024, [1, 2])),
+    }
+}

@@ -1,0 +1,13 @@
+//! The switch as a whole: frames in, frames out, counters and chunks. Each test states what must come out; that
+//! `rx + copies = tx + drops` and that no chunk is lost is asserted by the fixture after every batch.
+#![expect(clippy::panic, reason = "a reader that cannot read what came out fails the test")]
+
+mod arbitrary;
+mod fixture;
+mod frames;
+mod golden;
+mod outer;
+mod properties;
+mod proxy;
+mod regressions;
+mod simulation;

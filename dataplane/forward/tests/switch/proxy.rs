@@ -1,0 +1,142 @@
+//! The ARP proxy: which messages it answers, with what, and what it teaches control.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use forward::fdb::Kind;
+use forward::ids::DomainId;
+use forward::link::{Event, Place};
+use forward::verdict::DropReason;
+use wire::Mac;
+
+use crate::fixture::*;
+use crate::frames::*;
+
+const DOMAIN: DomainId = DomainId(1);
+const NOBODY: Mac = Mac::ZERO;
+
+/// W9 with IP9 far away, W2 with IP2 at port B; both known.
+fn switch() -> Switch {
+    let mut switch = Switch::new();
+    switch.neighbours(&[(DOMAIN, IP9, W9, false), (DOMAIN, IP2, W2, true), (DOMAIN, IP1, W1, false)]);
+    switch.enter(DOMAIN, W9, Place::Remote(VXLAN), Kind::Dynamic);
+    switch.bind(DOMAIN, W2, Place::Port(B));
+    switch
+}
+
+fn request(target: Ipv4Addr) -> Vec<u8> {
+    arp(1, Mac::BROADCAST, (W1, IP1), (NOBODY, target))
+}
+
+#[test]
+fn a_known_target_is_answered_and_nothing_else_leaves() {
+    let mut switch = switch();
+    for (target, mac) in [(IP9, W9), (IP2, W2)] {
+        let out = switch.receive_one(A, &request(target));
+        assert_eq!(out.len(), 1);
+        assert_eq!((out[0].port, &out[0].bytes), (A, &arp(2, W1, (mac, target), (W1, IP1))));
+    }
+    assert_eq!(switch.counters.port(A).proxied, 2);
+    assert_eq!(switch.place_of(DOMAIN, W1), Some(Place::Port(A)), "the asker is learned");
+    // The target's peer may be unreachable; an answer is due all the same.
+    switch.enter(DOMAIN, W9, Place::Remote(UNRESOLVED), Kind::Dynamic);
+    assert_eq!(switch.receive_one(A, &request(IP9)).len(), 1);
+    // Padding stays.
+    let padded = edit(&request(IP9), |frame| frame.resize(60, 0));
+    assert_eq!(switch.receive_one(A, &padded)[0].bytes.len(), 60);
+}
+
+#[test]
+fn what_is_not_ours_to_answer_passes() {
+    let flooded = 4;
+    let cases = [
+        ("unknown target", request(Ipv4Addr::new(10, 0, 0, 77)), flooded),
+        ("probe", arp(1, Mac::BROADCAST, (W1, Ipv4Addr::UNSPECIFIED), (NOBODY, IP9)), flooded),
+        ("gratuitous request", arp(1, Mac::BROADCAST, (W1, IP9), (NOBODY, IP9)), flooded),
+        ("gratuitous reply", arp(2, Mac::BROADCAST, (W1, IP1), (W1, IP1)), flooded),
+        ("the asker's own address", request(IP1), flooded),
+        ("unicast request", arp(1, W9, (W1, IP1), (NOBODY, IP9)), 1),
+        ("reply", arp(2, W9, (W1, IP1), (W9, IP9)), 1),
+        ("broadcast reply", arp(2, Mac::BROADCAST, (W1, IP1), (W9, IP9)), flooded),
+        ("multicast sender", arp_sent_by(Mac::BROADCAST), flooded),
+        ("hardware type", edit(&request(IP9), |frame| frame[15] = 6), flooded),
+        ("cut short", request(IP9)[..41].to_vec(), flooded),
+        ("in a VLAN", edit(&request(IP9), |frame| drop(frame.splice(12..12, [0x81, 0, 0, 1]))), flooded),
+    ];
+    for (name, frame, receivers) in cases {
+        let mut switch = switch();
+        let out = switch.receive_one(A, &frame);
+        assert_eq!(out.len(), receivers, "{name}");
+        assert!(out.iter().all(|out| out.port != A), "{name}");
+        assert_eq!(switch.counters.port(A).proxied, 0, "{name}");
+    }
+}
+
+/// A request whose Ethernet source is W1 but whose sender is somebody else.
+fn arp_sent_by(sender: Mac) -> Vec<u8> {
+    edit(&request(IP9), |frame| frame[22..28].copy_from_slice(&sender.0))
+}
+
+#[test]
+fn no_answer_without_all_that_it_takes() {
+    // The neighbour is known, its place is not: it may have moved anywhere.
+    let mut switch = switch();
+    switch.neighbours(&[(DOMAIN, Ipv4Addr::new(10, 0, 0, 8), Mac([2, 9, 9, 9, 9, 9]), true)]);
+    assert_eq!(switch.receive_one(A, &request(Ipv4Addr::new(10, 0, 0, 8))).len(), 4);
+    // Behind the same port: it hears the request itself.
+    let mut switch = self::switch();
+    switch.enter(DOMAIN, W9, Place::Port(A), Kind::Dynamic);
+    assert_eq!(switch.receive_one(A, &request(IP9)).len(), 4);
+    // From the overlay: the sender's own VTEP answers.
+    let mut switch = self::switch();
+    let asked = arp(1, Mac::BROADCAST, (Mac([2, 0, 0, 1, 0, 8]), IP1), (NOBODY, IP2));
+    let out = switch.receive_one(UP, &vxlan(&asked));
+    assert_eq!(out.iter().map(|out| out.port).collect::<Vec<_>>(), [A, B, SMALL]);
+    // Another domain's neighbour.
+    let out = switch.receive_one(C, &request(IP9));
+    assert_eq!(out.iter().map(|out| out.port).collect::<Vec<_>>(), [UP]);
+    // Switched off.
+    switch.change(|parts| parts.domains[0].arp_proxy = false);
+    assert_eq!(switch.receive_one(A, &request(IP9)).len(), 4);
+    // From somebody who is not where his address belongs.
+    switch.change(|parts| parts.domains[0].arp_proxy = true);
+    switch.bind(DOMAIN, W1, Place::Port(B));
+    assert_eq!(switch.receive_one(A, &request(IP9)), []);
+    assert_eq!(switch.drops(), [(DropReason::VxlanEntryExists, 1)]);
+    assert_eq!(switch.counters.port(A).proxied, 0);
+}
+
+#[test]
+fn neighbours_seen_are_told_if_they_are_news() {
+    let mut switch = switch();
+    let other = Mac([2, 0, 0, 1, 0, 7]);
+    let seen = |mac, address, place| Event::NeighbourSeen {
+        domain: DOMAIN,
+        address: IpAddr::V4(address),
+        mac,
+        place,
+    };
+    // Known already; known and fixed, so that nothing seen changes it.
+    switch.receive_one(A, &request(IP9));
+    switch.receive_one(A, &arp(2, Mac::BROADCAST, (other, IP2), (other, IP2)));
+    // Not an address that a station can have.
+    switch.receive_one(A, &arp(1, Mac::BROADCAST, (W1, Ipv4Addr::UNSPECIFIED), (NOBODY, IP9)));
+    switch.receive_one(A, &arp(1, Mac::BROADCAST, (W1, Ipv4Addr::BROADCAST), (NOBODY, IP9)));
+    switch.receive_one(A, &arp_sent_by(Mac::BROADCAST));
+    assert_eq!(switch.events(), []);
+    // A new address, once a second; the same from a peer; a gratuitous change.
+    let new = Ipv4Addr::new(10, 0, 0, 50);
+    switch.receive(A, &vec![arp(1, Mac::BROADCAST, (other, new), (NOBODY, IP9)); 20]);
+    assert_eq!(switch.events(), [seen(other, new, Place::Port(A))]);
+    switch.receive_one(UP, &vxlan(&arp(2, Mac::BROADCAST, (W9, new), (W9, new))));
+    assert_eq!(switch.events(), [seen(W9, new, Place::Remote(VXLAN))]);
+    switch.receive_one(A, &arp(1, Mac::BROADCAST, (other, IP9), (NOBODY, IP9)));
+    assert_eq!(switch.events(), [seen(other, IP9, Place::Port(A))]);
+    switch.now.nanoseconds += 1_000_000_000;
+    switch.receive_one(A, &arp(1, Mac::BROADCAST, (other, IP9), (NOBODY, IP9)));
+    assert_eq!(switch.events(), [seen(other, IP9, Place::Port(A))]);
+    // A domain that learns nothing learns no neighbours either.
+    switch.change(|parts| parts.domains[0].learning = false);
+    switch.now.nanoseconds += 1_000_000_000;
+    switch.receive_one(A, &arp(1, Mac::BROADCAST, (other, IP9), (NOBODY, IP9)));
+    assert_eq!(switch.events(), []);
+}
