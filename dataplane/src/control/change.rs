@@ -1,0 +1,119 @@
+//! One change asked for by a request or by the difference of two files.
+
+use std::net::IpAddr;
+
+use forward::fdb::Key;
+
+use super::state::State;
+use crate::config::{Change, Config, FdbConfig, Keyed};
+use crate::plan::{NeedsRestart, Refusal, diff};
+
+/// What a reload did.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// Changes made.
+    pub changes: usize,
+    /// Settings that differ and need a restart.
+    pub restart: Vec<NeedsRestart>,
+    /// Changes of the file that could not be made, because a request had made others meanwhile.
+    pub refused: Vec<Refusal>,
+}
+
+impl State {
+    /// Makes a change that a request asks for, and acts upon it at once. A port that cannot be opened is refused.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing has changed then.
+    pub fn change(&mut self, change: &Change) -> Result<(), api::Refusal> {
+        self.make(change)?;
+        if let Change::AddPort(port) = change {
+            self.reconcile();
+            if let Some(why) = self.closed.get(&port.name).cloned() {
+                self.make(&Change::RemovePort(port.name.clone()))?;
+                self.reconcile();
+                let remedy = "the port was not added; `vtep-ctl port add` again once that is mended";
+                return Err(api::Refusal::new(api::RefusalKind::Unavailable, why, remedy));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a change of the desired state and marks what must follow.
+    fn make(&mut self, change: &Change) -> Result<(), Refusal> {
+        match change {
+            Change::RemoveFdb { vni, mac } if !self.config.fdb.contains(&(*vni, *mac)) => {
+                // Not configured, but perhaps learned.
+                let learned = self.domain_id(*vni).and_then(|domain| self.fdb.remove(Key::new(domain, *mac)));
+                return learned.map_or_else(|| self.config.apply(change), |_| Ok(()));
+            }
+            Change::RemoveNeighbour { vni, address } => {
+                let learned = self.book.remove(*vni, IpAddr::V4(*address));
+                let configured = self.config.neighbours.contains(&(*vni, *address));
+                self.stale.tables = true;
+                return if configured || !learned { self.config.apply(change) } else { Ok(()) };
+            }
+            _ => self.config.apply(change)?,
+        }
+        match change {
+            Change::SetFdb { entry, .. } => self.entry_set(entry),
+            Change::RemoveFdb { vni, mac } => self.uninstall(*vni, *mac),
+            Change::AddPort(_) | Change::RemovePort(_) => self.stale.ports = true,
+            // What goes takes its static entries with it.
+            Change::RemoveVni(_) | Change::RemoveRemote { .. } => self.stale.entries = true,
+            Change::SetVni { .. }
+            | Change::SetRemote { .. }
+            | Change::SetNeighbour { .. }
+            | Change::RemoveNeighbour { .. } => {}
+        }
+        if let Change::RemoveVni(gone) = change {
+            self.book.retain(|vni, _, _| vni != *gone);
+        }
+        let entry = matches!(change, Change::SetFdb { .. } | Change::RemoveFdb { .. });
+        self.stale.tables |= !entry;
+        Ok(())
+    }
+
+    /// A static entry was configured: a single write where the place has its index already.
+    fn entry_set(&mut self, entry: &FdbConfig) {
+        match self.place(entry.vni, &entry.destination) {
+            Some(place) => self.install(entry.vni, entry.mac, place),
+            None => self.stale.entries = true,
+        }
+    }
+
+    /// Applies what differs between the file as last read and as it is now. What requests have changed meanwhile stays
+    /// as it is unless the file changes the same thing.
+    pub fn reload(&mut self, new: Config) -> Reloaded {
+        let (changes, restart) = diff(&self.loaded, &new);
+        let mut reloaded = Reloaded { changes: 0, restart, refused: Vec::new() };
+        for change in &changes {
+            if self.stands(change) {
+                continue;
+            }
+            match self.make(change) {
+                Ok(()) => reloaded.changes += 1,
+                Err(refusal) => reloaded.refused.push(refusal),
+            }
+        }
+        self.loaded = new;
+        self.reconcile();
+        reloaded
+    }
+
+    /// Whether the desired state is already what the change would make it.
+    fn stands(&self, change: &Change) -> bool {
+        let Config { ports, vnis, remotes, fdb, neighbours, .. } = &self.config;
+        match change {
+            Change::AddPort(port) => ports.get(&port.name) == Some(port),
+            Change::RemovePort(name) => !ports.contains(name),
+            Change::SetVni { vni, .. } => vnis.get(&vni.vni) == Some(vni),
+            Change::RemoveVni(vni) => !vnis.contains(vni),
+            Change::SetRemote { remote, .. } => remotes.get(&remote.key()) == Some(remote),
+            Change::RemoveRemote { vni, address } => !remotes.contains(&(*vni, *address)),
+            Change::SetFdb { entry, .. } => fdb.get(&entry.key()) == Some(entry),
+            Change::RemoveFdb { vni, mac } => !fdb.contains(&(*vni, *mac)),
+            Change::SetNeighbour { neighbour, .. } => neighbours.get(&neighbour.key()) == Some(neighbour),
+            Change::RemoveNeighbour { vni, address } => !neighbours.contains(&(*vni, *address)),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! From the mutable truth to what is published: tables for the pipeline, wiring for the workers, rules for the XDP
+//! program.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use forward::ids::PortId;
+use forward::link::Place;
+use forward::tables::{
+    Domain, Encapsulation, Neighbour, Neighbours, Path, Port, Remote, Role, Tables, TablesParts,
+};
+use wire::{Mac, Vni};
+use xsk::UplinkRules;
+
+use super::port::OpenPort;
+use super::state::State;
+use crate::config::{EncapsulationConfig, FdbDestination, GreKey, PortRole, RemoteConfig, VniConfig};
+use crate::publish::{Published, Wiring};
+
+/// How the wire sees an encapsulation of a VNI.
+pub(super) fn encapsulation(config: EncapsulationConfig, vni: Vni) -> Encapsulation {
+    match config {
+        EncapsulationConfig::Vxlan { port } => Encapsulation::Vxlan { vni, port },
+        EncapsulationConfig::Gre { key } => Encapsulation::Gre {
+            key: match key {
+                GreKey::Vni => Some(vni.value()),
+                GreKey::Number(number) => Some(number),
+                GreKey::Absent => None,
+            },
+        },
+    }
+}
+
+impl State {
+    /// Builds and publishes everything, and waits for nobody.
+    pub(super) fn publish(&mut self) {
+        self.set_rules();
+        let pairs: Vec<(IpAddr, IpAddr)> = self.pairs();
+        self.paths.require(&mut self.underlay, &pairs);
+        let parts = TablesParts {
+            version: self.version + 1,
+            ports: self.ports.values().filter_map(|port| self.port_row(port)).collect(),
+            domains: self.config.vnis.iter().filter_map(|vni| self.domain_row(vni)).collect(),
+            remotes: self.config.remotes.iter().filter_map(|remote| self.remote_row(remote)).collect(),
+            neighbours: Arc::new(self.neighbour_rows()),
+            fdb: Arc::clone(&self.fdb),
+        };
+        let wiring = self.wiring();
+        match Tables::build(parts) {
+            Ok(tables) => {
+                self.version += 1;
+                self.fleet.publish(Published { version: self.version, tables, wiring });
+            }
+            // The configuration has been judged before, so this is a defect; the last good tables stay.
+            Err(faults) => {
+                for fault in faults {
+                    tracing::error!(%fault, "new tables are refused; the previous ones stay in force");
+                }
+            }
+        }
+    }
+
+    /// Our address and the peer's, of every remote.
+    fn pairs(&self) -> Vec<(IpAddr, IpAddr)> {
+        let pairs: BTreeSet<(IpAddr, IpAddr)> = self
+            .config
+            .remotes
+            .iter()
+            .filter_map(|remote| Some((self.config.vnis.get(&remote.vni)?.local, remote.address)))
+            .collect();
+        pairs.into_iter().collect()
+    }
+
+    fn port_row(&self, port: &OpenPort) -> Option<Port> {
+        let link = self.underlay.link_by_index(port.ifindex)?;
+        let role = match port.config.role {
+            PortRole::Uplink => Role::Uplink,
+            PortRole::Access { vni } => Role::Access(self.domain_id(vni)?),
+        };
+        Some(Port {
+            id: port.id,
+            role,
+            mac: link.mac.unwrap_or(Mac::ZERO),
+            mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX),
+        })
+    }
+
+    fn domain_row(&self, vni: &VniConfig) -> Option<Domain> {
+        let members = self.ports.values().filter(|port| port.config.role == PortRole::Access { vni: vni.vni });
+        let remotes = self.config.remotes.in_vni(vni.vni).filter(|remote| remote.flood);
+        Some(Domain {
+            id: self.domain_id(vni.vni)?,
+            vni: vni.vni,
+            learning: vni.learning,
+            arp_proxy: vni.arp_proxy,
+            ageing: vni.ageing,
+            ports: members.filter(|port| self.port_row(port).is_some()).map(|port| port.id).collect(),
+            remotes: remotes.filter_map(|remote| self.remote_id(remote.vni, remote.address)).collect(),
+            local: vni.local,
+            encapsulation: encapsulation(vni.encapsulation, vni.vni),
+        })
+    }
+
+    fn remote_row(&self, remote: &RemoteConfig) -> Option<Remote> {
+        let vni = self.config.vnis.get(&remote.vni)?;
+        Some(Remote {
+            id: self.remote_id(remote.vni, remote.address)?,
+            domain: self.domain_id(remote.vni)?,
+            encapsulation: encapsulation(remote.encapsulation.unwrap_or(vni.encapsulation), remote.vni),
+            local: vni.local,
+            address: remote.address,
+            ttl: vni.ttl,
+            path: self.path(vni.local, remote.address),
+        })
+    }
+
+    /// The way to a peer as the pipeline has it.
+    pub(super) fn path(&self, local: IpAddr, remote: IpAddr) -> Path {
+        self.paths.way(local, remote).map_or(Path::NoRoute, |way| way.path(|ifindex| self.uplink(ifindex)))
+    }
+
+    /// The open uplink on a device, and its Ethernet address.
+    fn uplink(&self, ifindex: u32) -> Option<(PortId, Mac)> {
+        let port = self
+            .ports
+            .values()
+            .find(|port| port.ifindex == ifindex && port.config.role == PortRole::Uplink)?;
+        let mac = self.underlay.link_by_index(ifindex)?.mac?;
+        Some((port.id, mac))
+    }
+
+    /// Learned neighbours, and the configured ones, which have the last word.
+    fn neighbour_rows(&self) -> Neighbours {
+        let learned = self.book.iter().map(|(vni, address, seen)| (vni, address, seen.mac, false));
+        let fixed = self
+            .config
+            .neighbours
+            .iter()
+            .map(|neighbour| (neighbour.vni, IpAddr::V4(neighbour.address), neighbour.mac, true));
+        learned
+            .chain(fixed)
+            .filter_map(|(vni, address, mac, fixed)| {
+                Some((self.domain_id(vni)?, address, Neighbour { mac, fixed }))
+            })
+            .collect()
+    }
+
+    /// Which workers own which ports; ports whose device is down have nobody.
+    fn wiring(&self) -> Wiring {
+        let mut wiring = Wiring::default();
+        for port in self.ports.values() {
+            let running = self.underlay.link_by_index(port.ifindex).is_some_and(|link| link.running);
+            for queue in port.queues.iter().filter(|_| running) {
+                wiring.add(port.id, queue.worker);
+            }
+        }
+        wiring
+    }
+
+    /// What the XDP program takes from uplinks.
+    fn set_rules(&mut self) {
+        let mut rules = UplinkRules::default();
+        let of_vnis = self.config.vnis.iter().map(|vni| (vni.local, vni.encapsulation));
+        let of_remotes = self.config.remotes.iter().filter_map(|remote| {
+            Some((self.config.vnis.get(&remote.vni)?.local, remote.encapsulation?))
+        });
+        let mut addresses = BTreeSet::new();
+        let mut udp_ports = BTreeSet::new();
+        for (local, encapsulation) in of_vnis.chain(of_remotes) {
+            addresses.insert(local);
+            match encapsulation {
+                EncapsulationConfig::Vxlan { port } => {
+                    udp_ports.insert(port);
+                }
+                EncapsulationConfig::Gre { .. } => rules.gre = true,
+            }
+        }
+        rules.addresses = addresses.into_iter().collect();
+        rules.udp_ports = udp_ports.into_iter().collect();
+        if self.rules.as_ref() == Some(&rules) {
+            return;
+        }
+        match self.steering.set_rules(&rules) {
+            Ok(()) => self.rules = Some(rules),
+            Err(error) => tracing::error!(%error, "the XDP program keeps its previous rules"),
+        }
+    }
+
+    /// Where a configured entry points to.
+    pub(super) fn place(&self, vni: Vni, destination: &FdbDestination) -> Option<Place> {
+        match destination {
+            FdbDestination::Port(name) => self.port_id(name).map(Place::Port),
+            FdbDestination::Remote(address) => self.remote_id(vni, *address).map(Place::Remote),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What happens by itself: the kernel's changes, the workers' events, and the passing of time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use forward::fdb::Migration;
+use forward::ids::DomainId;
+use forward::link::{Event, Place};
+use wire::Vni;
+
+use super::paths::Way;
+use super::state::State;
+use crate::config::VniConfig;
+
+/// Buckets that one step of a growing FDB moves; a step takes well under a millisecond.
+const MIGRATION_STEP: usize = 1024;
+
+/// Seconds between two reminders to the kernel that next hops are in use.
+const FRESHNESS: u32 = 5;
+
+impl State {
+    /// The kernel has told something.
+    pub(super) fn follow_kernel(&mut self) {
+        loop {
+            let changes = match self.underlay.drain() {
+                Ok(changes) => changes,
+                Err(error) => {
+                    tracing::warn!(%error, "the view of the underlay may be out of date; trying again");
+                    return;
+                }
+            };
+            if changes.any() {
+                let differs = self.paths.follow(&mut self.underlay, &changes);
+                self.stale.tables |= differs || changes.links;
+                self.stale.ports |= changes.links;
+            }
+            if !changes.unfinished {
+                return;
+            }
+        }
+    }
+
+    /// The workers have told something.
+    pub(super) fn follow_workers(&mut self) {
+        let now = self.now();
+        let events: Vec<Event> = self.fleet.events().collect();
+        for event in events {
+            match event {
+                Event::NeighbourSeen { domain, address, mac, .. } => {
+                    if let Some(vni) = self.vni(domain) {
+                        self.stale.tables |= self.book.note(vni, address, mac, now);
+                    }
+                }
+                Event::Moved { domain, mac, from, to } => {
+                    let vni = self.vni(domain).map(Vni::value);
+                    let (from, to) = (self.describe(from), self.describe(to));
+                    tracing::info!(vni, %mac, from, to, "address moved");
+                }
+                Event::Unresolved { remote } => self.resolve(remote.0),
+            }
+        }
+    }
+
+    /// Frames wait for nothing, but the next ones should find the next hop resolved.
+    fn resolve(&mut self, remote: u32) {
+        let Some(&(vni, address)) = self.ids.remotes.key(remote) else { return };
+        let Some(local) = self.config.vnis.get(&vni).map(|vni| vni.local) else { return };
+        if let Some(Way::Unresolved { ifindex, next_hop, .. }) = self.paths.way(local, address).cloned()
+            && let Err(error) = self.underlay.resolve(ifindex, next_hop)
+        {
+            tracing::debug!(%error, "the kernel does not resolve a next hop");
+        }
+    }
+
+    /// A second has passed.
+    pub(super) fn tick(&mut self) {
+        let now = self.now();
+        self.age(now);
+        // Notifications can be lost; a look from time to time mends that, too.
+        self.follow_kernel();
+        // A device that refused, or a queue that was busy, may have come round.
+        self.stale.ports |= !self.closed.is_empty();
+        if now.is_multiple_of(FRESHNESS) {
+            self.keep_fresh();
+        }
+        if self.fdb.wants_growth() {
+            self.grow();
+        }
+    }
+
+    /// Forgets learned entries and neighbours that were not seen for too long.
+    fn age(&mut self, now: u32) {
+        let Self { fdb, config, ids, book, .. } = self;
+        let ageing = |domain: DomainId| {
+            let vni = ids.domains.key(u32::from(domain.0)).and_then(|vni| config.vnis.get(vni));
+            vni.map_or(VniConfig::AGEING, |vni| vni.ageing)
+        };
+        fdb.age(now, ageing);
+        let forgotten = book.retain(|vni, _, seen| {
+            let ageing = config.vnis.get(&vni).map_or(0, |vni| vni.ageing);
+            ageing == 0 || now.saturating_sub(seen.at) <= ageing
+        });
+        self.stale.tables |= forgotten != 0;
+    }
+
+    fn keep_fresh(&mut self) {
+        let active: Vec<_> = self.paths.next_hops().collect();
+        if let Err(error) = self.underlay.keep_fresh(active) {
+            tracing::debug!(%error, "the kernel does not refresh a next hop");
+        }
+    }
+
+    /// Replaces the FDB by one twice as large, while workers go on using it.
+    fn grow(&mut self) {
+        if let Some(larger) = self.fdb.grow(self.fdb.capacity() * 2) {
+            self.fdb = Arc::new(larger);
+            self.publish();
+            // Nothing moves before every worker looks into both tables.
+            if let Err(stuck) = self.fleet.settle() {
+                tracing::error!(%stuck, "the forwarding database grows later");
+                return;
+            }
+        }
+        let mut patience = 100;
+        loop {
+            match self.fdb.migrate(MIGRATION_STEP) {
+                Migration::Moving => {}
+                Migration::Waiting if patience > 0 => {
+                    // A worker has acknowledged the new view and is about to let go of the old one.
+                    patience -= 1;
+                    std::thread::sleep(Duration::from_micros(100));
+                }
+                // The next tick goes on.
+                Migration::Waiting | Migration::Blocked => return,
+                Migration::Done => break,
+            }
+        }
+        if let Some(grown) = self.fdb.grown() {
+            self.fdb = Arc::new(grown);
+            self.publish();
+            tracing::info!(capacity = self.fdb.capacity(), entries = self.fdb.len(), "forwarding database grown");
+        }
+        // Static entries that found no room have it now.
+        self.stale.entries = true;
+    }
+
+    /// A place in words.
+    pub(super) fn describe(&self, place: Place) -> String {
+        match place {
+            Place::Port(port) => {
+                self.ids.ports.key(u32::from(port.0)).map_or_else(|| "a removed port".to_owned(), Clone::clone)
+            }
+            Place::Remote(remote) => self
+                .ids
+                .remotes
+                .key(remote.0)
+                .map_or_else(|| "a removed remote".to_owned(), |(_, address)| address.to_string()),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The state as an [`Operator`]: what each request of the control protocol does.
+
+use api::{Refusal, RefusalKind, ReloadReply, StatsReply, StatusReply};
+use wire::Vni;
+
+use super::state::State;
+use super::verbs::{FdbFilter, Listed, Operator, Page};
+use crate::config::{self, Change};
+
+impl Operator for State {
+    fn apply(&mut self, change: Change) -> Result<(), Refusal> {
+        let outcome = self.change(&change);
+        if outcome.is_ok() {
+            tracing::debug!(?change, "changed by request");
+            // The reply says that it is so, hence it must be so.
+            self.reconcile();
+        }
+        outcome
+    }
+
+    fn reload(&mut self) -> Result<ReloadReply, Refusal> {
+        self.reload_file()
+    }
+
+    fn status(&mut self) -> StatusReply {
+        self.status_view()
+    }
+
+    fn ports(&mut self, name: Option<&str>, page: &mut Page<api::Port>) {
+        offer(page, self.ports_view(name));
+    }
+
+    fn vnis(&mut self, vni: Option<Vni>, page: &mut Page<api::Vni>) {
+        offer(page, self.vnis_view(vni));
+    }
+
+    fn remotes(&mut self, vni: Option<Vni>, page: &mut Page<api::Remote>) {
+        offer(page, self.remotes_view(vni));
+    }
+
+    fn fdb(&mut self, filter: &FdbFilter, page: &mut Page<api::FdbEntry>) {
+        self.fdb_view(filter, page);
+    }
+
+    fn fdb_flush(&mut self, filter: &FdbFilter) -> u64 {
+        self.flush_entries(filter)
+    }
+
+    fn neighbours(&mut self, vni: Option<Vni>, page: &mut Page<api::Neighbour>) {
+        offer(page, self.neighbours_view(vni));
+    }
+
+    fn neighbours_flush(&mut self, vni: Option<Vni>) -> u64 {
+        self.flush_neighbours(vni)
+    }
+
+    fn stats(&mut self, port: Option<&str>) -> StatsReply {
+        self.stats_view(port)
+    }
+
+    fn drops(&mut self, port: Option<&str>, all: bool, page: &mut Page<api::Drop>) {
+        offer(page, self.drops_view(port, all));
+    }
+}
+
+fn offer<T: Listed>(page: &mut Page<T>, items: Vec<T>) {
+    for item in items {
+        page.offer(item);
+    }
+}
+
+impl State {
+    /// Reads the file again and applies the difference.
+    ///
+    /// # Errors
+    /// [`Refusal`] if there is no file, it has faults, or a change collides with what requests have made.
+    pub(super) fn reload_file(&mut self) -> Result<ReloadReply, Refusal> {
+        let Some(path) = self.path.clone() else {
+            let what = "the daemon was started without a configuration file";
+            return Err(Refusal::new(RefusalKind::Unavailable, what, "start it with `vtepd --config FILE`"));
+        };
+        let new = config::load(&path).map_err(|faults| {
+            let remedy = format!("mend the file; `vtepd --check --config {}` tells the same", path.display());
+            Refusal::new(RefusalKind::InvalidConfiguration, faults.to_string(), remedy)
+        })?;
+        let reloaded = self.reload(new);
+        for refusal in &reloaded.refused {
+            tracing::warn!(what = refusal.what, remedy = refusal.remedy, "a change of the file was not made");
+        }
+        let restart = reloaded.restart.iter().map(|needs| needs.key.to_owned()).collect();
+        tracing::info!(changes = reloaded.changes, refused = reloaded.refused.len(), "configuration reloaded");
+        Ok(ReloadReply { changes: reloaded.changes as u64, restart })
+    }
+}

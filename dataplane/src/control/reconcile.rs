@@ -1,0 +1,168 @@
+//! Brings what is into line with what is wanted: closes and opens ports, installs static entries, publishes. Called
+//! whenever something is stale, and safe to call at any time.
+
+use std::collections::BTreeMap;
+
+use forward::fdb::{Key, Kind};
+use forward::link::Place;
+use wire::{Mac, Vni};
+
+use super::port::OpenPort;
+use super::state::{Stale, State};
+use crate::config::{PortConfig, PortRole};
+
+impl State {
+    /// Acts upon everything that is stale.
+    pub(super) fn reconcile(&mut self) {
+        if self.stale == Stale::default() {
+            return;
+        }
+        let stale = std::mem::take(&mut self.stale);
+        let gone = self.assign();
+        if stale.ports {
+            let obsolete = self.take_obsolete();
+            self.close(obsolete);
+            self.open_missing();
+        }
+        self.publish();
+        self.forget(&gone);
+        if stale.entries || stale.ports {
+            self.install_entries();
+        }
+    }
+
+    /// Takes out every open port that is not configured as it is open, or whose device is gone.
+    fn take_obsolete(&mut self) -> Vec<OpenPort> {
+        let Self { ports, config, underlay, .. } = self;
+        let obsolete: Vec<String> = ports
+            .iter()
+            .filter(|(name, port)| {
+                let wanted = config.ports.get(*name) == Some(&port.config);
+                let present = underlay.link(&port.config.device).is_some_and(|link| link.ifindex == port.ifindex);
+                !(wanted && present)
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        obsolete.iter().filter_map(|name| ports.remove(name)).collect()
+    }
+
+    /// Closes ports and forgets what was learned behind them.
+    fn close(&mut self, ports: Vec<OpenPort>) {
+        if ports.is_empty() {
+            return;
+        }
+        // Nothing is sent to them any more once every worker has taken up tables without them.
+        self.publish();
+        if let Err(stuck) = self.fleet.settle() {
+            tracing::error!(%stuck, "ports are closed all the same");
+        }
+        for port in ports {
+            tracing::info!(port = port.config.name, device = port.config.device, "port closed");
+            let place = Place::Port(port.id);
+            port.close(&self.fleet);
+            self.fdb.flush(|_, entry| entry.kind == Kind::Dynamic && entry.place == place);
+        }
+    }
+
+    /// Opens every configured port that is not open and whose device is there.
+    fn open_missing(&mut self) {
+        let missing: Vec<PortConfig> =
+            self.config.ports.iter().filter(|port| !self.ports.contains_key(&port.name)).cloned().collect();
+        let names: Vec<&String> = missing.iter().map(|port| &port.name).collect();
+        self.closed.retain(|name, _| names.contains(&name));
+        for port in missing {
+            match self.open(&port) {
+                Ok(open) => {
+                    tracing::info!(
+                        port = port.name,
+                        device = port.device,
+                        mode = %open.mode,
+                        queues = open.queues.len(),
+                        "port open"
+                    );
+                    for reason in &open.degraded {
+                        tracing::warn!(port = port.name, reason, "the port does with less");
+                    }
+                    self.closed.remove(&port.name);
+                    self.ports.insert(port.name.clone(), open);
+                }
+                Err(why) => {
+                    // Said once, not at every attempt.
+                    if self.closed.get(&port.name) != Some(&why) {
+                        tracing::warn!(port = port.name, device = port.device, why, "port not open");
+                        self.closed.insert(port.name, why);
+                    }
+                }
+            }
+        }
+    }
+
+    fn open(&self, config: &PortConfig) -> Result<OpenPort, String> {
+        let Some(link) = self.underlay.link(&config.device) else {
+            return Err(format!(
+                "there is no device {} in this network namespace; the port opens when it appears",
+                config.device
+            ));
+        };
+        if let PortRole::Access { vni } = config.role
+            && self.domain_id(vni).is_none()
+        {
+            return Err(format!("VNI {vni} is not configured"));
+        }
+        let id = self.port_id(&config.name).ok_or_else(|| "all port indices are taken".to_owned())?;
+        let mut load = vec![0; self.fleet.len()];
+        for queue in self.ports.values().flat_map(|port| &port.queues) {
+            if let Some(queues) = load.get_mut(usize::from(queue.worker)) {
+                *queues += 1;
+            }
+        }
+        OpenPort::open(&self.steering, &self.fleet, id, config, link, self.fill_level(), &mut load)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Descriptors that each fill ring may hold if all configured queues share three quarters of the chunks; the rest
+    /// is for frames in hand and in transmit rings.
+    fn fill_level(&self) -> u32 {
+        let queues: u32 = self.config.ports.iter().map(|port| port.queues.unwrap_or(1)).sum();
+        (self.umem.chunks() / 4 * 3 / queues.max(1)).max(64)
+    }
+
+    /// Makes the static entries of the FDB those of the configuration.
+    fn install_entries(&mut self) {
+        let wanted: BTreeMap<(Vni, Mac), Place> = self
+            .config
+            .fdb
+            .iter()
+            .filter_map(|entry| Some(((entry.vni, entry.mac), self.place(entry.vni, &entry.destination)?)))
+            .collect();
+        let obsolete: Vec<(Vni, Mac)> =
+            self.installed.keys().filter(|key| !wanted.contains_key(key)).copied().collect();
+        for (vni, mac) in obsolete {
+            self.uninstall(vni, mac);
+        }
+        for ((vni, mac), place) in wanted {
+            if self.installed.get(&(vni, mac)) != Some(&place) {
+                self.install(vni, mac, place);
+            }
+        }
+    }
+
+    /// Writes one static entry. One that finds no room waits for the FDB to grow.
+    pub(super) fn install(&mut self, vni: Vni, mac: Mac, place: Place) {
+        let Some(domain) = self.domain_id(vni) else { return };
+        match self.fdb.set(Key::new(domain, mac), place, Kind::Static, self.now()) {
+            Ok(_) => {
+                self.installed.insert((vni, mac), place);
+            }
+            Err(_) => self.stale.entries = true,
+        }
+    }
+
+    /// Removes one static entry.
+    pub(super) fn uninstall(&mut self, vni: Vni, mac: Mac) {
+        self.installed.remove(&(vni, mac));
+        if let Some(domain) = self.domain_id(vni) {
+            self.fdb.remove(Key::new(domain, mac));
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The mutable truth: what is configured, what is open, what has been learned about the way to each peer, and what of
+//! all that is published. Owned by the control thread alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use forward::counters::PortCounts;
+use forward::fdb::Fdb;
+use forward::ids::{DomainId, PortId, RemoteId};
+use forward::limits::{MAX_DOMAINS, MAX_PORTS, MAX_REMOTES};
+use forward::link::Place;
+use forward::tables::{Tables, TablesParts};
+use wire::{Mac, Vni};
+use xsk::{Steering, SteeringConfig, Umem};
+
+use super::book::Book;
+use super::ids::Registry;
+use super::paths::Paths;
+use super::port::OpenPort;
+use crate::config::Config;
+use crate::fleet::Fleet;
+use crate::publish::{Published, Wiring};
+use crate::underlay::Underlay;
+use crate::worker::bell::Bell;
+
+/// Forwarding entries that fit before the first growth.
+const FDB_CAPACITY: usize = 4096;
+
+/// The daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Netlink.
+    #[error("the underlay cannot be followed: {0}")]
+    Underlay(#[from] crate::underlay::Error),
+    /// Frame memory or the XDP program.
+    #[error("{0}")]
+    Xsk(#[from] xsk::Error),
+    /// A worker.
+    #[error("{0}")]
+    Fleet(#[from] crate::fleet::StartError),
+    /// The control socket, or a file descriptor of the control thread.
+    #[error("{what}: {source}")]
+    Host {
+        /// What was tried.
+        what: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The control socket is taken.
+    #[error("{0}")]
+    Socket(String),
+    /// The empty tables were refused: a defect of this program.
+    #[error("the first tables are inconsistent: {0}")]
+    Tables(String),
+}
+
+/// Indices of everything that workers know by index.
+pub(super) struct Ids {
+    pub(super) ports: Registry<String>,
+    pub(super) domains: Registry<Vni>,
+    pub(super) remotes: Registry<(Vni, IpAddr)>,
+}
+
+/// What has changed since it was last acted upon.
+#[derive(Default, Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Stale {
+    /// Ports must be opened or closed.
+    pub(super) ports: bool,
+    /// The static entries of the FDB must be compared with the configuration.
+    pub(super) entries: bool,
+    /// Tables must be built and published, and the rules of the XDP program set.
+    pub(super) tables: bool,
+}
+
+/// The mutable truth.
+pub struct State {
+    pub(super) config: Config,
+    /// The configuration as the file last said it.
+    pub(super) loaded: Config,
+    pub(super) path: Option<PathBuf>,
+    pub(super) ids: Ids,
+    /// Open ports, by name.
+    pub(super) ports: BTreeMap<String, OpenPort>,
+    /// Why a configured port is not open.
+    pub(super) closed: BTreeMap<String, String>,
+    pub(super) paths: Paths,
+    pub(super) book: Book,
+    pub(super) underlay: Underlay,
+    pub(super) steering: Steering,
+    pub(super) umem: Arc<Umem>,
+    pub(super) fleet: Fleet,
+    pub(super) fdb: Arc<Fdb>,
+    /// Static entries as they stand in the FDB.
+    pub(super) installed: BTreeMap<(Vni, Mac), Place>,
+    /// What each port index had counted when its present owner got it.
+    pub(super) baselines: BTreeMap<PortId, PortCounts>,
+    pub(super) version: u64,
+    pub(super) rules: Option<xsk::UplinkRules>,
+    pub(super) stale: Stale,
+}
+
+impl State {
+    /// Makes frame memory, loads the XDP program and starts the workers. No port is open yet.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start(config: Config, path: Option<PathBuf>, bell: &Bell) -> Result<Self, StartError> {
+        let underlay = Underlay::open()?;
+        let sizes = SteeringConfig { chunks: config.umem.chunks, chunk_size: config.umem.chunk_size };
+        let (steering, umem, chunks) = Steering::load(&sizes)?;
+        let random = RandomState::new();
+        let fdb = Arc::new(Fdb::new(FDB_CAPACITY, [random.hash_one(0), random.hash_one(1)]));
+        let parts = TablesParts {
+            version: 1,
+            ports: Vec::new(),
+            domains: Vec::new(),
+            remotes: Vec::new(),
+            neighbours: Arc::default(),
+            fdb: Arc::clone(&fdb),
+        };
+        let tables = Tables::build(parts).map_err(|faults| StartError::Tables(format!("{faults:?}")))?;
+        let first = Published { version: 1, tables, wiring: Wiring::default() };
+        let fleet = Fleet::start(&config.workers, &umem, chunks, bell, first)?;
+        let limit = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
+        let ids = Ids {
+            ports: Registry::new(0, limit(MAX_PORTS)),
+            domains: Registry::new(1, limit(MAX_DOMAINS)),
+            remotes: Registry::new(0, limit(MAX_REMOTES)),
+        };
+        Ok(Self {
+            loaded: config.clone(),
+            config,
+            path,
+            ids,
+            ports: BTreeMap::new(),
+            closed: BTreeMap::new(),
+            paths: Paths::default(),
+            book: Book::default(),
+            underlay,
+            steering,
+            umem,
+            fleet,
+            fdb,
+            installed: BTreeMap::new(),
+            baselines: BTreeMap::new(),
+            version: 1,
+            rules: None,
+            stale: Stale { ports: true, entries: true, tables: true },
+        })
+    }
+
+    /// Seconds of frame time.
+    pub(super) fn now(&self) -> u32 {
+        u32::try_from(self.fleet.epoch().elapsed().as_secs()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn port_id(&self, name: &str) -> Option<PortId> {
+        let index = self.ids.ports.index(&name.to_owned())?;
+        u16::try_from(index).ok().map(PortId)
+    }
+
+    pub(super) fn domain_id(&self, vni: Vni) -> Option<DomainId> {
+        let index = self.ids.domains.index(&vni)?;
+        u16::try_from(index).ok().map(DomainId)
+    }
+
+    pub(super) fn remote_id(&self, vni: Vni, address: IpAddr) -> Option<RemoteId> {
+        self.ids.remotes.index(&(vni, address)).map(RemoteId)
+    }
+
+    pub(super) fn vni(&self, domain: DomainId) -> Option<Vni> {
+        self.ids.domains.key(u32::from(domain.0)).copied()
+    }
+
+    /// Brings indices in line with the configuration: new things get one, removed things lose theirs. Returns the
+    /// places and domains that are gone; [`State::forget`] must follow once nobody uses them any more.
+    pub(super) fn assign(&mut self) -> Gone {
+        let Self { ids, config, .. } = self;
+        let ports = ids.ports.retain(|name| config.ports.contains(name));
+        let domains = ids.domains.retain(|vni| config.vnis.contains(vni));
+        let remotes = ids.remotes.retain(|key| config.remotes.contains(key));
+        let mut fresh = Vec::new();
+        for port in config.ports.iter() {
+            let known = ids.ports.index(&port.name).is_some();
+            let claimed = report(ids.ports.claim(&port.name), "ports");
+            fresh.extend(claimed.filter(|_| !known).and_then(|index| u16::try_from(index).ok()).map(PortId));
+        }
+        for vni in config.vnis.iter() {
+            report(ids.domains.claim(&vni.vni), "VNIs");
+        }
+        for remote in config.remotes.iter() {
+            report(ids.remotes.claim(&(remote.vni, remote.address)), "remotes");
+        }
+        for port in fresh {
+            self.set_baseline(port);
+        }
+        Gone {
+            ports: ports.into_iter().filter_map(|port| u16::try_from(port).ok()).map(PortId).collect(),
+            domains: domains.into_iter().filter_map(|id| u16::try_from(id).ok()).map(DomainId).collect(),
+            remotes: remotes.into_iter().map(RemoteId).collect(),
+        }
+    }
+
+    /// Removes every forwarding entry of places and domains that no published tables hold any more, and frees their
+    /// indices.
+    pub(super) fn forget(&mut self, gone: &Gone) {
+        if gone.is_empty() {
+            return;
+        }
+        if let Err(stuck) = self.fleet.settle() {
+            // Indices of the gone stay retired: better to run out of them than to mix up two ports.
+            tracing::error!(%stuck, "entries of removed ports, VNIs and remotes are kept for now");
+            return;
+        }
+        self.fdb.flush(|key, entry| {
+            gone.domains.contains(&key.domain())
+                || match entry.place {
+                    Place::Port(port) => gone.ports.contains(&port),
+                    Place::Remote(remote) => gone.remotes.contains(&remote),
+                }
+        });
+        self.ids.ports.reclaim();
+        self.ids.domains.reclaim();
+        self.ids.remotes.reclaim();
+    }
+}
+
+/// Indices whose owners are no longer configured.
+#[derive(Debug, Default)]
+pub(super) struct Gone {
+    ports: BTreeSet<PortId>,
+    domains: BTreeSet<DomainId>,
+    remotes: BTreeSet<RemoteId>,
+}
+
+impl Gone {
+    fn is_empty(&self) -> bool {
+        self.ports.is_empty() && self.domains.is_empty() && self.remotes.is_empty()
+    }
+}
+
+/// The limits are checked when a configuration is judged; this is the second line of defence.
+fn report(claimed: Result<u32, super::ids::Exhausted>, what: &str) -> Option<u32> {
+    claimed.inspect_err(|exhausted| tracing::error!(what, %exhausted, "one more cannot be served")).ok()
+}
+
+/// The end.
+impl State {
+    /// Detaches every program, lets the workers forward what was received, and ends them.
+    pub(super) fn shut_down(mut self) {
+        tracing::info!("stopping");
+        let ports: Vec<OpenPort> = std::mem::take(&mut self.ports).into_values().collect();
+        let (attachments, ports): (Vec<_>, Vec<_>) = ports.into_iter().map(OpenPort::detach).unzip();
+        drop(attachments);
+        for port in ports {
+            port.close(&self.fleet);
+        }
+        let remains = self.fleet.stop();
+        let free: usize = remains.iter().map(|remains| remains.chunks.len()).sum();
+        let total = self.umem.chunks() as usize;
+        if free == total {
+            tracing::info!(chunks = total, "stopped; every chunk of frame memory is back");
+        } else {
+            tracing::error!(free, total, "stopped; chunks of frame memory are missing");
+        }
+    }
+}

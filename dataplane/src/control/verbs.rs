@@ -1,0 +1,372 @@
+//! What can be asked of the daemon: requests of the control protocol, checked argument by argument, become calls of
+//! an [`Operator`].
+//!
+//! It stands on the control thread between the socket and the state. It knows what a request means and nothing of
+//! sockets, devices or workers.
+
+mod arguments;
+#[cfg(test)]
+pub(crate) mod ledger;
+mod page;
+#[cfg(test)]
+mod tests;
+
+use api::{EntryKind, Method, Refusal, RefusalKind, ReloadReply, Request, StatsReply, StatusReply};
+use serde_json::Value;
+use std::net::IpAddr;
+use wire::{Mac, Vni};
+
+pub use page::{Listed, Page};
+
+use crate::config::{Change, FdbConfig, PortConfig, PortRole, RemoteConfig, VniConfig};
+use crate::plan;
+
+/// Who carries requests out. All calls come from the control thread, one at a time; none may wait.
+pub trait Operator {
+    /// Makes one change of the desired state and of the running switch, or none at all.
+    ///
+    /// # Errors
+    /// When the change is refused by what is configured, or by the host.
+    fn apply(&mut self, change: Change) -> Result<(), Refusal>;
+
+    /// Reads the configuration file again and applies the difference.
+    ///
+    /// # Errors
+    /// When the file has faults, or the host refuses a change.
+    fn reload(&mut self) -> Result<ReloadReply, Refusal>;
+
+    /// The daemon as a whole.
+    fn status(&mut self) -> StatusReply;
+
+    /// Offers ports to the page, all or the one of this name, in any order.
+    fn ports(&mut self, name: Option<&str>, page: &mut Page<api::Port>);
+
+    /// Offers VNIs to the page, all or this one, in any order.
+    fn vnis(&mut self, vni: Option<Vni>, page: &mut Page<api::Vni>);
+
+    /// Offers remotes to the page, all or those of one VNI, in any order.
+    fn remotes(&mut self, vni: Option<Vni>, page: &mut Page<api::Remote>);
+
+    /// Offers forwarding entries to the page that satisfy the filter, in any order. Where there can be many, ask
+    /// [`Page::wants`] before an entry is made up.
+    fn fdb(&mut self, filter: &FdbFilter, page: &mut Page<api::FdbEntry>);
+
+    /// Removes forwarding entries that satisfy the filter, and returns how many.
+    fn fdb_flush(&mut self, filter: &FdbFilter) -> u64;
+
+    /// Offers neighbours to the page, all or those of one VNI, in any order.
+    fn neighbours(&mut self, vni: Option<Vni>, page: &mut Page<api::Neighbour>);
+
+    /// Removes learned neighbours, all or those of one VNI, and returns how many.
+    fn neighbours_flush(&mut self, vni: Option<Vni>) -> u64;
+
+    /// Counters of the workers and ports, or of one port, which exists.
+    fn stats(&mut self, port: Option<&str>) -> StatsReply;
+
+    /// Offers drop counters to the page, of all ports or one, which exists, in any order; counters at zero only if
+    /// `all` says so.
+    fn drops(&mut self, port: Option<&str>, all: bool, page: &mut Page<api::Drop>);
+}
+
+/// Which forwarding entries are meant: those that satisfy every condition.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct FdbFilter {
+    /// Of this VNI.
+    pub vni: Option<Vni>,
+    /// Behind this port.
+    pub port: Option<String>,
+    /// Behind this remote.
+    pub remote: Option<IpAddr>,
+    /// With this address.
+    pub mac: Option<Mac>,
+    /// Of this kind.
+    pub kind: Option<EntryKind>,
+}
+
+/// Whether a request changes anything.
+#[must_use]
+pub const fn is_write(request: &Request) -> bool {
+    match request {
+        Request::Status(_)
+        | Request::ShowPorts(_)
+        | Request::ShowVnis(_)
+        | Request::ShowRemotes(_)
+        | Request::ShowFdb(_)
+        | Request::GetFdb(_)
+        | Request::ShowNeighbours(_)
+        | Request::ShowStats(_)
+        | Request::ShowDrops(_) => false,
+        Request::AddPort(_)
+        | Request::RemovePort(_)
+        | Request::SetVni(_)
+        | Request::RemoveVni(_)
+        | Request::SetRemote(_)
+        | Request::RemoveRemote(_)
+        | Request::SetFdb(_)
+        | Request::RemoveFdb(_)
+        | Request::FlushFdb(_)
+        | Request::SetNeighbour(_)
+        | Request::RemoveNeighbour(_)
+        | Request::FlushNeighbours(_)
+        | Request::Reload(_) => true,
+    }
+}
+
+/// Carries out a request and returns the parameters of its reply.
+///
+/// # Errors
+/// When an argument is wrong, or the operator refuses.
+pub fn carry_out(request: Request, operator: &mut dyn Operator) -> Result<Value, Refusal> {
+    match request {
+        Request::Status(_) => reply::<api::Status>(&operator.status()),
+        Request::ShowPorts(request) => show_ports(request, operator),
+        Request::AddPort(request) => change(operator, Change::AddPort(port_config(request)?)),
+        Request::RemovePort(request) => change(operator, Change::RemovePort(request.name)),
+        Request::ShowVnis(request) => show_vnis(request, operator),
+        Request::SetVni(request) => {
+            let replace = request.replace.unwrap_or(false);
+            change(operator, Change::SetVni { vni: vni_config(&request)?, replace })
+        }
+        Request::RemoveVni(request) => change(operator, Change::RemoveVni(arguments::vni(request.vni)?)),
+        Request::ShowRemotes(request) => show_remotes(request, operator),
+        Request::SetRemote(request) => {
+            let replace = request.replace.unwrap_or(false);
+            change(operator, Change::SetRemote { remote: remote_config(&request)?, replace })
+        }
+        Request::RemoveRemote(request) => {
+            let (address, vni) = (arguments::address("dst", &request.dst)?, arguments::vni(request.vni)?);
+            change(operator, Change::RemoveRemote { vni, address })
+        }
+        Request::ShowFdb(request) => show_fdb(request, operator),
+        Request::SetFdb(request) => set_fdb(request, operator),
+        Request::GetFdb(request) => fdb_entry(&request, operator),
+        Request::RemoveFdb(request) => {
+            let (mac, vni) = (arguments::mac("mac", &request.mac)?, arguments::vni(request.vni)?);
+            change(operator, Change::RemoveFdb { vni, mac })
+        }
+        Request::FlushFdb(request) => flush_fdb(request, operator),
+        Request::ShowNeighbours(request) => show_neighbours(request, operator),
+        Request::SetNeighbour(request) => {
+            let neighbour = arguments::neighbour(&request)?;
+            change(operator, Change::SetNeighbour { neighbour, replace: request.replace.unwrap_or(false) })
+        }
+        Request::RemoveNeighbour(request) => {
+            let (address, vni) = (arguments::workload("dst", &request.dst)?, arguments::vni(request.vni)?);
+            change(operator, Change::RemoveNeighbour { vni, address })
+        }
+        Request::FlushNeighbours(request) => {
+            let vni = known_vni(operator, request.vni)?;
+            reply::<api::FlushNeighbours>(&api::FlushReply { flushed: operator.neighbours_flush(vni) })
+        }
+        Request::ShowStats(request) => {
+            known_port(operator, "port", request.port.as_deref())?;
+            reply::<api::ShowStats>(&operator.stats(request.port.as_deref()))
+        }
+        Request::ShowDrops(request) => show_drops(request, operator),
+        Request::Reload(_) => reply::<api::Reload>(&operator.reload()?),
+    }
+}
+
+/// The parameters of a method's reply. The type parameter ties the value to the method it answers.
+fn reply<M: Method>(value: &M::Reply) -> Result<Value, Refusal> {
+    // None of the reply types has a key that is not text, the one thing that JSON could not say.
+    serde_json::to_value(value)
+        .map_err(|error| Refusal::new(RefusalKind::Unavailable, error.to_string(), "report this as a fault of vtepd"))
+}
+
+fn change(operator: &mut dyn Operator, change: Change) -> Result<Value, Refusal> {
+    operator.apply(change)?;
+    Ok(Value::Object(serde_json::Map::new()))
+}
+
+fn show_ports(request: api::ShowPorts, operator: &mut dyn Operator) -> Result<Value, Refusal> {
+    let mut page = Page::from_cursor(request.cursor.as_deref())?;
+    operator.ports(request.name.as_deref(), &mut page);
+    let (ports, next) = page.finish();
+    match request.name {
+        Some(name) if ports.is_empty() => Err(port_unknown(&name)),
+        _ => reply::<api::ShowPorts>(&api::PortPage { ports, next }),
+    }
+}
+
+fn show_vnis(request: api::ShowVnis, operator: &mut dyn Operator) -> Result<Value, Refusal> {
+    let vni = request.vni.map(arguments::vni).transpose()?;
+    let mut page = Page::from_cursor(request.cursor.as_deref())?;
+    operator.vnis(vni, &mut page);
+    let (vnis, next) = page.finish();
+    match vni {
+        Some(vni) if vnis.is_empty() => Err(vni_unknown(vni)),
+        _ => reply::<api::ShowVnis>(&api::VniPage { vnis, next }),
+    }
+}
+
+fn show_remotes(request: api::ShowRemotes, operator: &mut dyn Operator) -> Result<Value, Refusal> {
+    let vni = known_vni(operator, request.vni)?;
+    let mut page = Page::from_cursor(request.cursor.as_deref())?;
+    operator.remotes(vni, &mut page);
+    let (remotes, next) = page.finish();
+    reply::<api::ShowRemotes>(&api::RemotePage { remotes, next })
+}
+
+fn show_fdb(request: api::ShowFdb, operator: &mut dyn Operator) -> Result<Value, Refusal> {
+    let mut filter = fdb_filter(operator, request.vni, request.dev, request.dst.as_deref(), request.kind)?;
+    filter.mac = request.mac.as_deref().map(|text| arguments::mac("mac", text)).transpose()?;
+    let mut page = Page::from_cursor(request.cursor.as_deref())?;
+    operator.fdb(&filter, &mut page);
+    let (entries, next) = page.finish();
+    reply::<api::ShowFdb>(&api::FdbPage { entries, next })
+}
+
+fn set_fdb(request: api::SetFdb, operator: &mut dyn Operator) -> Result<Value, Refusal> {
+    let entry = FdbConfig {
+        vni: arguments::vni(request.vni)?,
+        mac: arguments::mac("mac", &request.mac)?,
+        destination: arguments::destination(request.dev, request.dst.as_deref())?,
+    };
+    change(operator, Change::SetFdb { entry, replace: request.replace.unwrap_or(false) })
+}
+
+fn fdb_entry(request: &api::GetFdb, operator: &mut dyn Operator) -> Result<Value, Refusal> {
+    let (mac, vni) = (arguments::mac("mac", &request.mac)?, arguments::vni(request.vni)?);
+    known_vni(operator, Some(request.vni))?;
+    let mut page = Page::from_cursor(None)?;
+    operator.fdb(&FdbFilter { vni: Some(vni), mac: Some(mac), ..FdbFilter::default() }, &mut page);
+    match page.finish().0.pop() {
+        Some(entry) => reply::<api::GetFdb>(&api::FdbEntryReply { entry }),
+        None => Err(Refusal::new(
+            RefusalKind::NotFound,
+            format!("no forwarding entry for {mac} in VNI {vni}"),
+            format!("`vtep-ctl fdb show vni {vni}` lists those there are"),
+        )),
+    }
+}
+
+fn flush_fdb(request: api::FlushFdb, operator: &mut dyn Operator) -> Result<Value, Refusal> {
+    let kind = Some(request.kind.unwrap_or(EntryKind::Dynamic));
+    let filter = fdb_filter(operator, request.vni, request.dev, request.dst.as_deref(), kind)?;
+    reply::<api::FlushFdb>(&api::FlushReply { flushed: operator.fdb_flush(&filter) })
+}
+
+fn show_neighbours(request: api::ShowNeighbours, operator: &mut dyn Operator) -> Result<Value, Refusal> {
+    let vni = known_vni(operator, request.vni)?;
+    let mut page = Page::from_cursor(request.cursor.as_deref())?;
+    operator.neighbours(vni, &mut page);
+    let (neighbours, next) = page.finish();
+    reply::<api::ShowNeighbours>(&api::NeighbourPage { neighbours, next })
+}
+
+fn show_drops(request: api::ShowDrops, operator: &mut dyn Operator) -> Result<Value, Refusal> {
+    known_port(operator, "port", request.port.as_deref())?;
+    let mut page = Page::from_cursor(request.cursor.as_deref())?;
+    operator.drops(request.port.as_deref(), request.all.unwrap_or(false), &mut page);
+    let (drops, next) = page.finish();
+    reply::<api::ShowDrops>(&api::DropPage { drops, next })
+}
+
+fn fdb_filter(
+    operator: &mut dyn Operator,
+    vni: Option<i64>,
+    port: Option<String>,
+    remote: Option<&str>,
+    kind: Option<EntryKind>,
+) -> Result<FdbFilter, Refusal> {
+    if port.is_some() && remote.is_some() {
+        return Err(arguments::both_places());
+    }
+    let vni = known_vni(operator, vni)?;
+    known_port(operator, "dev", port.as_deref())?;
+    let remote = remote.map(|text| arguments::address("dst", text)).transpose()?;
+    Ok(FdbFilter { vni, port, remote, mac: None, kind })
+}
+
+fn port_config(request: api::AddPort) -> Result<PortConfig, Refusal> {
+    let role = match (request.role, request.vni) {
+        (api::PortRole::Uplink, None) => PortRole::Uplink,
+        (api::PortRole::Access, Some(vni)) => PortRole::Access { vni: arguments::vni(vni)? },
+        (api::PortRole::Uplink, Some(vni)) => {
+            let what = format!("an uplink belongs to no VNI, but {vni} was given");
+            return Err(Refusal::argument("vni", what, "leave the VNI out, or make it an access port"));
+        }
+        (api::PortRole::Access, None) => {
+            let what = "an access port belongs to a VNI, but none was given";
+            return Err(Refusal::argument("vni", what, "give the VNI, or make it an uplink"));
+        }
+    };
+    let device = request.device.unwrap_or_else(|| request.name.clone());
+    let mut port = PortConfig::new(request.name, device, role);
+    port.mode = request.mode.map_or(port.mode, arguments::mode);
+    port.require = request.require.map(arguments::xdp_mode);
+    port.queues = request.queues.map(|count| arguments::whole("queues", count, 1..=u32::MAX)).transpose()?;
+    if let Some(size) = request.ring_size {
+        port.ring_size = arguments::whole("ring_size", size, 1..=u32::MAX)?;
+    }
+    port.transmit = request.transmit.map_or(port.transmit, arguments::transmit);
+    Ok(port)
+}
+
+fn vni_config(request: &api::SetVni) -> Result<VniConfig, Refusal> {
+    let local = arguments::address("local", &request.local)?;
+    let mut config = VniConfig::new(arguments::vni(request.vni)?, local);
+    let wrapping = arguments::encapsulation(request.encap, request.udp_port, request.key.as_deref())?;
+    config.encapsulation = wrapping.unwrap_or(config.encapsulation);
+    config.learning = request.learning.unwrap_or(config.learning);
+    config.arp_proxy = request.arp_proxy.unwrap_or(config.arp_proxy);
+    if let Some(seconds) = request.ageing {
+        config.ageing = arguments::whole("ageing", seconds, 0..=u32::MAX)?;
+    }
+    if let Some(ttl) = request.ttl {
+        config.ttl = arguments::whole("ttl", ttl, 1..=u8::MAX)?;
+    }
+    Ok(config)
+}
+
+fn remote_config(request: &api::SetRemote) -> Result<RemoteConfig, Refusal> {
+    let address = arguments::address("dst", &request.dst)?;
+    let mut config = RemoteConfig::new(arguments::vni(request.vni)?, address);
+    config.encapsulation = arguments::encapsulation(request.encap, request.udp_port, request.key.as_deref())?;
+    config.flood = request.flood.unwrap_or(config.flood);
+    Ok(config)
+}
+
+/// The VNI that a request narrows itself to; one that does not exist is refused rather than shown to be empty.
+fn known_vni(operator: &mut dyn Operator, vni: Option<i64>) -> Result<Option<Vni>, Refusal> {
+    let Some(vni) = vni.map(arguments::vni).transpose()? else { return Ok(None) };
+    let mut page = Page::from_cursor(None)?;
+    operator.vnis(Some(vni), &mut page);
+    if page.finish().0.is_empty() { Err(vni_unknown(vni)) } else { Ok(Some(vni)) }
+}
+
+/// The same for a port.
+fn known_port(operator: &mut dyn Operator, argument: &str, name: Option<&str>) -> Result<(), Refusal> {
+    let Some(name) = name else { return Ok(()) };
+    if name.is_empty() {
+        return Err(Refusal::argument(argument, "the port's name is empty", "give a name, or leave it out"));
+    }
+    let mut page = Page::from_cursor(None)?;
+    operator.ports(Some(name), &mut page);
+    if page.finish().0.is_empty() { Err(port_unknown(name)) } else { Ok(()) }
+}
+
+fn port_unknown(name: &str) -> Refusal {
+    let what = format!("there is no port {name:?}");
+    Refusal::new(RefusalKind::NotFound, what, "`vtep-ctl port show` lists the ports there are")
+}
+
+fn vni_unknown(vni: Vni) -> Refusal {
+    let what = format!("there is no VNI {vni}");
+    Refusal::new(RefusalKind::NotFound, what, "`vtep-ctl vni show` lists the VNIs there are")
+}
+
+impl From<plan::Refusal> for Refusal {
+    fn from(refusal: plan::Refusal) -> Self {
+        let kind = match refusal.kind {
+            plan::RefusalKind::NotFound => RefusalKind::NotFound,
+            plan::RefusalKind::AlreadyExists => RefusalKind::AlreadyExists,
+            plan::RefusalKind::Invalid => RefusalKind::InvalidArgument,
+            plan::RefusalKind::InUse => RefusalKind::InUse,
+            plan::RefusalKind::LimitReached => RefusalKind::LimitReached,
+        };
+        let argument = (kind == RefusalKind::InvalidArgument).then(|| refusal.key.unwrap_or_default().to_owned());
+        Self { kind, argument, what: refusal.what, remedy: refusal.remedy }
+    }
+}

@@ -1,0 +1,140 @@
+//! Arguments from the protocol's text and numbers. Every error names the argument, its value and what would be right.
+
+use std::fmt::Display;
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
+
+use api::{Encapsulation, Refusal};
+use wire::{Mac, Vni};
+
+use crate::config::{EncapsulationConfig, FdbDestination, GreKey, ModeWish, NeighbourConfig, TransmitWish, XdpMode};
+
+/// A whole number in a range.
+pub(super) fn whole<T>(argument: &str, value: i64, range: RangeInclusive<T>) -> Result<T, Refusal>
+where
+    T: TryFrom<i64> + PartialOrd + Display,
+{
+    T::try_from(value).ok().filter(|value| range.contains(value)).ok_or_else(|| {
+        let remedy = format!("give a whole number from {} to {}", range.start(), range.end());
+        Refusal::argument(argument, format!("{argument} {value} is out of range"), remedy)
+    })
+}
+
+pub(super) fn vni(value: i64) -> Result<Vni, Refusal> {
+    let number = whole("vni", value, 0..=Vni::MAX.value())?;
+    // The range above is the type's own.
+    Vni::new(number).ok_or_else(|| Refusal::argument("vni", format!("vni {value} is out of range"), ""))
+}
+
+pub(super) fn mac(argument: &str, text: &str) -> Result<Mac, Refusal> {
+    text.parse().map_err(|_| {
+        let what = format!("{argument} {text:?} is not a MAC address");
+        Refusal::argument(argument, what, "write six hexadecimal octets such as 02:00:00:00:00:01")
+    })
+}
+
+/// An underlay address.
+pub(super) fn address(argument: &str, text: &str) -> Result<IpAddr, Refusal> {
+    text.parse().map_err(|_| {
+        let what = format!("{argument} {text:?} is not an IP address");
+        Refusal::argument(argument, what, "write an address such as 192.0.2.1, without a prefix length")
+    })
+}
+
+/// A workload's address, as the ARP proxy knows it.
+pub(super) fn workload(argument: &str, text: &str) -> Result<Ipv4Addr, Refusal> {
+    match address(argument, text)? {
+        IpAddr::V4(address) => Ok(address),
+        IpAddr::V6(address) => {
+            let what = format!("{argument} {address} is an IPv6 address, and neighbours are IPv4");
+            Err(Refusal::argument(argument, what, "give the workload's IPv4 address"))
+        }
+    }
+}
+
+pub(super) fn neighbour(request: &api::SetNeighbour) -> Result<NeighbourConfig, Refusal> {
+    Ok(NeighbourConfig {
+        vni: vni(request.vni)?,
+        address: workload("dst", &request.dst)?,
+        mac: mac("lladdr", &request.lladdr)?,
+    })
+}
+
+pub(super) fn destination(port: Option<String>, remote: Option<&str>) -> Result<FdbDestination, Refusal> {
+    match (port, remote) {
+        (Some(port), None) => Ok(FdbDestination::Port(port)),
+        (None, Some(text)) => Ok(FdbDestination::Remote(address("dst", text)?)),
+        (Some(_), Some(_)) => Err(both_places()),
+        (None, None) => {
+            let what = "neither a port (dev) nor a remote (dst) is given";
+            Err(Refusal::argument("dev", what, "say where the address is: dev PORT or dst ADDRESS"))
+        }
+    }
+}
+
+pub(super) fn both_places() -> Refusal {
+    let what = "both a port (dev) and a remote (dst) are given, and an address is behind one of them";
+    Refusal::argument("dst", what, "give only one of dev and dst")
+}
+
+/// How frames are wrapped; `None` when nothing is said about it.
+pub(super) fn encapsulation(
+    wrapping: Option<Encapsulation>,
+    udp_port: Option<i64>,
+    key: Option<&str>,
+) -> Result<Option<EncapsulationConfig>, Refusal> {
+    match (wrapping, udp_port, key) {
+        (None, None, None) => Ok(None),
+        (Some(Encapsulation::Vxlan) | None, port, None) => {
+            let port = port.map(|port| whole("udp_port", port, 1..=u16::MAX)).transpose()?;
+            Ok(Some(EncapsulationConfig::Vxlan { port: port.unwrap_or(EncapsulationConfig::UDP_PORT) }))
+        }
+        (Some(Encapsulation::Gre) | None, None, key) => {
+            Ok(Some(EncapsulationConfig::Gre { key: key.map(gre_key).transpose()?.unwrap_or_default() }))
+        }
+        (Some(Encapsulation::Gre), Some(port), _) => {
+            let what = format!("udp_port {port} is given, and GRE has no ports");
+            Err(Refusal::argument("udp_port", what, "leave the port out, or use encap vxlan"))
+        }
+        (Some(Encapsulation::Vxlan) | None, _, Some(key)) => {
+            let what = format!("key {key} is given, and VXLAN has no key");
+            Err(Refusal::argument("key", what, "leave the key out, or use encap gre"))
+        }
+    }
+}
+
+fn gre_key(text: &str) -> Result<GreKey, Refusal> {
+    match text {
+        "vni" => Ok(GreKey::Vni),
+        "none" => Ok(GreKey::Absent),
+        _ => text.parse().map(GreKey::Number).map_err(|_| {
+            let what = format!("key {text:?} is not a GRE key");
+            Refusal::argument("key", what, format!("write vni, none, or a number from 0 to {}", u32::MAX))
+        }),
+    }
+}
+
+pub(super) const fn xdp_mode(mode: api::XdpMode) -> XdpMode {
+    match mode {
+        api::XdpMode::ZeroCopy => XdpMode::ZeroCopy,
+        api::XdpMode::Native => XdpMode::Native,
+        api::XdpMode::Generic => XdpMode::Generic,
+    }
+}
+
+pub(super) const fn mode(wish: api::ModeWish) -> ModeWish {
+    match wish {
+        api::ModeWish::Auto => ModeWish::Auto,
+        api::ModeWish::ZeroCopy => ModeWish::Only(XdpMode::ZeroCopy),
+        api::ModeWish::Native => ModeWish::Only(XdpMode::Native),
+        api::ModeWish::Generic => ModeWish::Only(XdpMode::Generic),
+    }
+}
+
+pub(super) const fn transmit(wish: api::TransmitWish) -> TransmitWish {
+    match wish {
+        api::TransmitWish::Auto => TransmitWish::Auto,
+        api::TransmitWish::Ring => TransmitWish::Ring,
+        api::TransmitWish::Burst => TransmitWish::Burst,
+    }
+}

@@ -1,0 +1,181 @@
+//! Counters, the balance of frames, and where the chunks are.
+
+use std::time::Duration;
+
+use api::{Balance, Chunks, Drop, PortStats, StatsReply, StatusReply, WorkerStats};
+use forward::counters::{Counters, PortCounts};
+use forward::ids::PortId;
+use forward::verdict::DropReason;
+
+use super::super::paths::Way;
+use super::super::state::State;
+use crate::config::PortConfig;
+
+/// Time for the workers to write their gauges once more before they are read.
+const GAUGE: Duration = Duration::from_micros(200);
+
+impl State {
+    /// What all workers have counted for an index, since the process started.
+    fn raw_counts(&self, port: PortId) -> PortCounts {
+        let mut sum = PortCounts::default();
+        for (_, counters, _) in self.fleet.observe() {
+            sum += &counters.port(port);
+        }
+        sum
+    }
+
+    /// What was counted for a port since it got its index.
+    pub(in crate::control) fn counts(&self, port: PortId) -> PortCounts {
+        let mut counts = self.raw_counts(port);
+        if let Some(before) = self.baselines.get(&port) {
+            counts.received.frames -= before.received.frames;
+            counts.received.bytes -= before.received.bytes;
+            counts.transmitted.frames -= before.transmitted.frames;
+            counts.transmitted.bytes -= before.transmitted.bytes;
+            counts.copies -= before.copies;
+            counts.proxied -= before.proxied;
+            counts.unlearned -= before.unlearned;
+            for (count, before) in counts.drops.iter_mut().zip(before.drops) {
+                *count -= before;
+            }
+        }
+        counts
+    }
+
+    /// Notes what an index has counted for its previous owner.
+    pub(in crate::control) fn set_baseline(&mut self, port: PortId) {
+        let counts = self.raw_counts(port);
+        self.baselines.insert(port, counts);
+    }
+
+    /// What one worker has counted over all ports.
+    fn worker_counts(&self, counters: &Counters) -> PortCounts {
+        let mut sum = PortCounts::default();
+        for port in self.baselines.keys() {
+            sum += &counters.port(*port);
+        }
+        sum
+    }
+
+    fn workers(&self) -> Vec<WorkerStats> {
+        let observed = self.fleet.observe();
+        let workers = (0u32..).zip(observed).map(|(worker, (config, counters, gauges))| {
+            let counts = self.worker_counts(counters);
+            WorkerStats {
+                worker,
+                cpu: config.cpu,
+                rx: counts.received.frames,
+                copies: counts.copies,
+                tx: counts.transmitted.frames,
+                dropped: counts.dropped(),
+                in_flight: gauges.staged + gauges.crossing,
+                handed_over: gauges.handed_over,
+            }
+        });
+        workers.collect()
+    }
+
+    fn balance(workers: &[WorkerStats]) -> Balance {
+        let mut balance = Balance::default();
+        for worker in workers {
+            balance.rx += worker.rx;
+            balance.copies += worker.copies;
+            balance.tx += worker.tx;
+            balance.dropped += worker.dropped;
+            balance.in_flight += worker.in_flight;
+        }
+        balance
+    }
+
+    fn chunks(&self) -> Chunks {
+        let mut chunks = Chunks { total: u64::from(self.umem.chunks()), ..Chunks::default() };
+        for (_, _, gauges) in self.fleet.observe() {
+            chunks.free += gauges.free;
+            chunks.rings += gauges.homecoming + gauges.crossing;
+            chunks.flight += gauges.staged;
+        }
+        chunks.rings += u64::from(self.umem.held());
+        chunks
+    }
+
+    /// The daemon as a whole.
+    pub(in crate::control) fn status_view(&self) -> StatusReply {
+        self.fleet.wake();
+        std::thread::sleep(GAUGE);
+        let workers = self.workers();
+        let reachable = |pair: (std::net::IpAddr, std::net::IpAddr)| {
+            matches!(self.paths.way(pair.0, pair.1), Some(Way::Ready { .. }))
+        };
+        let pairs = self.config.remotes.iter().filter_map(|remote| {
+            Some((self.config.vnis.get(&remote.vni)?.local, remote.address))
+        });
+        let degraded = self
+            .ports
+            .iter()
+            .flat_map(|(name, port)| port.degraded.iter().map(move |why| format!("port {name}: {why}")))
+            .chain(self.closed.iter().map(|(name, why)| format!("port {name} is down: {why}")));
+        StatusReply {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime: u64::from(self.now()),
+            socket: self.config.daemon.socket.display().to_string(),
+            config: self.path.as_ref().map(|path| path.display().to_string()),
+            workers: workers.len() as u64,
+            ports: self.config.ports.len() as u64,
+            ports_up: self.ports.values().filter(|port| self.is_running(port)).count() as u64,
+            vnis: self.config.vnis.len() as u64,
+            remotes: self.config.remotes.len() as u64,
+            remotes_reachable: pairs.filter(|pair| reachable(*pair)).count() as u64,
+            fdb_entries: self.fdb.len() as u64,
+            neighbours: (self.config.neighbours.len() + self.book.len()) as u64,
+            chunks: self.chunks(),
+            balance: Self::balance(&workers),
+            degraded: degraded.collect(),
+        }
+    }
+
+    /// Counters of the workers and of one port or all.
+    pub(in crate::control) fn stats_view(&self, name: Option<&str>) -> StatsReply {
+        self.fleet.wake();
+        std::thread::sleep(GAUGE);
+        let workers = self.workers();
+        let ports = self.named(name).map(|config| {
+            let counts = self.port_id(&config.name).map(|id| self.counts(id)).unwrap_or_default();
+            PortStats {
+                ifname: config.name.clone(),
+                rx_packets: counts.received.frames,
+                rx_bytes: counts.received.bytes,
+                tx_packets: counts.transmitted.frames,
+                tx_bytes: counts.transmitted.bytes,
+                dropped: counts.dropped(),
+            }
+        });
+        StatsReply {
+            balance: Self::balance(&workers),
+            chunks: self.chunks(),
+            ports: ports.collect(),
+            workers,
+        }
+    }
+
+    /// Reasons and their counts, of one port or all; with `all` also those that are zero.
+    pub(in crate::control) fn drops_view(&self, name: Option<&str>, all: bool) -> Vec<Drop> {
+        let mut drops = Vec::new();
+        for config in self.named(name) {
+            let counts = self.port_id(&config.name).map(|id| self.counts(id)).unwrap_or_default();
+            let reasons = DropReason::ALL.iter().map(|reason| (reason, counts.drops_for(*reason)));
+            drops.extend(reasons.filter(|(_, count)| all || *count != 0).map(|(reason, count)| Drop {
+                reason: reason.name().to_owned(),
+                help: reason.help().to_owned(),
+                count,
+                port: Some(config.name.clone()),
+            }));
+        }
+        drops
+    }
+
+    /// Configured ports, all or the one of this name.
+    pub(super) fn named(&self, name: Option<&str>) -> impl Iterator<Item = &PortConfig> {
+        self.config.ports.iter().filter(move |port| name.is_none_or(|name| port.name == name))
+    }
+}

@@ -1,0 +1,174 @@
+//! Ports, VNIs and remotes.
+
+use api::{
+    Encapsulation, Port, PortRole, PortState, Queue, Remote, RemoteState, Transmit, TransmitPath,
+    TransmitWish, Vni, XdpMode,
+};
+use forward::tables::Path;
+
+use super::super::paths::Way;
+use super::super::port::{OpenPort, OpenQueue};
+use super::super::state::State;
+use crate::config::{self, EncapsulationConfig, GreKey, PortConfig, RemoteConfig, VniConfig};
+
+impl State {
+    /// Whether a port's device can carry frames.
+    pub(in crate::control) fn is_running(&self, port: &OpenPort) -> bool {
+        self.underlay.link_by_index(port.ifindex).is_some_and(|link| link.running)
+    }
+
+    /// Ports, all or the one of this name.
+    pub(in crate::control) fn ports_view(&self, name: Option<&str>) -> Vec<Port> {
+        self.named(name).map(|config| self.port_view(config)).collect()
+    }
+
+    fn port_view(&self, config: &PortConfig) -> Port {
+        let open = self.ports.get(&config.name);
+        let link = self.underlay.link(&config.device);
+        let counts = self.port_id(&config.name).map(|id| self.counts(id)).unwrap_or_default();
+        let mut degraded: Vec<String> = open.map(|port| port.degraded.clone()).unwrap_or_default();
+        degraded.extend(self.closed.get(&config.name).cloned());
+        match link {
+            Some(link) if open.is_some() && !link.up => {
+                degraded.push(format!("device {0} is down; `ip link set {0} up`", link.name));
+            }
+            Some(link) if open.is_some() && !link.running => {
+                degraded.push(format!("device {} has no carrier; look at its cable or far end", link.name));
+            }
+            _ => {}
+        }
+        let (role, vni) = match config.role {
+            config::PortRole::Uplink => (PortRole::Uplink, None),
+            config::PortRole::Access { vni } => (PortRole::Access, Some(vni.value())),
+        };
+        let up = open.is_some_and(|port| self.is_running(port));
+        Port {
+            ifname: config.name.clone(),
+            device: config.device.clone(),
+            role,
+            vni,
+            mode: open.map(|port| mode(port.mode)),
+            state: if up { PortState::Up } else { PortState::Down },
+            address: link.and_then(|link| link.mac),
+            mtu: link.map(|link| link.mtu),
+            ring_size: config.ring_size,
+            queues: open.map(|port| port.queues.iter().map(queue).collect()).unwrap_or_default(),
+            degraded,
+            transmit: transmit(config),
+            rx_packets: counts.received.frames,
+            rx_bytes: counts.received.bytes,
+            tx_packets: counts.transmitted.frames,
+            tx_bytes: counts.transmitted.bytes,
+            dropped: counts.dropped(),
+        }
+    }
+
+    /// VNIs, all or this one.
+    pub(in crate::control) fn vnis_view(&self, only: Option<wire::Vni>) -> Vec<Vni> {
+        let vnis = self.config.vnis.iter().filter(|vni| only.is_none_or(|only| vni.vni == only));
+        vnis.map(|vni| self.vni_view(vni)).collect()
+    }
+
+    fn vni_view(&self, vni: &VniConfig) -> Vni {
+        let (encap, udp_port, key) = wrapping(vni.encapsulation);
+        let inside = self.config.ports.iter().filter(|port| port.role == config::PortRole::Access { vni: vni.vni });
+        Vni {
+            vni: vni.vni.value(),
+            local: vni.local,
+            encap,
+            udp_port,
+            key,
+            learning: vni.learning,
+            ageing: vni.ageing,
+            arp_proxy: vni.arp_proxy,
+            ttl: vni.ttl,
+            ports: inside.map(|port| port.name.clone()).collect(),
+            remotes: self.config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),
+        }
+    }
+
+    /// Remotes, all or those of one VNI.
+    pub(in crate::control) fn remotes_view(&self, only: Option<wire::Vni>) -> Vec<Remote> {
+        let remotes = self.config.remotes.iter().filter(|remote| only.is_none_or(|only| remote.vni == only));
+        remotes.filter_map(|remote| self.remote_view(remote)).collect()
+    }
+
+    fn remote_view(&self, remote: &RemoteConfig) -> Option<Remote> {
+        let vni = self.config.vnis.get(&remote.vni)?;
+        let (encap, udp_port, key) = wrapping(remote.encapsulation.unwrap_or(vni.encapsulation));
+        let way = self.paths.way(vni.local, remote.address);
+        let (ifindex, lladdr) = match way {
+            None | Some(Way::None(_)) => (None, None),
+            Some(Way::Unresolved { ifindex, .. }) => (Some(*ifindex), None),
+            Some(Way::Ready { ifindex, mac, .. }) => (Some(*ifindex), Some(*mac)),
+        };
+        let state = match self.path(vni.local, remote.address) {
+            Path::Resolved { .. } => RemoteState::Reachable,
+            Path::Unresolved => RemoteState::Unresolved,
+            Path::NoRoute => RemoteState::NoRoute,
+        };
+        let link = ifindex.and_then(|ifindex| self.underlay.link_by_index(ifindex));
+        Some(Remote {
+            dst: remote.address,
+            vni: remote.vni.value(),
+            encap,
+            udp_port,
+            key,
+            local: vni.local,
+            state,
+            dev: link.map(|link| link.name.clone()),
+            lladdr,
+            flood: remote.flood,
+        })
+    }
+}
+
+const fn mode(mode: xsk::Mode) -> XdpMode {
+    match mode {
+        xsk::Mode::Generic => XdpMode::Generic,
+        xsk::Mode::Native => XdpMode::Native,
+        xsk::Mode::ZeroCopy => XdpMode::ZeroCopy,
+    }
+}
+
+fn queue(queue: &OpenQueue) -> Queue {
+    let statistics = queue.statistics.read().ok().flatten().unwrap_or_default();
+    Queue {
+        queue: queue.index,
+        worker: u32::from(queue.worker),
+        rx_dropped: statistics.rx_dropped,
+        rx_invalid_descs: statistics.rx_invalid_descriptors,
+        tx_invalid_descs: statistics.tx_invalid_descriptors,
+        rx_ring_full: statistics.rx_ring_full,
+        rx_fill_ring_empty_descs: statistics.rx_fill_ring_empty,
+        tx_ring_empty_descs: statistics.tx_ring_empty,
+    }
+}
+
+fn transmit(config: &PortConfig) -> Transmit {
+    Transmit {
+        configured: match config.transmit {
+            config::TransmitWish::Auto => TransmitWish::Auto,
+            config::TransmitWish::Ring => TransmitWish::Ring,
+            config::TransmitWish::Burst => TransmitWish::Burst,
+        },
+        active: TransmitPath::Ring,
+        threshold: None,
+        reason: None,
+    }
+}
+
+/// Encapsulation, UDP port and GRE key as the protocol says them.
+fn wrapping(config: EncapsulationConfig) -> (Encapsulation, Option<u16>, Option<String>) {
+    match config {
+        EncapsulationConfig::Vxlan { port } => (Encapsulation::Vxlan, Some(port), None),
+        EncapsulationConfig::Gre { key } => {
+            let key = match key {
+                GreKey::Vni => "vni".to_owned(),
+                GreKey::Number(number) => number.to_string(),
+                GreKey::Absent => "none".to_owned(),
+            };
+            (Encapsulation::Gre, None, Some(key))
+        }
+    }
+}

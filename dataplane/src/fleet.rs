@@ -1,0 +1,253 @@
+//! All workers together, as the control thread sees them: it starts them, gives them queues, publishes to them, hears
+//! from them and stops them. It never touches a frame.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use core_affinity::CoreId;
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use forward::counters::Counters;
+use forward::ids::PortId;
+use forward::link::Event;
+use rtrb::{Consumer, RingBuffer};
+use xsk::{Chunk, Umem};
+
+use crate::config::WorkerConfig;
+use crate::publish::{Publication, Published, Stuck};
+use crate::worker::bell::Bell;
+use crate::worker::handover::mesh;
+use crate::worker::{Command, Equipment, Gauges, Queue, Reading, Remains, Worker};
+
+/// Events of one worker that may wait for the control thread.
+const EVENTS: usize = 4096;
+
+/// How long a worker may take to do what it is told before it counts as stuck.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A worker could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The operating system refused the thread or its descriptors.
+    #[error("worker {worker} could not be started: {source}")]
+    Thread {
+        /// The worker.
+        worker: usize,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The CPU is not there, or not for this process.
+    #[error("worker {worker} could not be pinned to CPU {cpu}: this process may run on CPUs {allowed}; change `cpu` of that [[worker]] or the process's affinity")]
+    Pin {
+        /// The worker.
+        worker: usize,
+        /// The CPU.
+        cpu: u32,
+        /// The CPUs there are.
+        allowed: String,
+    },
+}
+
+struct Member {
+    config: WorkerConfig,
+    mailbox: Sender<Command>,
+    bell: Bell,
+    counters: Arc<Counters>,
+    gauges: Arc<Gauges>,
+    events: Consumer<Event>,
+    thread: Option<JoinHandle<Remains>>,
+}
+
+/// All workers.
+pub struct Fleet {
+    members: Vec<Member>,
+    publication: Publication,
+    epoch: Instant,
+}
+
+impl Fleet {
+    /// Starts one thread per configured worker, one unpinned worker if none is configured, and shares out the chunks.
+    ///
+    /// # Errors
+    /// [`StartError`]; workers already started are stopped.
+    pub fn start(
+        configs: &[WorkerConfig],
+        umem: &Arc<Umem>,
+        chunks: Vec<Chunk>,
+        control: &Bell,
+        first: Published,
+    ) -> Result<Self, StartError> {
+        let configs = if configs.is_empty() { &[WorkerConfig::default()] } else { configs };
+        check_cpus(configs)?;
+        let epoch = Instant::now();
+        let home_chunks = umem.chunks() as usize / configs.len();
+        let failed = |worker| move |source| StartError::Thread { worker, source };
+        let bells: Vec<Bell> =
+            configs.iter().map(|_| Bell::new()).collect::<Result<_, _>>().map_err(failed(0))?;
+        let publication = Publication::new(first, configs.len());
+        let mut shares = share_out(chunks, configs.len(), home_chunks);
+        let mut fleet = Self { members: Vec::new(), publication, epoch };
+        for (worker, neighbours) in mesh(configs.len(), home_chunks).into_iter().enumerate() {
+            let Some((&config, bell)) = configs.get(worker).zip(bells.get(worker)) else { break };
+            let (mailbox, orders) = unbounded();
+            let (events_in, events) = RingBuffer::new(EVENTS);
+            let equipment = Equipment {
+                id: u16::try_from(worker).unwrap_or(u16::MAX),
+                config,
+                umem: Arc::clone(umem),
+                chunks: std::mem::take(&mut shares[worker]),
+                neighbours,
+                bells: bells.clone(),
+                control: control.clone(),
+                counters: Arc::new(Counters::new()),
+                gauges: Arc::default(),
+                events: events_in,
+                mailbox: orders,
+                subscription: fleet.publication.subscribe(worker),
+                epoch,
+            };
+            let (counters, gauges) = (Arc::clone(&equipment.counters), Arc::clone(&equipment.gauges));
+            let thread = launch(worker, equipment).map_err(failed(worker))?;
+            let bell = bell.clone();
+            fleet.members.push(Member { config, mailbox, bell, counters, gauges, events, thread: Some(thread) });
+        }
+        Ok(fleet)
+    }
+
+    /// How many workers there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Never: there is at least one worker.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The instant that frame time counts from.
+    #[must_use]
+    pub const fn epoch(&self) -> Instant {
+        self.epoch
+    }
+
+    /// Gives a queue to a worker.
+    pub fn add(&self, worker: u16, queue: Queue) {
+        self.tell(worker, Command::Add(Box::new(queue)));
+    }
+
+    /// Takes a queue back from a worker once it has worked it off; `None` if the worker does not have it or does not
+    /// answer in time.
+    #[must_use]
+    pub fn remove(&self, worker: u16, port: PortId, index: u32) -> Option<Queue> {
+        let (to, from): (_, Receiver<Box<Queue>>) = unbounded();
+        self.tell(worker, Command::Remove { port, index, to });
+        from.recv_timeout(PATIENCE).ok().map(|queue| *queue)
+    }
+
+    /// Gives chunks of the shared UMEM back.
+    pub fn give_chunks(&self, chunks: Vec<Chunk>) {
+        if !chunks.is_empty() {
+            self.tell(0, Command::Chunks(chunks));
+        }
+    }
+
+    fn tell(&self, worker: u16, command: Command) {
+        if let Some(member) = self.members.get(usize::from(worker)) {
+            // A worker that has ended has nothing to do with queues any more.
+            let _ = member.mailbox.send(command);
+            member.bell.ring();
+        }
+    }
+
+    /// Replaces the published state; workers take it up between two batches.
+    pub fn publish(&self, next: Published) {
+        self.publication.publish(next);
+    }
+
+    /// The published state.
+    #[must_use]
+    pub fn current(&self) -> Arc<Published> {
+        self.publication.current()
+    }
+
+    /// Waits until every worker has taken up the current state: nothing of an older one is in use afterwards.
+    ///
+    /// # Errors
+    /// [`Stuck`] names a worker that does not.
+    pub fn settle(&self) -> Result<(), Stuck> {
+        let version = self.current().version;
+        self.wake();
+        self.publication.settled(version, PATIENCE)
+    }
+
+    /// Wakes every worker that sleeps.
+    pub fn wake(&self) {
+        self.members.iter().for_each(|member| member.bell.ring());
+    }
+
+    /// Whether workers have told something that was not heard yet.
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        self.members.iter().any(|member| !member.events.is_empty())
+    }
+
+    /// What the workers have told, oldest first per worker.
+    pub fn events(&mut self) -> impl Iterator<Item = Event> {
+        self.members.iter_mut().flat_map(|member| std::iter::from_fn(|| member.events.pop().ok()))
+    }
+
+    /// Counters, gauges and configuration of each worker.
+    pub fn observe(&self) -> impl Iterator<Item = (WorkerConfig, &Counters, Reading)> {
+        self.members.iter().map(|member| (member.config, &*member.counters, member.gauges.read()))
+    }
+
+    /// Ends all workers once they have worked off what they hold, and collects their free chunks and queues.
+    #[must_use]
+    pub fn stop(mut self) -> Vec<Remains> {
+        for worker in 0..self.members.len() {
+            self.tell(u16::try_from(worker).unwrap_or(u16::MAX), Command::Stop);
+        }
+        let threads: Vec<_> = self.members.iter_mut().filter_map(|member| member.thread.take()).collect();
+        // A worker that panicked has said so through the panic hook.
+        threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+    }
+}
+
+/// Chunks by home worker; what does not divide evenly goes to the first.
+fn share_out(chunks: Vec<Chunk>, workers: usize, home_chunks: usize) -> Vec<Vec<Chunk>> {
+    let mut shares: Vec<Vec<Chunk>> = (0..workers).map(|_| Vec::new()).collect();
+    for chunk in chunks {
+        let home = chunk.index() as usize / home_chunks.max(1);
+        let home = if home < workers { home } else { 0 };
+        shares[home].push(chunk);
+    }
+    shares
+}
+
+fn check_cpus(configs: &[WorkerConfig]) -> Result<(), StartError> {
+    let available = core_affinity::get_core_ids().unwrap_or_default();
+    for (worker, config) in configs.iter().enumerate() {
+        if let Some(cpu) = config.cpu
+            && !available.iter().any(|core| core.id == cpu as usize)
+        {
+            let allowed = available.iter().map(|core| core.id.to_string()).collect::<Vec<_>>().join(", ");
+            return Err(StartError::Pin { worker, cpu, allowed });
+        }
+    }
+    Ok(())
+}
+
+fn launch(worker: usize, equipment: Equipment) -> std::io::Result<JoinHandle<Remains>> {
+    let cpu = equipment.config.cpu;
+    let machine = Worker::new(equipment)?;
+    std::thread::Builder::new().name(format!("worker-{worker}")).spawn(move || {
+        if let Some(cpu) = cpu
+            && !core_affinity::set_for_current(CoreId { id: cpu as usize })
+        {
+            tracing::error!(worker, cpu, "the worker could not be pinned to its CPU and runs unpinned");
+        }
+        machine.run()
+    })
+}

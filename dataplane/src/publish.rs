@@ -1,0 +1,154 @@
+//! The published state: what the control thread decided, as one immutable value that each worker takes up between two
+//! batches and acknowledges by its version. Nothing here knows what a frame is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use arc_swap::cache::Cache;
+use crossbeam_utils::CachePadded;
+use forward::ids::PortId;
+use forward::tables::Tables;
+
+/// One published state.
+#[derive(Debug)]
+pub struct Published {
+    /// Counts publications, from 1.
+    pub version: u64,
+    /// What the pipeline reads.
+    pub tables: Tables,
+    /// Which workers own queues of which port.
+    pub wiring: Wiring,
+}
+
+/// For each port, by index, the workers that own one of its queues. Frames of one flow always go to the same one.
+#[derive(Debug, Default)]
+pub struct Wiring {
+    owners: Vec<Vec<u16>>,
+}
+
+impl Wiring {
+    /// Adds a worker as owner of a queue of `port`.
+    pub fn add(&mut self, port: PortId, worker: u16) {
+        let index = usize::from(port.0);
+        if self.owners.len() <= index {
+            self.owners.resize_with(index + 1, Vec::new);
+        }
+        let owners = &mut self.owners[index];
+        if !owners.contains(&worker) {
+            owners.push(worker);
+        }
+    }
+
+    /// One more than the highest port index that has an owner.
+    #[must_use]
+    pub fn ports(&self) -> u16 {
+        u16::try_from(self.owners.len()).unwrap_or(u16::MAX)
+    }
+
+    /// The workers that own a queue of `port`.
+    #[must_use]
+    pub fn owners(&self, port: PortId) -> &[u16] {
+        self.owners.get(usize::from(port.0)).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Where the current state hangs, and how far each worker has come.
+pub struct Publication {
+    current: Arc<ArcSwap<Published>>,
+    seen: Arc<[CachePadded<AtomicU64>]>,
+}
+
+/// A worker did not take up a published version in time.
+#[derive(Debug, thiserror::Error)]
+#[error("worker {worker} has not taken up version {version} of the tables within {waited:?}; it is stuck or starved of its CPU")]
+pub struct Stuck {
+    /// The worker.
+    pub worker: usize,
+    /// The version that it was waited for.
+    pub version: u64,
+    /// How long.
+    pub waited: Duration,
+}
+
+impl Publication {
+    /// The first state, for `workers` workers.
+    #[must_use]
+    pub fn new(first: Published, workers: usize) -> Self {
+        let seen = (0..workers).map(|_| CachePadded::new(AtomicU64::new(0))).collect();
+        Self { current: Arc::new(ArcSwap::from_pointee(first)), seen }
+    }
+
+    /// A worker's end.
+    #[must_use]
+    pub fn subscribe(&self, worker: usize) -> Subscription {
+        Subscription {
+            cache: Cache::new(Arc::clone(&self.current)),
+            seen: Arc::clone(&self.seen),
+            worker,
+            version: 0,
+        }
+    }
+
+    /// The current state.
+    #[must_use]
+    pub fn current(&self) -> Arc<Published> {
+        self.current.load_full()
+    }
+
+    /// Replaces the current state.
+    pub fn publish(&self, next: Published) {
+        self.current.store(Arc::new(next));
+    }
+
+    /// Waits until every worker has taken up `version`. Workers that sleep must have been woken by the caller.
+    ///
+    /// # Errors
+    /// [`Stuck`] names the first worker that did not within `limit`.
+    pub fn settled(&self, version: u64, limit: Duration) -> Result<(), Stuck> {
+        let start = Instant::now();
+        for (worker, seen) in self.seen.iter().enumerate() {
+            // Pairs with the release store of `Subscription::load`: what the worker did under older tables is done.
+            while seen.load(Ordering::Acquire) < version {
+                let waited = start.elapsed();
+                if waited > limit {
+                    return Err(Stuck { worker, version, waited });
+                }
+                std::thread::sleep(Duration::from_micros(50));
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks a worker as past every version, when its thread has ended.
+    pub fn retire(&self, worker: usize) {
+        if let Some(seen) = self.seen.get(worker) {
+            seen.store(u64::MAX, Ordering::Release);
+        }
+    }
+}
+
+/// A worker's view of the publication.
+pub struct Subscription {
+    cache: Cache<Arc<ArcSwap<Published>>, Arc<Published>>,
+    seen: Arc<[CachePadded<AtomicU64>]>,
+    worker: usize,
+    version: u64,
+}
+
+impl Subscription {
+    /// The current state, to be called between two batches only: it acknowledges the version, and with it that the
+    /// worker holds nothing of an older one any more.
+    pub fn load(&mut self) -> &Arc<Published> {
+        let published = self.cache.load();
+        if published.version != self.version {
+            self.version = published.version;
+            if let Some(seen) = self.seen.get(self.worker) {
+                // Pairs with the acquire load of `Publication::settled`.
+                seen.store(published.version, Ordering::Release);
+            }
+        }
+        published
+    }
+}

@@ -1,0 +1,69 @@
+//! Waking a sleeping thread without a system call when it is awake.
+//!
+//! The sleeper says that it will sleep, looks once more for work, and only then sleeps in epoll; the waker puts the work
+//! down, and rings only if the sleeper said so. Both sides use sequentially consistent operations, so that at least
+//! one of the two sees the other: no wake-up is lost.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+/// The bell of one thread. Clones ring the same bell.
+#[derive(Clone)]
+pub struct Bell {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    asleep: AtomicBool,
+    event: OwnedFd,
+}
+
+impl Bell {
+    /// A bell that nobody sleeps beside.
+    ///
+    /// # Errors
+    /// What eventfd(2) says: out of file descriptors or memory.
+    pub fn new() -> std::io::Result<Self> {
+        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self { inner: Arc::new(Inner { asleep: AtomicBool::new(false), event }) })
+    }
+
+    /// Wakes the sleeper if there is one. Call it after the work has been put down.
+    pub fn ring(&self) {
+        // Pairs with the fence of `prepare`: either we see the flag or the sleeper sees the work.
+        fence(Ordering::SeqCst);
+        if self.inner.asleep.load(Ordering::Relaxed) && self.inner.asleep.swap(false, Ordering::AcqRel) {
+            // A full counter means that the bell is ringing already.
+            let _ = rustix::io::write(&self.inner.event, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// Announces sleep. The sleeper must look for work once more afterwards, and then sleep on the descriptor.
+    pub fn prepare(&self) {
+        self.inner.asleep.store(true, Ordering::Relaxed);
+        // Pairs with the fence of `ring`.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Ends sleep and silences the bell.
+    pub fn awake(&self) {
+        self.inner.asleep.store(false, Ordering::Release);
+        let mut count = [0; 8];
+        let _ = rustix::io::read(&self.inner.event, &mut count);
+    }
+
+    /// Whether the owner has said that it sleeps.
+    #[must_use]
+    pub fn asleep(&self) -> bool {
+        self.inner.asleep.load(Ordering::Relaxed)
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.event.as_fd()
+    }
+}

@@ -1,0 +1,67 @@
+//! What a worker holds at the end of a round, for others to read: single-writer, relaxed, never waited for.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::plane::Plane;
+
+/// What one worker holds.
+#[derive(Debug, Default)]
+pub struct Gauges {
+    free: AtomicU64,
+    staged: AtomicU64,
+    crossing: AtomicU64,
+    homecoming: AtomicU64,
+    handed_over: AtomicU64,
+    lost_events: AtomicU64,
+    failed_flushes: AtomicU64,
+}
+
+/// One look at the gauges.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Free chunks, those of private UMEMs not counted.
+    pub free: u64,
+    /// Frames between pipeline and transmit.
+    pub staged: u64,
+    /// Frames from other workers that wait for us.
+    pub crossing: u64,
+    /// Our chunks on their way home.
+    pub homecoming: u64,
+    /// Frames that we gave to other workers, since the start.
+    pub handed_over: u64,
+    /// Events that the control thread was too slow for, since the start.
+    pub lost_events: u64,
+    /// Transmit system calls that the kernel refused because the device was gone or down, since the start.
+    pub failed_flushes: u64,
+}
+
+impl Gauges {
+    pub(super) fn write(&self, plane: &Plane) {
+        let (mut crossing, mut homecoming) = (0, 0);
+        for neighbour in plane.neighbours.iter().flatten() {
+            crossing += neighbour.frames_in.slots();
+            homecoming += neighbour.home_in.slots();
+        }
+        self.free.store(plane.free.len() as u64, Ordering::Relaxed);
+        self.staged.store(plane.staged.len() as u64, Ordering::Relaxed);
+        self.crossing.store(crossing as u64, Ordering::Relaxed);
+        self.homecoming.store(homecoming as u64, Ordering::Relaxed);
+        self.handed_over.store(plane.handed_over, Ordering::Relaxed);
+        self.lost_events.store(plane.lost_events, Ordering::Relaxed);
+        self.failed_flushes.store(plane.failed_flushes, Ordering::Relaxed);
+    }
+
+    /// What the worker last wrote.
+    #[must_use]
+    pub fn read(&self) -> Reading {
+        Reading {
+            free: self.free.load(Ordering::Relaxed),
+            staged: self.staged.load(Ordering::Relaxed),
+            crossing: self.crossing.load(Ordering::Relaxed),
+            homecoming: self.homecoming.load(Ordering::Relaxed),
+            handed_over: self.handed_over.load(Ordering::Relaxed),
+            lost_events: self.lost_events.load(Ordering::Relaxed),
+            failed_flushes: self.failed_flushes.load(Ordering::Relaxed),
+        }
+    }
+}

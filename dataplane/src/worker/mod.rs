@@ -1,0 +1,294 @@
+//! A worker: one thread, one CPU, its own queues and its own free chunks. It moves frames and decides nothing; what it
+//! needs to know comes in the published state, and queues come and go through its mailbox. It never blocks on another
+//! thread.
+
+pub mod bell;
+mod gauges;
+pub mod handover;
+mod idle;
+mod plane;
+mod queue;
+mod transmit;
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrayvec::ArrayVec;
+use crossbeam_channel::{Receiver, Sender};
+use forward::counters::Counters;
+use forward::limits::BATCH;
+use forward::link::{Event, Now};
+use forward::pipeline::Pipeline;
+use forward::ids::PortId;
+use rtrb::Producer;
+use xsk::{Chunk, Umem};
+
+use self::bell::Bell;
+use self::handover::Neighbour;
+use self::idle::Idle;
+use self::plane::{Plane, STAGE};
+use crate::config::WorkerConfig;
+use crate::publish::{Published, Subscription};
+
+pub use self::gauges::{Gauges, Reading};
+pub use self::queue::{Queue, QueueParts};
+
+/// Batches that one queue may bring in one round before the next queue has its turn. Several, because a system call
+/// at the end of the round costs less the more frames share it.
+const BATCHES_PER_ROUND: usize = 4;
+
+/// How long a queue that is taken down may take to transmit what it holds.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// What the control thread asks of a worker.
+pub enum Command {
+    /// Serve this queue from now on.
+    Add(Box<Queue>),
+    /// Stop serving a queue: work off what it has received, wait for what it transmits, and send it back.
+    Remove {
+        /// The port.
+        port: PortId,
+        /// The queue of the port.
+        index: u32,
+        /// Where the queue goes.
+        to: Sender<Box<Queue>>,
+    },
+    /// These chunks of the shared UMEM are free again.
+    Chunks(Vec<Chunk>),
+    /// Finish: work off everything and end the thread.
+    Stop,
+}
+
+/// Everything that a worker starts with.
+pub struct Equipment {
+    /// Its number.
+    pub id: u16,
+    /// CPU and idle behaviour.
+    pub config: WorkerConfig,
+    /// The shared UMEM.
+    pub umem: Arc<Umem>,
+    /// Its chunks of it: those whose index divided by their number is `id`.
+    pub chunks: Vec<Chunk>,
+    /// Its rings to the others, by worker.
+    pub neighbours: Vec<Option<Neighbour>>,
+    /// Everybody's bells, by worker.
+    pub bells: Vec<Bell>,
+    /// The control thread's bell.
+    pub control: Bell,
+    /// What it counts.
+    pub counters: Arc<Counters>,
+    /// What it holds, for others to see.
+    pub gauges: Arc<Gauges>,
+    /// What it tells the control thread.
+    pub events: Producer<Event>,
+    /// What the control thread tells it.
+    pub mailbox: Receiver<Command>,
+    /// The published state.
+    pub subscription: Subscription,
+    /// The instant that [`Now`] counts from.
+    pub epoch: Instant,
+}
+
+/// A queue that is being taken down.
+struct Leaving {
+    port: PortId,
+    index: u32,
+    to: Sender<Box<Queue>>,
+    since: Instant,
+}
+
+/// What is left when a worker has ended.
+pub struct Remains {
+    /// Queues that were not removed before.
+    pub queues: Vec<Queue>,
+    /// Free chunks.
+    pub chunks: Vec<Chunk>,
+}
+
+/// A worker on its thread.
+pub struct Worker {
+    plane: Plane,
+    pipeline: Pipeline,
+    received: Vec<Chunk>,
+    batch: ArrayVec<Chunk, BATCH>,
+    subscription: Subscription,
+    published: Arc<Published>,
+    counters: Arc<Counters>,
+    mailbox: Receiver<Command>,
+    leaving: Vec<Leaving>,
+    stopping: bool,
+    idle: Idle,
+    gauges: Arc<Gauges>,
+    epoch: Instant,
+}
+
+impl Worker {
+    /// A worker ready to run.
+    ///
+    /// # Errors
+    /// What epoll says.
+    pub fn new(equipment: Equipment) -> std::io::Result<Self> {
+        let Equipment { id, config, umem, chunks, neighbours, bells, control, counters, .. } = equipment;
+        let mut subscription = equipment.subscription;
+        let idle = Idle::new(config.busy, bells.get(usize::from(id)).cloned().map_or_else(Bell::new, Ok)?)?;
+        let total = umem.chunks() as usize;
+        let home_chunks = umem.chunks() / u32::try_from(bells.len().max(1)).unwrap_or(1);
+        let mut free = Vec::with_capacity(total);
+        free.extend(chunks);
+        let plane = Plane {
+            id,
+            umem,
+            free,
+            home_chunks,
+            queues: Vec::new(),
+            egress: Vec::new(),
+            neighbours,
+            handed: Vec::with_capacity(bells.len()),
+            bells,
+            staged: Vec::with_capacity(STAGE),
+            counters: Arc::clone(&counters),
+            events: equipment.events,
+            control,
+            lost_events: 0,
+            failed_flushes: 0,
+            handed_over: 0,
+        };
+        Ok(Self {
+            plane,
+            pipeline: Pipeline::new(),
+            received: Vec::with_capacity(BATCH),
+            batch: ArrayVec::new(),
+            published: Arc::clone(subscription.load()),
+            subscription,
+            counters,
+            mailbox: equipment.mailbox,
+            leaving: Vec::new(),
+            stopping: false,
+            idle,
+            gauges: equipment.gauges,
+            epoch: equipment.epoch,
+        })
+    }
+
+    /// Works until told to stop.
+    #[must_use]
+    pub fn run(mut self) -> Remains {
+        while !self.finished() {
+            self.take_up();
+            let mut work = 0;
+            for index in 0..self.plane.queues.len() {
+                work += self.serve(index);
+            }
+            work += self.plane.take_crossings();
+            self.plane.dispatch();
+            self.plane.reap();
+            self.plane.refill();
+            self.gauges.write(&self.plane);
+            work += self.obey();
+            if work == 0 {
+                let Self { idle, plane, mailbox, leaving, .. } = &mut self;
+                idle.wait(|| plane.pending() || !mailbox.is_empty() || !leaving.is_empty());
+            } else {
+                self.idle.reset();
+            }
+        }
+        Remains { queues: self.plane.queues, chunks: self.plane.free }
+    }
+
+    /// Some batches of one queue through the pipeline.
+    fn serve(&mut self, index: usize) -> usize {
+        let mut frames = 0;
+        for _ in 0..BATCHES_PER_ROUND {
+            let Some(queue) = self.plane.queues.get_mut(index) else { break };
+            let ingress = queue.port();
+            let received = queue.receive(&mut self.received);
+            if received == 0 {
+                break;
+            }
+            frames += received;
+            self.batch.extend(self.received.drain(..));
+            let elapsed = self.epoch.elapsed().as_nanos();
+            let now = Now { nanoseconds: u64::try_from(elapsed).unwrap_or(u64::MAX) };
+            let tables = &self.published.tables;
+            self.pipeline.run(&mut self.plane, tables, &self.counters, now, ingress, &mut self.batch);
+            if received < BATCH {
+                break;
+            }
+        }
+        frames
+    }
+
+    /// Takes up what was published since the last round.
+    fn take_up(&mut self) {
+        let current = self.subscription.load();
+        if !Arc::ptr_eq(current, &self.published) {
+            self.published = Arc::clone(current);
+            self.plane.rewire(&self.published.wiring);
+        }
+    }
+
+    /// Whether the thread may end: told to, and nothing in hand.
+    fn finished(&self) -> bool {
+        self.stopping && self.leaving.is_empty() && !self.plane.pending() && self.plane.staged.is_empty()
+    }
+}
+
+/// Queues coming and going.
+impl Worker {
+    /// Works off the mailbox; counts what it did.
+    fn obey(&mut self) -> usize {
+        let mut done = 0;
+        while let Ok(command) = self.mailbox.try_recv() {
+            done += 1;
+            match command {
+                Command::Add(queue) => self.add(*queue),
+                Command::Remove { port, index, to } => self.remove(port, index, to),
+                Command::Chunks(chunks) => chunks.into_iter().for_each(|chunk| self.plane.recycle(chunk)),
+                Command::Stop => self.stopping = true,
+            }
+            self.plane.rewire(&self.published.wiring);
+        }
+        if !self.leaving.is_empty() {
+            self.let_go();
+        }
+        done
+    }
+
+    fn add(&mut self, queue: Queue) {
+        // A queue that cannot be watched is served all the same, if late after a sleep.
+        let _ = self.idle.watch(queue.socket().as_fd());
+        self.plane.queues.push(queue);
+        self.plane.refill();
+    }
+
+    fn remove(&mut self, port: PortId, index: u32, to: Sender<Box<Queue>>) {
+        if let Some(queue) = self.plane.queues.iter_mut().find(|queue| queue.name() == (port, index)) {
+            queue.close();
+            self.leaving.push(Leaving { port, index, to, since: Instant::now() });
+        }
+    }
+
+    /// Sends back the queues that have nothing left to work off.
+    fn let_go(&mut self) {
+        let Self { plane, leaving, idle, .. } = self;
+        leaving.retain(|Leaving { port, index, to, since }| {
+            let Some(position) = plane.queues.iter().position(|queue| queue.name() == (*port, *index)) else {
+                return false;
+            };
+            // A device that is down or gone never transmits what is in its ring.
+            let busy = plane.queues.get(position).is_some_and(|queue| {
+                queue.has_frames() || (queue.transmitting() != 0 && !queue.is_refusing())
+            });
+            if busy && since.elapsed() < FAREWELL {
+                return true;
+            }
+            let queue = plane.queues.swap_remove(position);
+            idle.unwatch(queue.socket().as_fd());
+            // The receiver has given up waiting only if the daemon is ending.
+            let _ = to.send(Box::new(queue));
+            false
+        });
+        self.plane.rewire(&self.published.wiring);
+    }
+}

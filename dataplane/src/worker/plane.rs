@@ -1,0 +1,190 @@
+//! What a worker holds while it forwards: its queues, its free chunks, its rings to the other workers, and the frames
+//! that the pipeline has finished but that have not left yet. This is the AF_XDP side of [`forward::link::Link`].
+
+use std::sync::Arc;
+
+use forward::counters::Counters;
+use forward::frame::Frame;
+use forward::ids::PortId;
+use forward::link::{Event, Link};
+use forward::verdict::DropReason;
+use rtrb::Producer;
+use xsk::{Chunk, Umem};
+
+use super::bell::Bell;
+use super::handover::{Crossing, Neighbour};
+use super::queue::Queue;
+
+/// Finished frames that may wait for the end of a round; beyond it they are sent at once.
+pub(super) const STAGE: usize = 1024;
+
+/// What one worker holds.
+pub(super) struct Plane {
+    pub(super) id: u16,
+    /// The UMEM that all copy-mode sockets share, and our free chunks of it.
+    pub(super) umem: Arc<Umem>,
+    pub(super) free: Vec<Chunk>,
+    /// Chunks whose home is one worker: `chunk.index() / home_chunks` names it.
+    pub(super) home_chunks: u32,
+    pub(super) queues: Vec<Queue>,
+    /// By port index: how a frame gets there.
+    pub(super) egress: Vec<Egress>,
+    pub(super) neighbours: Vec<Option<Neighbour>>,
+    pub(super) bells: Vec<Bell>,
+    /// Workers that got frames in this round and must be woken at its end.
+    pub(super) handed: Vec<u16>,
+    pub(super) staged: Vec<Crossing>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) events: Producer<Event>,
+    pub(super) control: Bell,
+    pub(super) lost_events: u64,
+    pub(super) failed_flushes: u64,
+    pub(super) handed_over: u64,
+}
+
+/// How frames get to a port.
+#[derive(Debug, Default)]
+pub(super) enum Egress {
+    /// No queue of it is open.
+    #[default]
+    Closed,
+    /// Through our own queues, by index.
+    Own(Vec<u16>),
+    /// Through these other workers.
+    Others(Vec<u16>),
+}
+
+impl Plane {
+    /// Gives a chunk back to whom it belongs: our pool, the pool of its own UMEM's queue, or its home worker.
+    pub(super) fn recycle(&mut self, chunk: Chunk) {
+        if chunk.umem() != self.umem.id() {
+            if let Some(queue) = self.queues.iter_mut().find(|queue| queue.owns(&chunk)) {
+                queue.give(chunk);
+            }
+            return;
+        }
+        let home = usize::try_from(chunk.index() / self.home_chunks).unwrap_or(usize::MAX);
+        if let Some(Some(neighbour)) = self.neighbours.get_mut(home) {
+            // A home ring has room for every chunk of that home; see `handover`.
+            if let Err(rtrb::PushError::Full(chunk)) = neighbour.home_out.push(chunk) {
+                self.free.push(chunk);
+            }
+        } else {
+            self.free.push(chunk);
+        }
+    }
+
+    /// Frames that other workers want sent through our queues.
+    pub(super) fn take_crossings(&mut self) -> usize {
+        let Self { neighbours, staged, .. } = self;
+        let mut taken = 0;
+        for neighbour in neighbours.iter_mut().flatten() {
+            while staged.len() < STAGE {
+                let Ok(crossing) = neighbour.frames_in.pop() else { break };
+                staged.push(crossing);
+                taken += 1;
+            }
+        }
+        taken
+    }
+
+    /// Chunks that come home, and chunks of frames that the kernel has sent.
+    pub(super) fn reap(&mut self) {
+        for neighbour in self.neighbours.iter_mut().flatten() {
+            while let Ok(chunk) = neighbour.home_in.pop() {
+                self.free.push(chunk);
+            }
+        }
+        for index in 0..self.queues.len() {
+            self.reap_queue(index);
+        }
+    }
+
+    /// Chunks of frames that the kernel has sent on one queue.
+    pub(super) fn reap_queue(&mut self, index: usize) {
+        let Some(queue) = self.queues.get_mut(index) else { return };
+        let before = self.free.len();
+        queue.complete(&mut self.free);
+        if self.neighbours.len() > 1 {
+            // Some of them belong to other workers.
+            for position in (before..self.free.len()).rev() {
+                let home = self.free.get(position).map_or(0, |chunk| chunk.index() / self.home_chunks);
+                if home != u32::from(self.id) {
+                    let chunk = self.free.swap_remove(position);
+                    self.recycle(chunk);
+                }
+            }
+        }
+    }
+
+    /// Keeps every fill ring supplied.
+    pub(super) fn refill(&mut self) {
+        let Self { queues, free, .. } = self;
+        for queue in queues {
+            queue.refill(free);
+        }
+    }
+
+    /// Whether other workers' frames or chunks wait for us.
+    pub(super) fn pending(&self) -> bool {
+        self.neighbours
+            .iter()
+            .flatten()
+            .any(|neighbour| !neighbour.frames_in.is_empty() || !neighbour.home_in.is_empty())
+            || self.queues.iter().any(Queue::has_frames)
+    }
+
+    /// The UMEM that a chunk is of.
+    pub(super) fn memory(&self, chunk: &Chunk) -> &Umem {
+        if chunk.umem() == self.umem.id() {
+            return &self.umem;
+        }
+        self.queues.iter().find(|queue| queue.owns(chunk)).map_or(&*self.umem, |queue| queue.umem())
+    }
+
+    /// A chunk of the same UMEM, for a copy.
+    fn spare(&mut self, like: &Chunk) -> Option<Chunk> {
+        if like.umem() == self.umem.id() {
+            return self.free.pop();
+        }
+        self.queues.iter_mut().find(|queue| queue.owns(like)).and_then(Queue::take)
+    }
+
+    pub(super) fn drop_frame(&mut self, port: PortId, reason: DropReason, chunk: Chunk) {
+        self.counters.dropped(port, reason, 1);
+        self.recycle(chunk);
+    }
+}
+
+impl Link for Plane {
+    type Chunk = Chunk;
+
+    fn frame<'a>(&'a self, chunk: &'a mut Chunk) -> Frame<'a> {
+        let xsk::Room { bytes, head, len } = self.memory(chunk).room(chunk);
+        Frame { room: bytes, head, len }
+    }
+
+    fn duplicate(&mut self, chunk: &mut Chunk) -> Option<Chunk> {
+        let mut copy = self.spare(chunk)?;
+        self.memory(chunk).copy(chunk, &mut copy);
+        Some(copy)
+    }
+
+    fn transmit(&mut self, port: PortId, flow: u32, chunk: Chunk) {
+        if self.staged.len() >= STAGE {
+            self.dispatch();
+        }
+        self.staged.push(Crossing { port, flow, chunk });
+    }
+
+    fn release(&mut self, chunk: Chunk) {
+        self.recycle(chunk);
+    }
+
+    fn event(&mut self, event: Event) {
+        if self.events.push(event).is_err() {
+            self.lost_events += 1;
+        }
+        self.control.ring();
+    }
+}

@@ -1,0 +1,163 @@
+//! One queue of one port in the hands of its worker: the AF_XDP socket, how full its fill ring should be, and for a
+//! zero-copy queue the free chunks of the port's own UMEM.
+
+use std::sync::Arc;
+
+use forward::counters::Amount;
+use forward::ids::PortId;
+use forward::limits::BATCH;
+use xsk::{Chunk, Socket, Umem};
+
+/// One queue of one port.
+pub struct Queue {
+    port: PortId,
+    index: u32,
+    socket: Socket,
+    private: Option<Vec<Chunk>>,
+    fill_target: u32,
+    /// Frames enqueued and not yet flushed.
+    unflushed: Amount,
+    closing: bool,
+    /// The device would not transmit when last asked: it is down or gone.
+    refusing: bool,
+}
+
+/// A queue taken apart again.
+pub struct QueueParts {
+    /// The socket; closing it gives back the chunks in its rings.
+    pub socket: Socket,
+    /// Free chunks of the port's own UMEM, if it has one.
+    pub private: Option<Vec<Chunk>>,
+}
+
+impl Queue {
+    /// A queue that keeps `fill_target` descriptors in its fill ring. `private` are its share of the chunks of the
+    /// port's own UMEM, `None` where the port uses the shared one.
+    #[must_use]
+    pub const fn new(
+        port: PortId,
+        index: u32,
+        socket: Socket,
+        private: Option<Vec<Chunk>>,
+        fill_target: u32,
+    ) -> Self {
+        Self { port, index, socket, private, fill_target, unflushed: Amount { frames: 0, bytes: 0 }, closing: false, refusing: false }
+    }
+
+    /// Its port and its number within the port.
+    #[must_use]
+    pub const fn name(&self) -> (PortId, u32) {
+        (self.port, self.index)
+    }
+
+    /// The socket and the chunks.
+    #[must_use]
+    pub fn into_parts(self) -> QueueParts {
+        QueueParts { socket: self.socket, private: self.private }
+    }
+
+    pub(super) const fn port(&self) -> PortId {
+        self.port
+    }
+
+    pub(super) const fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    pub(super) fn umem(&self) -> &Arc<Umem> {
+        self.socket.umem()
+    }
+
+    /// Whether the port has a UMEM of its own.
+    pub(super) const fn is_private(&self) -> bool {
+        self.private.is_some()
+    }
+
+    pub(super) const fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// No more chunks go to the kernel: the queue is being taken down.
+    pub(super) const fn close(&mut self) {
+        self.closing = true;
+    }
+
+    /// Whether this chunk is of the port's own UMEM.
+    pub(super) fn owns(&self, chunk: &Chunk) -> bool {
+        self.private.is_some() && self.umem().id() == chunk.umem()
+    }
+
+    /// Takes back a chunk of the port's own UMEM.
+    pub(super) fn give(&mut self, chunk: Chunk) {
+        if let Some(private) = &mut self.private {
+            private.push(chunk);
+        }
+    }
+
+    /// A free chunk of the port's own UMEM.
+    pub(super) fn take(&mut self) -> Option<Chunk> {
+        self.private.as_mut().and_then(Vec::pop)
+    }
+
+    /// Up to a batch of received frames.
+    pub(super) fn receive(&mut self, batch: &mut Vec<Chunk>) -> usize {
+        self.socket.receive(batch, BATCH)
+    }
+
+    /// Whether frames wait in the rx ring.
+    pub(super) fn has_frames(&self) -> bool {
+        self.socket.outstanding().receive != 0
+    }
+
+    /// Frames given to the kernel whose chunks have not come back.
+    pub(super) fn transmitting(&self) -> u32 {
+        self.socket.outstanding().transmit
+    }
+
+    /// Puts a frame into the tx ring, or gives it back when the ring is full.
+    pub(super) fn push(&mut self, chunk: Chunk) -> Option<Chunk> {
+        let amount = Amount::frame(usize::from(chunk.len()));
+        let refused = self.socket.enqueue(chunk).err();
+        if refused.is_none() {
+            self.unflushed += amount;
+        }
+        refused
+    }
+
+    /// Makes the kernel work off the tx ring, if anything was put there, and says what it took and how many frames it
+    /// dropped. A device that is down keeps its frames in the ring.
+    pub(super) fn flush(&mut self) -> (Amount, u64) {
+        if self.unflushed.frames == 0 {
+            return (Amount::default(), 0);
+        }
+        let mut taken = std::mem::take(&mut self.unflushed);
+        let outcome = self.socket.flush();
+        self.refusing = outcome.is_err();
+        let dropped = outcome.map_or(0, |flushed| u64::from(flushed.dropped)).min(taken.frames);
+        // Which ones it dropped is not known: their share of the bytes is.
+        taken.bytes -= taken.bytes / taken.frames * dropped;
+        taken.frames -= dropped;
+        (taken, dropped)
+    }
+
+    /// Whether the device would not transmit when last asked.
+    pub(super) const fn is_refusing(&self) -> bool {
+        self.refusing
+    }
+
+    /// Chunks of sent frames: to the port's own pool if it has one, to `free` otherwise.
+    pub(super) fn complete(&mut self, free: &mut Vec<Chunk>) {
+        let free = self.private.as_mut().unwrap_or(free);
+        self.socket.complete(free);
+    }
+
+    /// Tops up the fill ring once it has sunk below three quarters of its target, so that a refill is worth its
+    /// cache lines.
+    pub(super) fn refill(&mut self, free: &mut Vec<Chunk>) {
+        if self.closing || self.socket.outstanding().fill > self.fill_target - self.fill_target / 4 {
+            return;
+        }
+        let free = self.private.as_mut().unwrap_or(free);
+        self.socket.fill(free, self.fill_target);
+    }
+}
