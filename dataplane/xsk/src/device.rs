@@ -1,9 +1,12 @@
 //! A device with all its queues: the ladder of modes, from zero-copy down to generic.
 
 use std::fmt;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use crate::{Attachment, Chunk, Error, Memory, Role, Socket, Steering, Umem};
+use crate::{
+    Attachment, Chunk, Error, LinkMode, Memory, Role, Socket, SocketConfig, Steering, Umem, UmemConfig,
+};
 
 /// How frames get between device and sockets. Ordered: better is greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -35,7 +38,7 @@ pub struct DeviceConfig {
     pub ifindex: u32,
     /// What it faces.
     pub role: Role,
-    /// How many of its queues, from 0; [`receive_queues`] says how many there are.
+    /// How many of its queues, from 0; [`crate::receive_queues`] says how many there are.
     pub queues: u32,
     /// [`crate::SocketConfig::ring_size`].
     pub ring_size: u32,
@@ -56,6 +59,12 @@ pub struct Refusal {
     pub mode: Mode,
     /// Why.
     pub error: Error,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.mode, self.error)
+    }
 }
 
 /// An open device: program attached, one socket per queue, steered.
@@ -81,27 +90,52 @@ impl Device {
     /// The refusal of the last mode tried. Refusals that no other mode would change (no such device, no privilege,
     /// another program, a busy queue) end the attempt at once.
     pub fn open(steering: &Steering, config: &DeviceConfig) -> Result<Self, Error> {
-        let _ = (steering, config);
-        unimplemented!()
+        let mut refused = Vec::new();
+        for mode in [Mode::ZeroCopy, Mode::Native, Mode::Generic] {
+            if !(config.least..=config.best).contains(&mode) {
+                continue;
+            }
+            match attempt(steering, config, mode) {
+                Ok(device) => return Ok(Self { refused, ..device }),
+                Err(error) if depends_on_mode(&error) => refused.push(Refusal { mode, error }),
+                Err(error) => return Err(error),
+            }
+        }
+        let none =
+            || Error::Configuration(format!("no mode lies between {} and {}", config.least, config.best));
+        Err(refused.pop().map_or_else(none, |refusal| refusal.error))
     }
 }
 
-/// Receive queues of a device: as many sockets cover it.
-///
-/// # Errors
-///
-/// [`Error::DeviceMissing`].
-pub fn receive_queues(ifindex: u32) -> Result<u32, Error> {
-    let _ = ifindex;
-    unimplemented!()
+/// Opens a device in one mode. What was done is undone on failure, by drop.
+fn attempt(steering: &Steering, config: &DeviceConfig, mode: Mode) -> Result<Device, Error> {
+    let link = if mode == Mode::Generic { LinkMode::Generic } else { LinkMode::Native };
+    let zero_copy = mode == Mode::ZeroCopy;
+    let own = zero_copy
+        .then(|| {
+            let chunk_size = steering.umem().chunk_size();
+            Umem::new(&UmemConfig { chunks: config.own_chunks, chunk_size, memory: config.own_memory })
+        })
+        .transpose()?;
+    let umem = own.as_ref().map_or_else(|| steering.umem(), |(umem, _)| umem);
+    let attachment = steering.attach(config.slot, config.ifindex, config.role, link)?;
+    let DeviceConfig { slot, ifindex, ring_size, .. } = *config;
+    let mut sockets = Vec::new();
+    for queue in 0..config.queues {
+        let socket = Socket::open(umem, &SocketConfig { ifindex, queue, ring_size, zero_copy, link });
+        match socket.and_then(|socket| steering.set_socket(slot, queue, socket.as_fd()).map(|()| socket)) {
+            Ok(socket) => sockets.push(socket),
+            Err(error) => {
+                // Closed rather than dropped: their identities in the ledger are for others.
+                let _none_yet: Vec<Chunk> = sockets.into_iter().flat_map(Socket::close).collect();
+                return Err(error);
+            }
+        }
+    }
+    Ok(Device { attachment, sockets, mode, refused: Vec::new(), own })
 }
 
-/// Frames that a device took for transmission and dropped, by its own count (for a veth: its peer's ring was full).
-///
-/// # Errors
-///
-/// [`Error::DeviceMissing`].
-pub fn transmit_dropped(ifindex: u32) -> Result<u64, Error> {
-    let _ = ifindex;
-    unimplemented!()
+/// Whether another mode might succeed where this error came.
+fn depends_on_mode(error: &Error) -> bool {
+    matches!(error, Error::ZeroCopyRefused { .. } | Error::AttachRefused { .. } | Error::Memory { .. })
 }

@@ -12,7 +12,9 @@ pub enum Error {
     #[error("{0}")]
     Configuration(String),
     /// A privilege is missing.
-    #[error("{operation}: not permitted; the process needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF")]
+    #[error(
+        "{operation}: not permitted; the process needs CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_PERFMON (root has them)"
+    )]
     Privilege {
         /// What was tried.
         operation: &'static str,
@@ -22,7 +24,7 @@ pub enum Error {
     /// No such device, or no longer.
     #[error("device {device}: {operation}: no such device")]
     DeviceMissing {
-        /// Name and index, or the index alone.
+        /// Its name, or its index in words.
         device: String,
         /// What was tried.
         operation: &'static str,
@@ -36,9 +38,9 @@ pub enum Error {
         operation: &'static str,
     },
     /// Another socket holds the queue.
-    #[error("queue {queue} of {device} is in use by another AF_XDP socket")]
+    #[error("queue {queue} of {device} is in use by another AF_XDP socket; end the process that holds it")]
     QueueBusy {
-        /// Its name.
+        /// The device's name.
         device: String,
         /// The queue.
         queue: u32,
@@ -46,7 +48,7 @@ pub enum Error {
     /// The device cannot do zero-copy.
     #[error("queue {queue} of {device}: zero-copy refused: {source}")]
     ZeroCopyRefused {
-        /// Its name.
+        /// The device's name.
         device: String,
         /// The queue.
         queue: u32,
@@ -56,7 +58,7 @@ pub enum Error {
     /// A socket operation failed.
     #[error("queue {queue} of {device}: {operation}: {source}")]
     Socket {
-        /// Its name.
+        /// The device's name.
         device: String,
         /// The queue.
         queue: u32,
@@ -66,7 +68,7 @@ pub enum Error {
         source: io::Error,
     },
     /// Frame memory could not be had or registered.
-    #[error("{operation} for {bytes} bytes of frame memory: {source}; {remedy}")]
+    #[error("{operation} of {bytes} bytes of frame memory: {source}; {remedy}")]
     Memory {
         /// What was tried.
         operation: &'static str,
@@ -79,17 +81,19 @@ pub enum Error {
     },
     /// The device already has an XDP program that is not ours.
     #[error(
-        "device {device} already has an XDP program; it is left alone; see `ip link show {device}` \
-         and detach it with `ip link set {device} xdp off` or by ending its owner"
+        "device {device} already has an XDP program (id {id}), which is left alone; see `bpftool net` and \
+         `ip link show {device}`, and end its owner or detach it with `ip link set {device} xdp off`"
     )]
     ProgramPresent {
-        /// Its name.
+        /// The device's name.
         device: String,
+        /// The program's identifier.
+        id: u32,
     },
-    /// The driver refused the program.
-    #[error("device {device}: {mode:?} XDP refused: {source}{remedy}")]
+    /// The device or its driver refused the program.
+    #[error("device {device}: {mode} XDP refused: {source}{remedy}")]
     AttachRefused {
-        /// Its name.
+        /// The device's name.
         device: String,
         /// How it was to be attached.
         mode: LinkMode,
@@ -115,4 +119,23 @@ pub enum Error {
     /// A burst was refused.
     #[error("burst transmit: {0}")]
     Burst(#[source] io::Error),
+}
+
+/// The error number at the root of an error, however deeply wrapped.
+pub(crate) fn errno(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
+    std::iter::successors(Some(error), |error| error.source())
+        .find_map(|error| error.downcast_ref::<io::Error>())
+        .and_then(io::Error::raw_os_error)
+}
+
+/// An error and its sources in one line.
+pub(crate) fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    for source in std::iter::successors(error.source(), |error| error.source()) {
+        let more = source.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+    }
+    text
 }

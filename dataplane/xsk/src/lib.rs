@@ -10,16 +10,24 @@
 //! comes back from the kernel is checked against a ledger of who holds what before a token is made from it.
 
 mod burst;
+mod cursor;
 mod device;
 mod error;
+mod mapping;
+mod netdev;
+mod open;
+mod ports;
+mod ring;
+mod run;
 mod socket;
 mod steering;
 mod umem;
 
 pub use burst::{Burst, BurstReport, PortReport, Unsuitable};
-pub use device::{Device, DeviceConfig, Mode, Refusal, receive_queues, transmit_dropped};
+pub use device::{Device, DeviceConfig, Mode, Refusal};
 pub use error::Error;
-pub use socket::{Outstanding, Socket, SocketConfig, Statistics};
+pub use netdev::{receive_queues, transmit_dropped};
+pub use socket::{Flushed, Outstanding, Socket, SocketConfig, Statistics, StatisticsReader};
 pub use steering::{Attachment, LinkMode, Role, Steering, SteeringConfig, SteeringCounters, UplinkRules};
 pub use umem::{Chunk, Memory, Room, Umem, UmemConfig};
 

@@ -1,8 +1,13 @@
-//! One AF_XDP socket: the four rings of one (device, queue).
+//! One AF_XDP socket: the four rings of one (device, queue), as a worker uses them. How it comes to be is `open`'s.
 
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Weak};
 
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
+
+use crate::ring::{Consumer, Descriptor, Mapped, Producer};
+use crate::umem::{Held, Holder};
 use crate::{Chunk, Error, LinkMode, Mode, Umem};
 
 /// What a socket is opened on.
@@ -12,7 +17,8 @@ pub struct SocketConfig {
     pub ifindex: u32,
     /// Its receive queue, below [`crate::MAX_QUEUES`].
     pub queue: u32,
-    /// Entries of the receive and transmit ring; fill and completion ring have twice as many. A power of two.
+    /// Entries of the receive and transmit ring; fill and completion ring have twice as many. A power of two, at most
+    /// 16384.
     pub ring_size: u32,
     /// Ask for zero-copy and refuse anything else; otherwise ask for copy.
     pub zero_copy: bool,
@@ -27,7 +33,7 @@ pub struct Outstanding {
     pub fill: u32,
     /// In the receive ring, not yet taken by us.
     pub receive: u32,
-    /// Enqueued to transmit and not yet seen in the completion ring.
+    /// Enqueued to transmit and not yet given back by [`Socket::complete`].
     pub transmit: u32,
 }
 
@@ -48,9 +54,34 @@ pub struct Statistics {
     pub tx_ring_empty: u64,
 }
 
+/// What became of a [`Socket::flush`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[must_use]
+pub struct Flushed {
+    /// Frames that the kernel took from the transmit ring and the device refused to send: dropped. Their chunks come
+    /// back through [`Socket::complete`] as all others do.
+    pub dropped: u32,
+    /// Frames still in the transmit ring, for the next flush.
+    pub pending: u32,
+}
+
 /// One AF_XDP socket. It belongs to one worker; it can be sent to another thread, not shared.
+///
+/// Dropping it instead of [`Socket::close`] loses its chunks' tokens for as long as the frame memory lives.
 pub struct Socket {
-    umem: Arc<Umem>,
+    /// Strong here alone but for the moment that a [`StatisticsReader`] reads.
+    pub(crate) fd: Arc<OwnedFd>,
+    pub(crate) umem: Arc<Umem>,
+    pub(crate) holder: Holder,
+    pub(crate) fill: Producer<Mapped<u64>>,
+    pub(crate) completion: Consumer<Mapped<u64>>,
+    pub(crate) receive: Consumer<Mapped<Descriptor>>,
+    pub(crate) transmit: Producer<Mapped<Descriptor>>,
+    /// Enqueued and not yet completed.
+    pub(crate) in_transmission: u32,
+    pub(crate) ifindex: u32,
+    pub(crate) queue: u32,
+    pub(crate) mode: Mode,
 }
 
 impl Socket {
@@ -62,41 +93,77 @@ impl Socket {
     /// # Errors
     ///
     /// [`Error::QueueBusy`], [`Error::DeviceMissing`], [`Error::ZeroCopyRefused`], [`Error::Privilege`],
-    /// [`Error::Socket`] for anything else.
+    /// [`Error::Memory`], [`Error::Configuration`]; [`Error::Socket`] for anything else.
     pub fn open(umem: &Arc<Umem>, config: &SocketConfig) -> Result<Self, Error> {
-        let _ = (umem, config);
-        unimplemented!()
+        crate::open::open(umem, config)
     }
 
-    /// Appends up to `max` received frames to `out` and says how many. No system call.
+    /// Appends up to `max` received frames to `out` and says how many. No system call, and no allocation if `out` has
+    /// the capacity.
+    #[inline]
     pub fn receive(&mut self, out: &mut Vec<Chunk>, max: usize) -> usize {
-        let _ = (out, max);
-        unimplemented!()
+        let (umem, holder) = (&self.umem, &self.holder);
+        let before = out.len();
+        self.receive.drain(max, |frame| {
+            if let Some(chunk) = umem.take(frame.address, frame.len, holder, Held::Fill) {
+                out.push(chunk);
+            }
+        });
+        out.len() - before
     }
 
     /// Hands free chunks to the kernel until its fill ring holds `level` of them (at most
     /// [`Socket::fill_capacity`]), taking from the end of `free`; says how many. No system call in copy mode.
     ///
     /// Keep it at least half full: a burst of frames needs as many chunks at once.
+    ///
+    /// # Panics
+    ///
+    /// If a chunk belongs to another frame memory.
+    #[inline]
     pub fn fill(&mut self, free: &mut Vec<Chunk>, level: u32) -> usize {
-        let _ = (free, level);
-        unimplemented!()
+        let held = self.fill.size() - self.fill.room();
+        let wanted = level.min(self.fill.size()).saturating_sub(held) as usize;
+        let count = wanted.min(free.len());
+        for mut chunk in free.drain(free.len() - count..) {
+            chunk.set_span(0, 0);
+            // There is room for `count` entries: counted above, and only this thread adds any.
+            let written = self.fill.write(self.umem.give(chunk, &self.holder, Held::Fill));
+            debug_assert!(written, "the fill ring had room");
+        }
+        if count > 0 {
+            self.fill.publish();
+            if self.mode == Mode::ZeroCopy && self.fill.wants_wakeup() {
+                // Tells the driver to look at the ring; that there is nothing to read is no failure.
+                let _ = recv(&self.fd, &mut [0u8; 0], RecvFlags::DONTWAIT);
+            }
+        }
+        count
     }
 
     /// Entries of the fill ring.
     #[must_use]
     pub fn fill_capacity(&self) -> u32 {
-        unimplemented!()
+        self.fill.size()
     }
 
     /// Puts a frame into the transmit ring; it leaves with the next [`Socket::flush`].
     ///
     /// # Errors
     ///
-    /// The chunk comes back when the ring is full, when its frame is empty or leaves the chunk, or when it belongs
-    /// to another memory.
+    /// The chunk comes back when the ring is full, when its frame has less than 14 bytes or leaves the chunk, or when
+    /// it belongs to another memory.
+    #[inline]
     pub fn enqueue(&mut self, chunk: Chunk) -> Result<(), Chunk> {
-        Err(chunk)
+        if !self.umem.sendable(&chunk) || !self.transmit.has_room() {
+            return Err(chunk);
+        }
+        let len = u32::from(chunk.len());
+        let address = self.umem.give(chunk, &self.holder, Held::Transmit);
+        let written = self.transmit.write(Descriptor { address, len, options: 0 });
+        debug_assert!(written, "the transmit ring had room");
+        self.in_transmission += 1;
+        Ok(())
     }
 
     /// Publishes what was enqueued and makes the kernel transmit it: one system call as a rule, a bounded number
@@ -106,43 +173,104 @@ impl Socket {
     /// # Errors
     ///
     /// [`Error::DeviceMissing`] when the device is gone, [`Error::DeviceDown`] while it is down; frames stay in the ring.
-    pub fn flush(&mut self) -> Result<(), Error> {
-        unimplemented!()
+    #[inline]
+    pub fn flush(&mut self) -> Result<Flushed, Error> {
+        self.transmit.publish();
+        let pending = self.transmit.pending();
+        if pending == 0 {
+            return Ok(Flushed::default());
+        }
+        if !self.transmit.wants_wakeup() {
+            return Ok(Flushed { dropped: 0, pending });
+        }
+        self.kick(pending)
     }
 
-    /// Appends the chunks of transmitted frames to `free` and says how many. No system call.
+    /// Calls the kernel until it has taken everything or makes no progress.
+    fn kick(&mut self, mut pending: u32) -> Result<Flushed, Error> {
+        // A call takes at least one frame or is no progress, so this many calls always suffice.
+        let limit = pending + 1;
+        let mut dropped = 0;
+        for _ in 0..limit {
+            let result = send(&self.fd, &[], SendFlags::DONTWAIT);
+            let left = self.transmit.pending();
+            let progress = left < pending;
+            pending = left;
+            match result {
+                Ok(_) | Err(Errno::AGAIN | Errno::NOBUFS | Errno::INTR) => {}
+                // The device refused one frame, which is gone; those behind it wait for the next call.
+                Err(Errno::BUSY) => dropped += u32::from(progress),
+                Err(errno) => return Err(self.refused(errno)),
+            }
+            if pending == 0 || !progress {
+                break;
+            }
+        }
+        Ok(Flushed { dropped, pending })
+    }
+
+    #[cold]
+    fn refused(&self, errno: Errno) -> Error {
+        let (device, operation) = (crate::netdev::name(self.ifindex), "transmit");
+        match errno {
+            Errno::NETDOWN => Error::DeviceDown { device, operation },
+            Errno::NXIO | Errno::NODEV => Error::DeviceMissing { device, operation },
+            errno => Error::Socket { device, queue: self.queue, operation, source: errno.into() },
+        }
+    }
+
+    /// Appends the chunks of transmitted frames to `free` and says how many. No system call, and no allocation if
+    /// `free` has the capacity.
+    #[inline]
     pub fn complete(&mut self, free: &mut Vec<Chunk>) -> usize {
-        let _ = free;
-        unimplemented!()
+        if self.in_transmission == 0 {
+            return 0;
+        }
+        let (umem, holder) = (&self.umem, &self.holder);
+        let before = free.len();
+        self.completion.drain(usize::MAX, |address| {
+            if let Some(chunk) = umem.take(address, 0, holder, Held::Transmit) {
+                free.push(chunk);
+            }
+        });
+        let count = free.len() - before;
+        self.in_transmission -= count as u32;
+        count
     }
 
     /// Free entries of the transmit ring, after a look at the kernel's progress.
+    #[must_use]
+    #[inline]
     pub fn transmit_room(&mut self) -> u32 {
-        unimplemented!()
+        self.transmit.room()
     }
 
     /// Chunks in the rings.
     #[must_use]
     pub fn outstanding(&self) -> Outstanding {
-        unimplemented!()
+        Outstanding {
+            fill: self.fill.pending(),
+            receive: self.receive.waiting(),
+            transmit: self.in_transmission,
+        }
     }
 
     /// The mode really obtained: `XDP_OPTIONS` and how the program is attached.
     #[must_use]
     pub fn mode(&self) -> Mode {
-        unimplemented!()
+        self.mode
     }
 
     /// The device.
     #[must_use]
     pub fn ifindex(&self) -> u32 {
-        unimplemented!()
+        self.ifindex
     }
 
     /// The queue.
     #[must_use]
     pub fn queue(&self) -> u32 {
-        unimplemented!()
+        self.queue
     }
 
     /// The memory that its chunks belong to.
@@ -157,22 +285,78 @@ impl Socket {
     ///
     /// [`Error::Socket`].
     pub fn statistics(&self) -> Result<Statistics, Error> {
-        unimplemented!()
+        read_statistics(&self.fd, self.ifindex, self.queue)
+    }
+
+    /// Reads the same counters from another thread, for as long as the socket is open.
+    #[must_use]
+    pub fn statistics_reader(&self) -> StatisticsReader {
+        StatisticsReader { fd: Arc::downgrade(&self.fd), ifindex: self.ifindex, queue: self.queue }
     }
 
     /// Closes the socket and gives back every chunk that it held, each exactly once: those in its rings and those
     /// that the kernel had taken from them. Frames not yet received or transmitted are lost.
-    ///
-    /// A socket that is dropped instead loses its chunks' tokens for as long as the memory lives.
     #[must_use]
     pub fn close(self) -> Vec<Chunk> {
-        unimplemented!()
+        let Self { fd, umem, holder, fill, completion, receive, transmit, .. } = self;
+        // The mappings keep the socket alive: they go before its descriptor. Once it is released (`xsk_release`) the
+        // kernel has waited for its last receiver and touches the chunks no more.
+        drop((fill, completion, receive, transmit));
+        release(fd);
+        umem.end_holder(holder)
     }
 }
 
 impl AsFd for Socket {
     /// For `poll(2)`: readable when frames have been received.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        unimplemented!()
+        self.fd.as_fd()
+    }
+}
+
+/// Closes the descriptor for certain: a reader of statistics may hold it for the length of one system call.
+fn release(mut fd: Arc<OwnedFd>) {
+    loop {
+        match Arc::try_unwrap(fd) {
+            Ok(last) => return drop(last),
+            Err(shared) => fd = shared,
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn read_statistics(fd: &OwnedFd, ifindex: u32, queue: u32) -> Result<Statistics, Error> {
+    let read = sockopt::xdp_statistics(fd).map_err(|errno| Error::Socket {
+        device: crate::netdev::name(ifindex),
+        queue,
+        operation: "statistics",
+        source: errno.into(),
+    })?;
+    Ok(Statistics {
+        rx_dropped: read.rx_dropped,
+        rx_invalid_descriptors: read.rx_invalid_descs,
+        tx_invalid_descriptors: read.tx_invalid_descs,
+        rx_ring_full: read.rx_ring_full.unwrap_or(0),
+        rx_fill_ring_empty: read.rx_fill_ring_empty_descs.unwrap_or(0),
+        tx_ring_empty: read.tx_ring_empty_descs.unwrap_or(0),
+    })
+}
+
+/// Reads a socket's counters from a thread that does not own the socket. Does not keep it open.
+#[derive(Clone, Debug)]
+pub struct StatisticsReader {
+    fd: Weak<OwnedFd>,
+    ifindex: u32,
+    queue: u32,
+}
+
+impl StatisticsReader {
+    /// The kernel's counters; `None` once the socket is closed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Socket`].
+    pub fn read(&self) -> Result<Option<Statistics>, Error> {
+        self.fd.upgrade().map(|fd| read_statistics(&fd, self.ifindex, self.queue)).transpose()
     }
 }

@@ -1,11 +1,30 @@
 //! The XDP program: which frames of a device go to our sockets. Loads it, attaches it, sets its rules, reads its
-//! counters. Used by the control thread only.
+//! counters. Used by the control thread only; the program itself is bpf/steering.bpf.c.
 
+use std::fmt;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{Burst, Chunk, Error, Umem, Unsuitable};
+use aya::maps::xdp::{DevMapHash, XskMap};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
+use aya::programs::links::FdLink;
+use aya::programs::{ProgramFd, Xdp, XdpMode};
+use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
+
+use crate::ports::{self, PortTable};
+use crate::{
+    Burst, Chunk, Error, MAX_PORTS, MAX_QUEUES, MAX_UDP_PORTS, Umem, Unsuitable, burst, netdev, open, umem,
+};
+
+/// The object that build.rs compiled.
+static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/steering.bpf.o"));
+/// Bytes of a value of the map `memory` (`PAGE`).
+const PAGE: usize = 4096;
+/// The loopback's index in every network namespace, which marks the frames of a burst: never a port.
+const LOOPBACK: u32 = 1;
+/// Addresses that the map `addresses` holds.
+const MAX_ADDRESSES: usize = 4096;
 
 /// Sizes of the shared frame memory, which the program can read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,9 +45,11 @@ pub enum Role {
 }
 
 /// What the program takes from uplinks. One set for all of them.
+///
+/// Taken are untagged, unfragmented IPv4 packets (with or without options) and IPv6 packets (without extension headers).
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct UplinkRules {
-    /// Our underlay addresses, at most 4096: only packets to one of them are taken.
+    /// Our underlay addresses, at most 2048: only packets to one of them are taken.
     pub addresses: Vec<IpAddr>,
     /// UDP destination ports that are VXLAN, at most [`crate::MAX_UDP_PORTS`].
     pub udp_ports: Vec<u16>,
@@ -45,6 +66,15 @@ pub enum LinkMode {
     Generic,
 }
 
+impl fmt::Display for LinkMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+        })
+    }
+}
+
 /// What the program did with the frames of one port since it was attached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SteeringCounters {
@@ -57,8 +87,31 @@ pub struct SteeringCounters {
 }
 
 /// The loaded program and its maps. Can be shared between threads; nothing here is for the hot path.
+///
+/// All its ports are in one network namespace, that of the thread which loaded it.
 pub struct Steering {
     umem: Arc<Umem>,
+    shared: Arc<Shared>,
+}
+
+/// What attachments and bursts keep alive.
+pub(crate) struct Shared {
+    loaded: Mutex<Loaded>,
+    pub(crate) program: ProgramFd,
+    pub(crate) bursts: burst::Rings,
+}
+
+struct Loaded {
+    ebpf: Ebpf,
+    ports: Array<MapData, ports::Encoded>,
+    rules: Array<MapData, [u8; 24]>,
+    addresses: HashMap<MapData, [u8; 16], u32>,
+    sockets: XskMap<MapData>,
+    devices: DevMapHash<MapData>,
+    counters: PerCpuArray<MapData, [u64; 4]>,
+    table: PortTable,
+    current: UplinkRules,
+    udp_ports: [u16; MAX_UDP_PORTS],
 }
 
 impl Steering {
@@ -68,8 +121,36 @@ impl Steering {
     ///
     /// [`Error::Configuration`], [`Error::Privilege`], [`Error::Memory`], [`Error::Program`] with the verifier's words.
     pub fn load(config: &SteeringConfig) -> Result<(Self, Arc<Umem>, Vec<Chunk>), Error> {
-        let _ = config;
-        unimplemented!()
+        let bytes = umem::checked_bytes(config.chunks, config.chunk_size)?;
+        // Kernels before 5.11 count maps against the limit.
+        open::raise_locked_memory();
+        let namespace = burst::network_namespace().map_err(|error| Error::Program(error.to_string()))?;
+        let mut ebpf = EbpfLoader::new()
+            .override_global("chunk_size", &config.chunk_size, true)
+            .override_global("namespace", &namespace, true)
+            .map_max_entries("memory", (bytes / PAGE).try_into().unwrap_or(u32::MAX))
+            .load(OBJECT)
+            .map_err(|error| load_failure(&error))?;
+        let program: &mut Xdp = ebpf
+            .program_mut("steer")
+            .and_then(|program| program.try_into().ok())
+            .ok_or_else(|| Error::Program("the object has no program `steer`".to_owned()))?;
+        program.load().map_err(|error| load_failure(&error))?;
+        let program = program
+            .fd()
+            .map_err(|error| load_failure(&error))?
+            .try_clone()
+            .map_err(|error| load_failure(&error))?;
+        let memory = map_data(take(&mut ebpf, "memory")?)?;
+        let mapping = crate::mapping::Mapping::of(memory.fd().as_fd(), bytes, 0).map_err(|source| {
+            Error::Memory { operation: "mapping", bytes: bytes as u64, source, remedy: "use fewer chunks" }
+        })?;
+        let (umem, chunks) = Umem::over(mapping, config.chunks, config.chunk_size);
+        let rings = map_data(take(&mut ebpf, "bursts")?)?;
+        let bursts = burst::Rings::new(rings.fd().as_fd(), burst::count_drops(&mut ebpf))?;
+        let loaded = Mutex::new(Loaded::new(ebpf)?);
+        let shared = Arc::new(Shared { loaded, program, bursts });
+        Ok((Self { umem: Arc::clone(&umem), shared }, umem, chunks))
     }
 
     /// The shared frame memory.
@@ -87,8 +168,29 @@ impl Steering {
     /// [`Error::AttachRefused`] when the driver has no native XDP or refuses it now (the text says what it says).
     /// [`Error::DeviceMissing`], [`Error::Privilege`], [`Error::Configuration`] for a slot in use or the loopback device.
     pub fn attach(&self, slot: u16, ifindex: u32, role: Role, mode: LinkMode) -> Result<Attachment, Error> {
-        let _ = (slot, ifindex, role, mode);
-        unimplemented!()
+        let device = netdev::known(ifindex, "attaching the XDP program")?;
+        if slot >= MAX_PORTS {
+            return Err(Error::Configuration(format!("ports are numbered below {MAX_PORTS}, not {slot}")));
+        }
+        if ifindex == LOOPBACK {
+            return Err(Error::Configuration("the loopback device cannot be a port".to_owned()));
+        }
+        let mut loaded = self.shared.lock();
+        if loaded.table.has(slot, ifindex) {
+            let text = format!("port {slot} or device {} is attached already", device.name);
+            return Err(Error::Configuration(text));
+        }
+        loaded.enter(slot, ifindex, role)?;
+        // The program finds its port from the first frame on.
+        match loaded.link(ifindex, mode) {
+            Ok(link) => {
+                Ok(Attachment { link: Some(link), shared: Arc::clone(&self.shared), slot, ifindex, mode })
+            }
+            Err(source) => {
+                loaded.forget(slot, ifindex);
+                Err(attach_failure(device.name, ifindex, mode, source))
+            }
+        }
     }
 
     /// Sends the frames of a port's queue to this socket from now on. The kernel forgets the socket by itself when it
@@ -98,8 +200,15 @@ impl Steering {
     ///
     /// [`Error::Configuration`] for a queue beyond [`crate::MAX_QUEUES`], [`Error::Map`].
     pub fn set_socket(&self, slot: u16, queue: u32, socket: BorrowedFd<'_>) -> Result<(), Error> {
-        let _ = (slot, queue, socket);
-        unimplemented!()
+        if slot >= MAX_PORTS || queue >= MAX_QUEUES {
+            return Err(Error::Configuration(format!("port {slot} queue {queue} is beyond the limits")));
+        }
+        let index = u32::from(slot) * MAX_QUEUES + queue;
+        self.shared
+            .lock()
+            .sockets
+            .set(index, socket.as_raw_fd(), 0)
+            .map_err(|error| map_failure("sockets", &error))
     }
 
     /// Replaces the rules of all uplinks, live. What stays in the set is taken without a gap.
@@ -108,8 +217,32 @@ impl Steering {
     ///
     /// [`Error::Configuration`] beyond the limits, [`Error::Map`].
     pub fn set_rules(&self, rules: &UplinkRules) -> Result<(), Error> {
-        let _ = rules;
-        unimplemented!()
+        if rules.addresses.len() > MAX_ADDRESSES / 2 {
+            return Err(Error::Configuration(format!("at most {} local addresses", MAX_ADDRESSES / 2)));
+        }
+        let mut loaded = self.shared.lock();
+        let udp_ports = keep_places(&loaded.udp_ports, &rules.udp_ports).ok_or_else(|| {
+            Error::Configuration(format!("at most {MAX_UDP_PORTS} UDP ports for VXLAN, none of them 0"))
+        })?;
+        // New addresses first and old ones last, so that no packet that is ours before and after is missed.
+        for address in &rules.addresses {
+            loaded
+                .addresses
+                .insert(mapped(*address), 1, 0)
+                .map_err(|error| map_failure("addresses", &error))?;
+        }
+        let mut value = [0; 24];
+        for (bytes, port) in value.chunks_exact_mut(2).zip(udp_ports) {
+            bytes.copy_from_slice(&port.to_ne_bytes());
+        }
+        value[16..20].copy_from_slice(&u32::from(rules.gre).to_ne_bytes());
+        loaded.rules.set(0, value, 0).map_err(|error| map_failure("uplink_rules", &error))?;
+        loaded.udp_ports = udp_ports;
+        let before = std::mem::replace(&mut loaded.current, rules.clone());
+        for address in before.addresses.into_iter().filter(|address| !rules.addresses.contains(address)) {
+            loaded.addresses.remove(&mapped(address)).map_err(|error| map_failure("addresses", &error))?;
+        }
+        Ok(())
     }
 
     /// Counters of a port.
@@ -118,8 +251,11 @@ impl Steering {
     ///
     /// [`Error::Map`].
     pub fn counters(&self, slot: u16) -> Result<SteeringCounters, Error> {
-        let _ = slot;
-        unimplemented!()
+        let loaded = self.shared.lock();
+        let values =
+            loaded.counters.get(&u32::from(slot), 0).map_err(|error| map_failure("counters", &error))?;
+        let sum = |word: usize| values.iter().map(|value| value[word]).sum();
+        Ok(SteeringCounters { to_socket: sum(0), to_kernel: sum(1), no_socket: sum(2) })
     }
 
     /// The burst transmitter of a worker. It may be used from any one thread, which must be in the network namespace
@@ -130,8 +266,14 @@ impl Steering {
     /// [`Error::Configuration`] when `worker` is not below [`crate::MAX_WORKERS`] or has one already;
     /// [`Error::BurstUnsupported`] when the kernel cannot (Linux 5.18 is needed).
     pub fn burst(&self, worker: u16) -> Result<Burst, Error> {
-        let _ = worker;
-        unimplemented!()
+        Burst::new(Arc::clone(&self.shared), Arc::clone(&self.umem), worker)
+    }
+
+    /// Why frames that a device does not take from a burst cannot be counted per port, if so: then
+    /// [`crate::PortReport::dropped`] stays 0 and only the device's own counters tell ([`crate::transmit_dropped`]).
+    #[must_use]
+    pub fn uncounted_drops(&self) -> Option<&str> {
+        self.shared.bursts.uncounted.as_deref()
     }
 
     /// Whether frames can be burst to this device, as far as can be told without sending one.
@@ -140,13 +282,89 @@ impl Steering {
     ///
     /// Why not.
     pub fn probe_burst(&self, ifindex: u32) -> Result<(), Unsuitable> {
-        let _ = ifindex;
-        unimplemented!()
+        burst::probe(ifindex)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Loaded> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Loaded {
+    fn new(mut ebpf: Ebpf) -> Result<Self, Error> {
+        Ok(Self {
+            ports: typed("ports", take(&mut ebpf, "ports")?)?,
+            rules: typed("uplink_rules", take(&mut ebpf, "uplink_rules")?)?,
+            addresses: typed("addresses", take(&mut ebpf, "addresses")?)?,
+            sockets: typed("sockets", take(&mut ebpf, "sockets")?)?,
+            devices: typed("devices", take(&mut ebpf, "devices")?)?,
+            counters: typed("counters", take(&mut ebpf, "counters")?)?,
+            table: PortTable::new(),
+            current: UplinkRules::default(),
+            udp_ports: [0; MAX_UDP_PORTS],
+            ebpf,
+        })
+    }
+
+    /// Makes a device known to the program as a port, with its counters at zero.
+    fn enter(&mut self, slot: u16, ifindex: u32, role: Role) -> Result<(), Error> {
+        let zero = self.counters.get(&u32::from(slot), 0).and_then(|values| {
+            let zeroes =
+                aya::maps::PerCpuValues::try_from(vec![[0; 4]; values.len()]).map_err(MapError::from)?;
+            self.counters.set(u32::from(slot), zeroes, 0)
+        });
+        zero.map_err(|error| map_failure("counters", &error))?;
+        self.devices
+            .insert(u32::from(slot), ifindex, None, 0)
+            .map_err(|error| map_failure("devices", &error))?;
+        let place = self
+            .table
+            .insert(slot, ifindex)
+            .ok_or_else(|| Error::Configuration("too many devices with colliding indices".to_owned()))?;
+        self.ports
+            .set(place, ports::encode(slot, ifindex, role), 0)
+            .map_err(|error| map_failure("ports", &error))
+    }
+
+    /// The reverse of [`Loaded::enter`]. The kernel may have forgotten a device that vanished already.
+    fn forget(&mut self, slot: u16, ifindex: u32) {
+        if let Some(place) = self.table.remove(ifindex) {
+            let _ = self.ports.set(place, [0; 8], 0);
+        }
+        let _ = self.devices.remove(u32::from(slot));
+    }
+
+    /// Attaches the program through a `bpf_link`, which the kernel ends with the process and which never replaces
+    /// another program.
+    fn link(&mut self, ifindex: u32, mode: LinkMode) -> Result<FdLink, std::io::Error> {
+        let mode = match mode {
+            LinkMode::Native => XdpMode::Driver,
+            LinkMode::Generic => XdpMode::Skb,
+        };
+        let program: &mut Xdp = self
+            .ebpf
+            .program_mut("steer")
+            .and_then(|program| program.try_into().ok())
+            .ok_or(std::io::ErrorKind::NotFound)?;
+        let attached = program.attach_to_if_index(ifindex, mode).and_then(|id| program.take_link(id));
+        let errno = |error: &(dyn std::error::Error + 'static)| {
+            crate::error::errno(error).map_or_else(
+                || std::io::Error::other(crate::error::in_full(error)),
+                std::io::Error::from_raw_os_error,
+            )
+        };
+        let link = attached.map_err(|error| errno(&error))?;
+        // Not a bpf_link: attached by netlink on a kernel that has none for XDP, where it would outlive the process.
+        FdLink::try_from(link).map_err(|_| std::io::Error::from_raw_os_error(libc::EOPNOTSUPP))
     }
 }
 
 /// The program on one device. Dropping it detaches.
 pub struct Attachment {
+    link: Option<FdLink>,
+    shared: Arc<Shared>,
     slot: u16,
     ifindex: u32,
     mode: LinkMode,
@@ -172,9 +390,111 @@ impl Attachment {
     }
 }
 
-impl AsFd for Attachment {
-    /// The `bpf_link`.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        unimplemented!()
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        // Closing the link detaches; only then may the program no longer know the port.
+        drop(self.link.take());
+        self.shared.lock().forget(self.slot, self.ifindex);
+    }
+}
+
+/// An address as the map has it.
+fn mapped(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
+}
+
+/// The new set of ports, with those that stay where they were: the program reads the array while it is written, and
+/// must find them at any moment. `None` when there are too many, or a 0.
+fn keep_places(before: &[u16; MAX_UDP_PORTS], wanted: &[u16]) -> Option<[u16; MAX_UDP_PORTS]> {
+    let mut after = before.map(|port| if wanted.contains(&port) { port } else { 0 });
+    for port in wanted {
+        if *port == 0 {
+            return None;
+        }
+        if !after.contains(port) {
+            *after.iter_mut().find(|place| **place == 0)? = *port;
+        }
+    }
+    Some(after)
+}
+
+fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, Error> {
+    ebpf.take_map(name).ok_or_else(|| Error::Map { map: name, reason: "missing from the object".to_owned() })
+}
+
+fn typed<T>(name: &'static str, map: Map) -> Result<T, Error>
+where
+    T: TryFrom<Map, Error = MapError>,
+{
+    T::try_from(map).map_err(|error| map_failure(name, &error))
+}
+
+fn map_data(map: Map) -> Result<MapData, Error> {
+    match map {
+        Map::Array(data) => Ok(data),
+        other => Err(Error::Program(format!("a map is no array: {other:?}"))),
+    }
+}
+
+fn map_failure(map: &'static str, error: &(dyn std::error::Error + 'static)) -> Error {
+    Error::Map { map, reason: crate::error::in_full(error) }
+}
+
+fn load_failure(error: &(dyn std::error::Error + 'static)) -> Error {
+    const OPERATION: &str = "loading the XDP program";
+    match crate::error::errno(error) {
+        Some(code @ (libc::EPERM | libc::EACCES)) if !crate::error::in_full(error).contains("verifier") => {
+            Error::Privilege { operation: OPERATION, source: std::io::Error::from_raw_os_error(code) }
+        }
+        _ => Error::Program(crate::error::in_full(error)),
+    }
+}
+
+fn attach_failure(device: String, ifindex: u32, mode: LinkMode, source: std::io::Error) -> Error {
+    const OPERATION: &str = "attaching the XDP program";
+    let remedy = match source.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => return Error::Privilege { operation: OPERATION, source },
+        Some(libc::ENODEV) => return Error::DeviceMissing { device, operation: OPERATION },
+        Some(libc::EBUSY | libc::EEXIST) => {
+            if let Some(id) = netdev::link(ifindex).ok().and_then(|link| link.program) {
+                return Error::ProgramPresent { device, id };
+            }
+            ""
+        }
+        Some(libc::EOPNOTSUPP) if mode == LinkMode::Native => {
+            "; the driver has no native XDP, or not in its present state"
+        }
+        Some(libc::ERANGE | libc::EINVAL) => {
+            "; a smaller MTU may help (a veth takes 3506 at most), or no LRO"
+        }
+        Some(libc::ENOSPC) => {
+            "; the device needs at least as many receive queues as its peer has transmit queues"
+        }
+        _ => "",
+    };
+    Error::AttachRefused { device, mode, source, remedy }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_that_stay_keep_their_places() {
+        let before = [1, 2, 3, 0, 0, 0, 0, 0];
+        assert_eq!(keep_places(&before, &[3, 9, 1]), Some([1, 9, 3, 0, 0, 0, 0, 0]));
+        assert_eq!(keep_places(&before, &[]), Some([0; 8]));
+        assert_eq!(keep_places(&before, &[9, 8, 7, 6, 5, 4, 3, 2, 1]), None);
+        assert_eq!(keep_places(&before, &[0]), None);
+        assert_eq!(keep_places(&[0; 8], &[5, 5]), Some([5, 0, 0, 0, 0, 0, 0, 0]));
+    }
+
+    #[test]
+    fn ipv4_addresses_are_mapped_into_ipv6() {
+        let expected = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 1];
+        assert_eq!(mapped("192.0.2.1".parse().unwrap()), expected);
     }
 }

@@ -1,0 +1,228 @@
+//! What the kernel says about a network device, by netlink: rtnetlink for the device, and the generic families `netdev`
+//! (Documentation/netlink/specs/netdev.yaml) and `ethtool` (…/ethtool.yaml) for its XDP features and channels. Netlink
+//! and not sysfs, because it speaks of the calling thread's network namespace.
+
+use std::io;
+
+use netlink_packet_core::{
+    DecodeError, DefaultNla, Emitable, NLA_F_NESTED, NLM_F_ACK, NLM_F_REQUEST, NetlinkDeserializable,
+    NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable, Nla, NlasIterator,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp};
+use netlink_sys::Socket;
+use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE};
+
+use crate::Error;
+
+/// The device's name, or its index in words when it is gone.
+pub(crate) fn name(ifindex: u32) -> String {
+    link(ifindex).map_or_else(|_| format!("with index {ifindex}"), |link| link.name)
+}
+
+/// A device as rtnetlink describes it.
+#[derive(Debug, Default)]
+pub(crate) struct Link {
+    pub(crate) name: String,
+    pub(crate) is_veth: bool,
+    /// Frames that it took for transmission and dropped.
+    pub(crate) tx_dropped: u64,
+    /// Identifier of its XDP program.
+    pub(crate) program: Option<u32>,
+}
+
+/// Asks rtnetlink for a device.
+pub(crate) fn link(ifindex: u32) -> io::Result<Link> {
+    let mut request = LinkMessage::default();
+    request.header.index = ifindex;
+    let replies = exchange(NETLINK_ROUTE, RouteNetlinkMessage::GetLink(request))?;
+    let mut link = Link::default();
+    for reply in replies {
+        let RouteNetlinkMessage::NewLink(message) = reply else { continue };
+        for attribute in message.attributes {
+            match attribute {
+                LinkAttribute::IfName(name) => link.name = name,
+                LinkAttribute::LinkInfo(infos) => {
+                    link.is_veth = infos.contains(&LinkInfo::Kind(InfoKind::Veth));
+                }
+                LinkAttribute::Stats64(stats) => link.tx_dropped = stats.tx_dropped,
+                LinkAttribute::Xdp(facts) => {
+                    link.program = facts.iter().find_map(|fact| match fact {
+                        LinkXdp::ProgId(id) => Some(*id),
+                        _ => None,
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(link)
+}
+
+/// `enum netdev_xdp_act`: `ndo_xdp_xmit` is there and works now.
+pub(crate) const XDP_FEATURE_TRANSMIT: u64 = 1 << 2;
+
+/// XDP features of a device (`xdp-features` of the `netdev` family, Linux 6.3). An older kernel has no such family: the
+/// error is then of kind [`io::ErrorKind::NotFound`].
+pub(crate) fn xdp_features(ifindex: u32) -> io::Result<u64> {
+    const NETDEV_CMD_DEV_GET: u8 = 1;
+    const NETDEV_A_DEV_IFINDEX: u16 = 1;
+    const NETDEV_A_DEV_XDP_FEATURES: u16 = 3;
+    let family = family("netdev")?;
+    let request = Generic::request(family, NETDEV_CMD_DEV_GET, NETDEV_A_DEV_IFINDEX, &ifindex.to_ne_bytes());
+    let replies = exchange(NETLINK_GENERIC, request)?;
+    let features = replies.iter().find_map(|reply| reply.attribute(NETDEV_A_DEV_XDP_FEATURES));
+    features
+        .and_then(|bytes| bytes.as_slice().try_into().ok())
+        .map(u64::from_ne_bytes)
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Receive queues in use, by the channels that ethtool shows. Drivers without channels have one queue.
+///
+/// # Errors
+///
+/// [`Error::DeviceMissing`].
+pub fn receive_queues(ifindex: u32) -> Result<u32, Error> {
+    const ETHTOOL_MSG_CHANNELS_GET: u8 = 17;
+    const ETHTOOL_A_CHANNELS_HEADER: u16 = 1;
+    const ETHTOOL_A_HEADER_DEV_INDEX: u16 = 1;
+    const ETHTOOL_A_CHANNELS_RX_COUNT: u16 = 6;
+    const ETHTOOL_A_CHANNELS_COMBINED_COUNT: u16 = 9;
+    known(ifindex, "counting its queues")?;
+    let ask = || {
+        let mut header = vec![0; 8];
+        DefaultNla::new(ETHTOOL_A_HEADER_DEV_INDEX, ifindex.to_ne_bytes().to_vec()).emit(&mut header);
+        let kind = ETHTOOL_A_CHANNELS_HEADER | NLA_F_NESTED;
+        let request = Generic::request(family("ethtool")?, ETHTOOL_MSG_CHANNELS_GET, kind, &header);
+        exchange(NETLINK_GENERIC, request)
+    };
+    // Refused by drivers that have no channels.
+    let replies = ask().unwrap_or_default();
+    let count = |kind| {
+        let bytes = replies.iter().find_map(|reply| reply.attribute(kind));
+        bytes.and_then(|bytes| bytes.as_slice().try_into().ok()).map_or(0, u32::from_ne_bytes)
+    };
+    Ok((count(ETHTOOL_A_CHANNELS_RX_COUNT) + count(ETHTOOL_A_CHANNELS_COMBINED_COUNT)).max(1))
+}
+
+/// Frames that a device took for transmission and dropped, by its own count (for a veth: its peer's ring was full).
+///
+/// # Errors
+///
+/// [`Error::DeviceMissing`].
+pub fn transmit_dropped(ifindex: u32) -> Result<u64, Error> {
+    known(ifindex, "reading its counters").map(|link| link.tx_dropped)
+}
+
+/// The device, which must exist.
+pub(crate) fn known(ifindex: u32, operation: &'static str) -> Result<Link, Error> {
+    link(ifindex).map_err(|_| Error::DeviceMissing { device: format!("with index {ifindex}"), operation })
+}
+
+/// The number of a generic netlink family.
+fn family(name: &str) -> io::Result<u16> {
+    const GENL_ID_CTRL: u16 = 16;
+    const CTRL_CMD_GETFAMILY: u8 = 3;
+    const CTRL_ATTR_FAMILY_ID: u16 = 1;
+    const CTRL_ATTR_FAMILY_NAME: u16 = 2;
+    let mut terminated = name.as_bytes().to_vec();
+    terminated.push(0);
+    let request = Generic::request(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_NAME, &terminated);
+    let replies = exchange(NETLINK_GENERIC, request)?;
+    let id = replies.iter().find_map(|reply| reply.attribute(CTRL_ATTR_FAMILY_ID));
+    id.and_then(|bytes| bytes.as_slice().try_into().ok())
+        .map(u16::from_ne_bytes)
+        .ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// Sends one request and collects the replies up to its acknowledgement.
+fn exchange<M>(protocol: isize, request: M) -> io::Result<Vec<M>>
+where
+    M: NetlinkSerializable + NetlinkDeserializable,
+{
+    let socket = Socket::new(protocol)?;
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | NLM_F_ACK;
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(request));
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    socket.send(&bytes, 0)?;
+    let mut replies = Vec::new();
+    loop {
+        let (datagram, _) = socket.recv_from_full()?;
+        let mut rest = datagram.as_slice();
+        while !rest.is_empty() {
+            let reply = NetlinkMessage::<M>::deserialize(rest)
+                .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+            let len = (reply.header.length as usize).next_multiple_of(4).min(rest.len());
+            match reply.payload {
+                NetlinkPayload::Error(error) if error.code.is_none() => return Ok(replies),
+                NetlinkPayload::Error(error) => return Err(error.to_io()),
+                NetlinkPayload::InnerMessage(message) => replies.push(message),
+                _ => {}
+            }
+            if len == 0 {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            rest = &rest[len..];
+        }
+    }
+}
+
+/// A generic netlink message: family, command, version, attributes.
+struct Generic {
+    family: u16,
+    command: u8,
+    attributes: Vec<DefaultNla>,
+}
+
+/// Bytes of `struct genlmsghdr`.
+const GENERIC_HEADER: usize = 4;
+
+impl Generic {
+    /// A request with one attribute.
+    fn request(family: u16, command: u8, kind: u16, value: &[u8]) -> Self {
+        Self { family, command, attributes: vec![DefaultNla::new(kind, value.to_vec())] }
+    }
+
+    /// The value of the first attribute of a kind.
+    fn attribute(&self, kind: u16) -> Option<Vec<u8>> {
+        let found = self.attributes.iter().find(|attribute| attribute.kind() == kind)?;
+        let mut value = vec![0; found.value_len()];
+        found.emit_value(&mut value);
+        Some(value)
+    }
+}
+
+impl NetlinkSerializable for Generic {
+    fn message_type(&self) -> u16 {
+        self.family
+    }
+
+    fn buffer_len(&self) -> usize {
+        GENERIC_HEADER + self.attributes.as_slice().buffer_len()
+    }
+
+    fn serialize(&self, buffer: &mut [u8]) {
+        const VERSION: u8 = 1;
+        buffer[..GENERIC_HEADER].copy_from_slice(&[self.command, VERSION, 0, 0]);
+        self.attributes.as_slice().emit(&mut buffer[GENERIC_HEADER..]);
+    }
+}
+
+impl NetlinkDeserializable for Generic {
+    type Error = DecodeError;
+
+    fn deserialize(header: &NetlinkHeader, payload: &[u8]) -> Result<Self, Self::Error> {
+        let command = *payload.first().ok_or_else(|| DecodeError::from("no header"))?;
+        let attributes = payload.get(GENERIC_HEADER..).unwrap_or_default();
+        let attributes = NlasIterator::new(attributes)
+            .map(|attribute| {
+                attribute.map(|attribute| DefaultNla::new(attribute.kind(), attribute.value().to_vec()))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { family: header.message_type, command, attributes })
+    }
+}
