@@ -19,6 +19,8 @@ mod lock;
 mod room;
 mod shared;
 mod table;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod value;
 
 use std::fmt;
@@ -187,13 +189,10 @@ impl Fdb {
             if self.shared.walks.load(Ordering::Relaxed) != 0 {
                 return Learned::Deferred;
             }
-            self.shared.wants_growth.store(true, Ordering::Relaxed);
+            self.shared.ask_for_growth();
             return Learned::Full;
         };
-        self.shared.add(slot, key, Value::new(place, Kind::Dynamic, now, hash.tag()));
-        if self.len() > table.capacity() {
-            self.shared.wants_growth.store(true, Ordering::Relaxed);
-        }
+        self.shared.add(table, slot, key, Value::new(place, Kind::Dynamic, now, hash.tag()));
         Learned::New
     }
 
@@ -242,11 +241,15 @@ impl Fdb {
     /// The slot that holds `key`, and its value. Without the writer lock both may be out of date at once.
     #[inline]
     fn find(&self, hash: Hash, key: Key) -> Option<(&Slot, Value)> {
-        let found = self.current.find(hash, key);
-        match &self.next {
-            Some(next) if found.is_none() => next.find(hash, key),
-            _ => found,
-        }
+        self.current.primary(hash).find(key, hash.tag()).or_else(|| self.find_beyond(hash, key))
+    }
+
+    #[inline(never)]
+    fn find_beyond(&self, hash: Hash, key: Key) -> Option<(&Slot, Value)> {
+        self.current.secondary(hash).find(key, hash.tag()).or_else(|| {
+            let next = self.next.as_ref()?;
+            next.pair(hash).into_iter().find_map(|bucket| bucket.find(key, hash.tag()))
+        })
     }
 }
 

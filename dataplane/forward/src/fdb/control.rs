@@ -29,7 +29,7 @@ impl Fdb {
     ///
     /// # Errors
     ///
-    /// [`NeedsGrowth`] if growing must come first. Nothing has changed then, except that a learned entry may be gone.
+    /// [`NeedsGrowth`] if growing must come first; nothing has changed then.
     pub fn set(&self, key: Key, place: Place, kind: Kind, now: u32) -> Result<Option<Entry>, NeedsGrowth> {
         let hash = self.hash(key);
         let value = Value::new(place, kind, now, hash.tag());
@@ -45,15 +45,15 @@ impl Fdb {
             }
             return Ok(Some(old.entry()));
         }
-        let room = self.target().and_then(|table| self.room(table, now).for_pinned(hash));
-        let Some(slot) = room else {
+        let room = self.target().and_then(|table| Some((table, self.room(table, now).for_pinned(hash)?)));
+        let Some((table, slot)) = room else {
             if kind == Kind::Dynamic {
                 counts.release(key.domain(), place);
             }
-            self.shared.wants_growth.store(true, Ordering::Relaxed);
+            self.shared.ask_for_growth();
             return Err(NeedsGrowth);
         };
-        self.shared.add(slot, key, value);
+        self.shared.add(table, slot, key, value);
         Ok(None)
     }
 

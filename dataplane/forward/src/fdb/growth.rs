@@ -16,7 +16,7 @@ use std::sync::atomic::fence;
 use std::sync::{Arc, Weak};
 
 use super::Fdb;
-use super::table::{Bucket, Table};
+use super::table::{Bucket, MAX_CAPACITY, Table};
 use super::value::Kind;
 use crate::sync::Ordering;
 
@@ -42,9 +42,11 @@ impl Fdb {
     /// two tables already or the current table is the largest possible.
     #[must_use]
     pub fn grow(&self, capacity: usize) -> Option<Self> {
-        let table = Table::new(capacity.max(self.current.capacity() * 2));
-        let larger = self.next.is_none() && table.capacity() > self.current.capacity();
-        larger.then(|| self.successor(Arc::clone(&self.current), Some(Arc::new(table))))
+        let possible = self.next.is_none() && self.current.capacity() < MAX_CAPACITY;
+        possible.then(|| {
+            let table = Table::new(capacity.max(self.current.capacity() * 2));
+            self.successor(Arc::clone(&self.current), Some(Arc::new(table)))
+        })
     }
 
     /// Moves the entries of up to `buckets` buckets (of four entries) to the next table. Control repeats it until it

@@ -46,7 +46,7 @@ impl fmt::Debug for Key {
 ///
 /// ```text
 /// 63    56        32        0
-/// ├─ tag ┼─ second ┼─ first ─┤      first, second: low bits select the bucket; at most 24 bits each
+/// ├─ tag ┼ distance ┼─ first ─┤      low bits, at most 24 each: the primary bucket; how the secondary differs
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Hash(u64);
@@ -55,13 +55,17 @@ pub struct Hash(u64);
 pub(super) const MAX_BUCKET_BITS: u32 = 24;
 
 impl Hash {
-    /// Where the primary and the secondary bucket are in a table of `mask + 1` buckets, a power of two. They differ
-    /// whenever there is more than one bucket.
+    /// The index of the primary bucket in a table of `mask + 1` buckets, a power of two.
     #[inline]
-    pub(super) const fn buckets(self, mask: usize) -> (usize, usize) {
-        let first = self.0 as usize & mask;
-        let second = (self.0 >> 32) as usize & mask;
-        (first, second ^ ((first == second) as usize & mask))
+    pub(super) const fn primary(self, mask: usize) -> usize {
+        self.0 as usize & mask
+    }
+
+    /// The index of the secondary bucket. The distance is odd, so it is another one if there are two.
+    #[inline]
+    pub(super) const fn secondary(self, mask: usize) -> usize {
+        let distance = self.0 >> 32 | 1;
+        (self.0 ^ distance) as usize & mask
     }
 
     /// The eight bits that a value carries to prove which key it belongs to.
@@ -119,11 +123,11 @@ mod tests {
         for number in 1..10_000 {
             let hash = hasher.hash(Key(number));
             for bits in 1..=MAX_BUCKET_BITS {
-                let (first, second) = hash.buckets((1 << bits) - 1);
-                assert_ne!(first, second);
-                assert!(first < 1 << bits && second < 1 << bits);
+                let (primary, secondary) = (hash.primary((1 << bits) - 1), hash.secondary((1 << bits) - 1));
+                assert_ne!(primary, secondary);
+                assert!(primary < 1 << bits && secondary < 1 << bits);
             }
-            assert_eq!(hash.buckets(0), (0, 0));
+            assert_eq!((hash.primary(0), hash.secondary(0)), (0, 0));
         }
     }
 

@@ -3,7 +3,7 @@
 use super::counts::Counts;
 use super::key::Key;
 use super::lock::WriterLock;
-use super::table::Slot;
+use super::table::{Slot, Table};
 use super::value::{Kind, Value};
 use crate::sync::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
@@ -29,10 +29,16 @@ impl Shared {
         }
     }
 
-    /// Puts an entry into an empty slot. For the holder of the writer lock.
-    pub(super) fn add(&self, slot: &Slot, key: Key, value: Value) {
+    /// Puts an entry into an empty slot of `table`. For the holder of the writer lock.
+    pub(super) fn add(&self, table: &Table, slot: &Slot, key: Key, value: Value) {
         slot.fill(key, value);
-        self.entries.fetch_add(1, Ordering::Relaxed);
+        if self.entries.fetch_add(1, Ordering::Relaxed) >= table.capacity() {
+            self.ask_for_growth();
+        }
+    }
+
+    pub(super) fn ask_for_growth(&self) {
+        self.wants_growth.store(true, Ordering::Relaxed);
     }
 
     /// Takes an entry out if its value is still `value`. For the holder of the writer lock.

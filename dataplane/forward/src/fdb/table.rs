@@ -43,6 +43,9 @@ use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 /// Slots of a bucket.
 pub(super) const SLOTS: usize = 4;
 
+/// Largest capacity of a table.
+pub(super) const MAX_CAPACITY: usize = SLOTS / 2 << MAX_BUCKET_BITS;
+
 const EMPTY: u64 = 0;
 
 /// One entry, or room for one.
@@ -120,15 +123,13 @@ impl Bucket {
     /// The slot that holds `key`, and its value.
     #[inline]
     pub(super) fn find(&self, key: Key, tag: u8) -> Option<(&Slot, Value)> {
-        // All four comparisons, then one branch: which slot it is cannot be predicted.
-        let mut found = 0;
-        for (index, slot) in self.0.iter().enumerate() {
-            found |= usize::from(slot.key.load(Ordering::Acquire) == key.0) << index;
-        }
-        if found == 0 {
+        // Where it is cannot be predicted, so no branch depends on it. The first slot stands for "nowhere" too.
+        let [_, second, third, fourth] = &self.0;
+        let at = |slot: &Slot, index| usize::from(slot.key.load(Ordering::Acquire) == key.0) * index;
+        let slot = &self.0[(at(second, 1) | at(third, 2) | at(fourth, 3)) % SLOTS];
+        if slot.key.load(Ordering::Acquire) != key.0 {
             return None;
         }
-        let slot = &self.0[found.trailing_zeros() as usize % SLOTS];
         slot.value_of(key, tag).map(|value| (slot, value))
     }
 
@@ -150,7 +151,7 @@ pub(super) struct Table {
 impl Table {
     /// A table that holds `capacity` entries when it is half full.
     pub(super) fn new(capacity: usize) -> Self {
-        let buckets = (capacity.max(1).div_ceil(SLOTS / 2)).min(1 << MAX_BUCKET_BITS).next_power_of_two();
+        let buckets = capacity.clamp(1, MAX_CAPACITY).div_ceil(SLOTS / 2).next_power_of_two();
         Self {
             buckets: (0..buckets).map(|_| Bucket::default()).collect(),
             draining: AtomicBool::new(false),
@@ -170,15 +171,19 @@ impl Table {
     /// The primary and the secondary bucket of a key.
     #[inline]
     pub(super) fn pair(&self, hash: Hash) -> [&Bucket; 2] {
-        let (first, second) = hash.buckets(self.buckets.len() - 1);
-        [&self.buckets[first], &self.buckets[second]]
+        [self.primary(hash), self.secondary(hash)]
     }
 
-    /// The slot that holds `key`, and its value.
+    /// The bucket that readers look into first.
     #[inline]
-    pub(super) fn find(&self, hash: Hash, key: Key) -> Option<(&Slot, Value)> {
-        let [primary, secondary] = self.pair(hash);
-        primary.find(key, hash.tag()).or_else(|| secondary.find(key, hash.tag()))
+    pub(super) fn primary(&self, hash: Hash) -> &Bucket {
+        &self.buckets[hash.primary(self.buckets.len() - 1)]
+    }
+
+    /// The bucket that readers look into second.
+    #[inline]
+    pub(super) fn secondary(&self, hash: Hash) -> &Bucket {
+        &self.buckets[hash.secondary(self.buckets.len() - 1)]
     }
 
     /// Brings both buckets of a key into the cache.
