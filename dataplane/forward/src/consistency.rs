@@ -109,3 +109,115 @@ fn check_remotes(parts: &TablesParts, faults: &mut Vec<Inconsistency>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use wire::Mac;
+
+    use super::*;
+    use crate::description::{Domain, Port, Remote};
+    use crate::fdb::Fdb;
+    use crate::tables::Tables;
+    use crate::tunnel::Tunnel;
+    use crate::verdict::DropReason;
+
+    const PORT: PortId = PortId(1);
+    const UPLINK: PortId = PortId(2);
+    const DOMAIN: DomainId = DomainId(1);
+    const REMOTE: RemoteId = RemoteId(1);
+
+    fn vni(number: u32) -> Vni {
+        Vni::new(number).unwrap()
+    }
+
+    fn parts() -> TablesParts {
+        let encapsulation = Encapsulation::Vxlan { vni: vni(5), port: 4789 };
+        let local = IpAddr::from([192, 0, 2, 1]);
+        let port = |id, role| Port { id, role, mac: Mac([2, 0, 0, 0, 0, 9]), mtu: 1500 };
+        let remote = Remote {
+            id: REMOTE,
+            domain: DOMAIN,
+            encapsulation,
+            local,
+            address: IpAddr::from([192, 0, 2, 2]),
+            ttl: 64,
+            path: Path::Resolved { uplink: UPLINK, source: Mac::ZERO, next_hop: Mac::ZERO },
+        };
+        let domain = Domain {
+            id: DOMAIN,
+            vni: vni(5),
+            learning: true,
+            arp_proxy: true,
+            ageing: 300,
+            ports: vec![PORT],
+            remotes: vec![REMOTE],
+            local,
+            encapsulation,
+        };
+        TablesParts {
+            version: 7,
+            ports: vec![port(PORT, Role::Access(DOMAIN)), port(UPLINK, Role::Uplink)],
+            domains: vec![domain],
+            remotes: vec![remote],
+            neighbours: Arc::default(),
+            fdb: Arc::new(Fdb::new(16, [1, 2])),
+        }
+    }
+
+    #[test]
+    fn what_agrees_is_built() {
+        let tables = Tables::build(parts()).unwrap();
+        assert_eq!(tables.version(), 7);
+        assert_eq!(tables.ports().count(), 2);
+        assert_eq!(tables.domains().count(), 1);
+        assert_eq!(tables.remotes().count(), 1);
+        assert_eq!(tables.port(PortId(0)).map(|port| port.id), None);
+        assert!(tables.is_own(Mac([2, 0, 0, 0, 0, 9])));
+        assert!(!tables.is_own(Mac([3, 0, 0, 0, 0, 9])));
+        let [local, peer, stranger] = [[192, 0, 2, 1], [192, 0, 2, 2], [192, 0, 2, 3]].map(Into::into);
+        let of =
+            |peer, number| Tunnel::new(local, peer, Encapsulation::Vxlan { vni: vni(number), port: 4789 });
+        assert_eq!(tables.tunnels().lookup(of(peer, 5)).map(|origin| origin.remote), Some(REMOTE));
+        assert_eq!(tables.tunnels().refusal(of(stranger, 5)), DropReason::PeerNotAllowed);
+        assert_eq!(tables.tunnels().refusal(of(peer, 6)), DropReason::VxlanVniNotFound);
+    }
+
+    #[test]
+    fn each_contradiction_is_found() {
+        type Change = fn(&mut TablesParts);
+        let cases: [(Change, Inconsistency); 15] = [
+            (|parts| parts.ports[0].id = PortId(1024), Inconsistency::PortIndex(PortId(1024))),
+            (|parts| parts.ports.push(parts.ports[1].clone()), Inconsistency::PortIndex(UPLINK)),
+            (|parts| parts.domains[0].id = DomainId(0), Inconsistency::DomainIndex(DomainId(0))),
+            (|parts| parts.domains.push(parts.domains[0].clone()), Inconsistency::DomainIndex(DOMAIN)),
+            (|parts| parts.domains.push(parts.domains[0].clone()), Inconsistency::VniTwice(vni(5))),
+            (|parts| parts.remotes[0].id = RemoteId(1 << 16), Inconsistency::RemoteIndex(RemoteId(1 << 16))),
+            (|parts| parts.remotes.push(parts.remotes[0].clone()), Inconsistency::RemoteIndex(REMOTE)),
+            (
+                |parts| parts.remotes.push(parts.remotes[0].clone()),
+                Inconsistency::TunnelTwice(REMOTE, REMOTE),
+            ),
+            (|parts| parts.domains[0].ports.clear(), Inconsistency::Membership(PORT, DOMAIN)),
+            (|parts| parts.ports[0].role = Role::Uplink, Inconsistency::Membership(PORT, DOMAIN)),
+            (|parts| parts.remotes[0].domain = DomainId(2), Inconsistency::RemoteDomain(REMOTE, DomainId(2))),
+            (|parts| parts.remotes[0].domain = DomainId(2), Inconsistency::FloodList(DOMAIN, REMOTE)),
+            (|parts| parts.remotes.clear(), Inconsistency::FloodList(DOMAIN, REMOTE)),
+            (
+                |parts| {
+                    let (source, next_hop) = (Mac::ZERO, Mac::ZERO);
+                    parts.remotes[0].path = Path::Resolved { uplink: PORT, source, next_hop };
+                },
+                Inconsistency::PathUplink(REMOTE, PORT),
+            ),
+            (|parts| parts.remotes[0].address = IpAddr::from([0; 16]), Inconsistency::UnderlayFamily(REMOTE)),
+        ];
+        for (change, expected) in cases {
+            let mut parts = parts();
+            change(&mut parts);
+            let faults = Tables::build(parts).unwrap_err();
+            assert!(faults.contains(&expected), "{expected}: {faults:?}");
+        }
+    }
+}

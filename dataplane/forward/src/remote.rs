@@ -9,6 +9,7 @@ use wire::{Mac, ethernet, gre, ipv4, udp, vxlan};
 use crate::description::{Encapsulation, Path, Remote};
 use crate::frame::Frame;
 use crate::ids::{DomainId, PortId, RemoteId};
+use crate::limits::MAX_OUTER_HEADER;
 use crate::verdict::DropReason;
 
 /// Where frames for a remote leave, and the header they leave with.
@@ -83,6 +84,8 @@ const UPPER: usize = IP + ipv4::LENGTH;
 const VXLAN_LENGTH: usize = UPPER + udp::LENGTH + vxlan::LENGTH;
 const GRE_LENGTH: usize = UPPER + gre::MIN_LENGTH;
 const GRE_KEY_LENGTH: usize = GRE_LENGTH + 4;
+
+const _: () = assert!(VXLAN_LENGTH <= MAX_OUTER_HEADER && GRE_KEY_LENGTH <= MAX_OUTER_HEADER);
 
 /// A finished outer header but for lengths, identification, checksum and source port, which are zero.
 #[derive(Clone, Debug)]

@@ -1,13 +1,14 @@
 //! Bytes to frames to the switch: what the fuzz targets and the regression tests run. Whatever the bytes are, no chunk
 //! may be lost, the counters must add up (the fixture asserts both), and what leaves must be well-formed and allowed to.
 
+use std::cell::RefCell;
 use std::net::Ipv4Addr;
 
 use forward::ids::{DomainId, PortId};
 use forward::link::Place;
 use wire::Mac;
 
-use crate::fixture::{A, B, C, D, GRE_KEY, Out, SMALL, Switch, UNRESOLVED, UP, UP2, VXLAN};
+use crate::fixture::{self, A, B, C, D, GRE_KEY, Out, SMALL, Switch, UNRESOLVED, UP, UP2, VXLAN};
 use crate::frames::{self, IP1, IP2, IP9, W1, W2, W9};
 
 const INGRESS: [PortId; 8] = [UP, A, B, C, D, SMALL, UP2, PortId(999)];
@@ -41,31 +42,47 @@ impl<'a> Input<'a> {
     }
 }
 
-fn prepared() -> Switch {
-    let mut switch = Switch::new();
-    let domain = DomainId(1);
-    switch.bind(domain, W9, Place::Remote(VXLAN));
-    switch.bind(DomainId(2), W9, Place::Remote(GRE_KEY));
-    switch.bind(DomainId(3), W9, Place::Remote(UNRESOLVED));
-    switch.neighbours(&[(domain, IP9, W9, true), (domain, IP1, W1, false)]);
+thread_local! {
+    /// One switch for all inputs: to make one costs more than to run one.
+    static SWITCH: RefCell<Switch> = RefCell::new(new_switch());
+}
+
+fn new_switch() -> Switch {
+    // A full batch leaves little memory for copies.
+    let mut switch = Switch::with_link(fixture::topology(), 96, 2048);
+    switch.neighbours(&[(DomainId(1), IP9, W9, true), (DomainId(1), IP1, W1, false)]);
     switch
+}
+
+/// Runs with a switch that knows where W9 is, and nothing from the input before.
+fn with_switch(run: impl FnOnce(&mut Switch)) {
+    SWITCH.with_borrow_mut(|switch| {
+        switch.parts.fdb.flush(|_, _| true);
+        switch.bind(DomainId(1), W9, Place::Remote(VXLAN));
+        switch.bind(DomainId(2), W9, Place::Remote(GRE_KEY));
+        switch.bind(DomainId(3), W9, Place::Remote(UNRESOLVED));
+        run(switch);
+        switch.events();
+    });
 }
 
 /// Frames of every kind, valid but for what the input changes.
 pub(crate) fn forward(data: &[u8]) {
-    let mut switch = prepared();
-    let mut input = Input(data);
+    with_switch(|switch| forward_with(switch, Input(data)));
+}
+
+fn forward_with(switch: &mut Switch, mut input: Input<'_>) {
     let mut pending: (PortId, Vec<Vec<u8>>) = (UP, Vec::new());
     while !input.0.is_empty() {
         let ingress = input.one_of(&INGRESS);
         let frame = frame(&mut input);
         if ingress != pending.0 {
-            run(&mut switch, &pending);
+            run(switch, &pending);
             pending = (ingress, Vec::new());
         }
         pending.1.push(frame);
     }
-    run(&mut switch, &pending);
+    run(switch, &pending);
 }
 
 fn run(switch: &mut Switch, (ingress, frames): &(PortId, Vec<Vec<u8>>)) {
@@ -143,8 +160,10 @@ fn arp(input: &mut Input<'_>, source: Mac, destination: Mac) -> Vec<u8> {
 
 /// ARP messages: each answer must be due, and right.
 pub(crate) fn proxy(data: &[u8]) {
-    let mut switch = prepared();
-    let mut input = Input(data);
+    with_switch(|switch| proxy_with(switch, Input(data)));
+}
+
+fn proxy_with(switch: &mut Switch, mut input: Input<'_>) {
     while !input.0.is_empty() {
         let ingress = input.one_of(&[A, B, SMALL]);
         let (source, destination) = (input.one_of(&MACS), input.one_of(&MACS));

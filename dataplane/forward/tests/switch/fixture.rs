@@ -216,7 +216,7 @@ pub(crate) fn resolved(uplink: PortId) -> Path {
     Path::Resolved { uplink, source: UPLINK_MAC, next_hop: NEXT_HOP }
 }
 
-fn topology() -> TablesParts {
+pub(crate) fn topology() -> TablesParts {
     let vxlan = Encapsulation::Vxlan { vni: vni(100), port: 4789 };
     let (keyed, keyless) = (Encapsulation::Gre { key: Some(200) }, Encapsulation::Gre { key: None });
     let lonely = Encapsulation::Vxlan { vni: vni(400), port: 8472 };

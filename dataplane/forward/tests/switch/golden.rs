@@ -89,7 +89,7 @@ const MULTICAST: Mac = Mac([1, 0, 0x5e, 0, 0, 1]);
 
 #[test]
 fn access_ingress() {
-    let [at_b, at_a] = [B, A].map(Place::Port);
+    let at_b = Place::Port(B);
     let at = Place::Remote;
     for case in [
         case("unknown unicast floods", A, udp(W1, W9, 60), &EVERYBODY_BUT_A),
@@ -115,6 +115,16 @@ fn access_ingress() {
         case("no IP", A, opaque(W1, W9, 46), &[To::Vxlan(UP, PEER)]).given(1, W9, at(VXLAN)),
         case("shortest frame", A, opaque(W1, W9, 0), &[To::Vxlan(UP, PEER)]).given(1, W9, at(VXLAN)),
         case("spanning tree floods", A, opaque(W1, Mac([1, 0x80, 0xc2, 0, 0, 0]), 46), &EVERYBODY_BUT_A),
+    ] {
+        case.check();
+    }
+}
+
+#[test]
+fn access_ingress_refused() {
+    let [at_b, at_a] = [B, A].map(Place::Port);
+    let at = Place::Remote;
+    for case in [
         dropped("to its own port", A, udp(W1, W2, 60), DropReason::SameIngress).given(1, W2, at_a),
         dropped("LLDP", A, opaque(W1, Mac([1, 0x80, 0xc2, 0, 0, 0x0e]), 46), DropReason::LinkLocal),
         dropped("13 bytes", A, opaque(W1, W9, 0)[..13].to_vec(), DropReason::FrameTooShort),
