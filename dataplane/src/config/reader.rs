@@ -82,11 +82,14 @@ impl<'a> Reader<'a> {
                 DeValue::Array(elements) => elements.iter().any(|element| element.get_ref().is_table()),
                 _ => false,
             };
-            let owner = tables.iter().find(|table| table.keys.iter().any(|key| key.name == name));
+            let keys = || tables.iter().flat_map(|table| table.keys.iter().map(move |key| (table, key.name)));
+            let key_meant = similar(name, keys().map(|(_, key)| key)).filter(|_| !is_table);
+            let owner = key_meant.and_then(|meant| keys().find(|(_, key)| *key == meant));
             let meant = similar(name, tables.iter().map(|table| table.name));
             let meant = meant.and_then(|meant| tables.iter().find(|table| table.name == meant));
             let remedy = match (owner, meant) {
-                (Some(owner), _) if !is_table => format!("`{name}` belongs into {}", owner.header()),
+                (Some((owner, key)), _) if key == name => format!("`{key}` belongs into {}", owner.header()),
+                (Some((owner, key)), None) => format!("did you mean `{key}` in {}?", owner.header()),
                 (_, Some(meant)) => format!("did you mean {}?", meant.header()),
                 _ => {
                     let headers: Vec<String> = tables.iter().map(TableSchema::header).collect();
@@ -124,8 +127,13 @@ impl<'a> Reader<'a> {
 
     /// A value that is not as it should be.
     pub(super) fn mistake(&mut self, key: &'static str, doc: &'static str, mistake: Mistake) {
-        let Mistake { span, expected, hint } = mistake;
-        let what = format!("`{key}` is {}; it must be {expected}", self.shown(&span));
+        let Mistake { span, expected, element, hint } = mistake;
+        let shown = self.shown(&span);
+        let what = if element {
+            format!("`{key}` holds {shown}; each element must be {expected}")
+        } else {
+            format!("`{key}` is {shown}; it must be {expected}")
+        };
         let remedy = hint.unwrap_or_else(|| format!("`{key}` is {doc}"));
         self.fault(&span, what, remedy);
     }
@@ -133,7 +141,8 @@ impl<'a> Reader<'a> {
     /// A key that must be there and is not.
     pub(super) fn missing_key(&mut self, row: &Row<'_>, key: &'static str, expected: &str, doc: &str) {
         let remedy = format!("add `{key}`, {expected}: {doc}");
-        self.fault(&row.header, format!("`{key}` is missing"), remedy);
+        let what = format!("`{key}` is missing in {}", self.shown(&row.header));
+        self.fault(&row.header, what, remedy);
     }
 
     /// A value as the file has it, shortened.

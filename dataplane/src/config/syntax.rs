@@ -26,6 +26,9 @@ pub(super) fn survey(source: &Source) -> Survey {
         Survey { text: source.text().to_owned(), faults: Vec::new(), torn: Vec::new(), lost_table: false };
     while let Some((error, span)) = first_error(&survey.text) {
         if survey.faults.len() == MOST {
+            let remedy = "mend these first; is it the right file?".to_owned();
+            let what = "too many errors; what follows is not read".to_owned();
+            survey.faults.push(FileFault::new(Severity::Error, source, &span, what, remedy));
             survey.give_up();
             break;
         }
@@ -101,7 +104,7 @@ fn describe(error: &Error, source: &Source, span: &Span) -> FileFault {
     } else if message.starts_with("string values must be quoted") {
         (format!("`{written}` is no value"), quotes)
     } else if message.starts_with("invalid") && message.contains("expected nothing") {
-        ("this is no number".to_owned(), quotes)
+        ("the value is no number".to_owned(), quotes)
     } else if message.starts_with("key with no value") {
         ("a key needs a value".to_owned(), "write KEY = VALUE")
     } else if message.starts_with("duplicate key") && line.trim_start().starts_with('[') {

@@ -21,7 +21,7 @@ pub(super) trait Value: Sized + PartialEq {
         let read = Self::scalar(value.get_ref());
         if read.is_none() {
             let hint = Self::hint(value.get_ref());
-            wrong.push(Mistake { span: value.span(), expected: Self::EXPECTED, hint });
+            wrong.push(Mistake { span: value.span(), expected: Self::EXPECTED, element: false, hint });
         }
         read
     }
@@ -42,6 +42,8 @@ pub(super) trait Value: Sized + PartialEq {
 pub(super) struct Mistake {
     pub(super) span: Span,
     pub(super) expected: &'static str,
+    /// Whether it is an element of the value, not the whole.
+    pub(super) element: bool,
     pub(super) hint: Option<String>,
 }
 
@@ -333,11 +335,15 @@ impl<T: Value> Value for Vec<Placed<T>> {
     fn read(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Mistake>) -> Option<Self> {
         let Some(array) = value.get_ref().as_array() else {
             let hint = Some("put it into square brackets".to_owned());
-            wrong.push(Mistake { span: value.span(), expected: Self::EXPECTED, hint });
+            wrong.push(Mistake { span: value.span(), expected: Self::EXPECTED, element: false, hint });
             return None;
         };
-        let read = |element| Some(Placed { value: T::read(element, wrong)?, span: element.span() });
-        Some(array.iter().filter_map(read).collect())
+        let before = wrong.len();
+        let read =
+            |element: &Spanned<_>| Some(Placed { value: T::read(element, wrong)?, span: element.span() });
+        let list = array.iter().filter_map(read).collect();
+        wrong[before..].iter_mut().for_each(|mistake| mistake.element = true);
+        Some(list)
     }
 
     fn scalar(_: &DeValue<'_>) -> Option<Self> {

@@ -51,15 +51,22 @@ struct Way {
 }
 
 impl Way {
+    /// `old` as it will be after the restart that some settings need: what lacks memory until then is to be refused
+    /// when the change is made, with a remedy that says so.
+    fn start(old: &Config, new: &Config) -> Config {
+        let Config { daemon, umem, workers, .. } = new.clone();
+        Config { daemon, umem, workers, ..old.clone() }
+    }
+
     fn through(old: &Config, new: &Config, tunnels: Tunnels) -> Result<Vec<Change>, Refusal> {
-        let mut way = Self { at: old.clone(), changes: Vec::new(), strict: true };
+        let mut way = Self { at: Self::start(old, new), changes: Vec::new(), strict: true };
         way.walk(new, tunnels)?;
         Ok(way.changes)
     }
 
     /// For configurations with errors: every difference once, whether or not it will be accepted.
     fn blind(old: &Config, new: &Config) -> Vec<Change> {
-        let mut way = Self { at: old.clone(), changes: Vec::new(), strict: false };
+        let mut way = Self { at: Self::start(old, new), changes: Vec::new(), strict: false };
         // No refusal ends a way that is not strict.
         let _ = way.walk(new, Tunnels::Rebuilt);
         way.changes

@@ -6,7 +6,7 @@ use forward::limits::MAX_DOMAINS;
 use wire::Vni;
 
 use super::fault::{Fault, RefusalKind, Subject, some_of};
-use super::remote;
+use super::{remote, udp};
 use crate::config::{Config, EncapsulationConfig, VniConfig};
 
 /// VNIs of one daemon: domain zero is never allocated.
@@ -32,6 +32,7 @@ pub(super) fn check_set(
         faults.push(limit(config, vni.vni));
     }
     check_alone(vni, faults);
+    udp::check_set(config, &Subject::Vni(vni.vni), Some(vni.encapsulation), faults);
     let tunnels_changed =
         before.is_some_and(|before| before.local != vni.local || before.encapsulation != vni.encapsulation);
     if tunnels_changed && faults.is_empty() {
@@ -85,7 +86,7 @@ fn check_alone(vni: &VniConfig, faults: &mut Vec<Fault>) {
 }
 
 /// The only place that refuses an IPv6 underlay: everything else takes both families.
-fn underlay_support(vni: &VniConfig) -> Option<Fault> {
+pub(super) fn underlay_support(vni: &VniConfig) -> Option<Fault> {
     vni.local.is_ipv6().then(|| {
         Fault::invalid(
             Subject::Vni(vni.vni),

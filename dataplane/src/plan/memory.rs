@@ -1,58 +1,60 @@
-//! The arithmetic of frame memory: chunks that the rings hold against chunks that there are.
+//! The arithmetic of frame memory: chunks that there are against chunks that the rings can hold.
 
-use forward::limits::{BATCH, MAX_WORKERS};
+use std::ops::RangeInclusive;
+
+use forward::limits::BATCH;
 
 use super::fault::{Fault, RefusalKind, Subject};
 use crate::config::{Config, PortConfig, UmemConfig};
 
-/// Fewest and most chunks of the UMEM.
-const CHUNKS: std::ops::RangeInclusive<u32> = 256..=1 << 20;
+/// Fewest and most chunks of the UMEM. The most are 4 GiB of large chunks.
+const CHUNKS: RangeInclusive<u32> = 256..=1 << 20;
 /// Sizes of a chunk: the kernel takes a power of two from 2048 up to a page.
 const CHUNK_SIZES: [u32; 2] = [2048, 4096];
-/// Fewest and most descriptors of a ring.
-const RING_SIZES: std::ops::RangeInclusive<u32> = 64..=32_768;
+/// Fewest and most descriptors of a receive or transmit ring; fill and completion rings have twice as many.
+const RING_SIZES: RangeInclusive<u32> = 64..=16_384;
 const _: () = assert!(*RING_SIZES.start() as usize >= BATCH, "a ring takes a batch");
 
-/// Chunks that a configuration needs.
+/// How the chunks of the UMEM are shared out.
 ///
 /// ```text
-/// least = sum over ports (queues x ring_size / 2) + workers x 2 x BATCH     fill rings half full: frames are received
-/// full  = sum over ports (queues x ring_size)     + workers x 2 x BATCH     fill rings full: bursts are absorbed
+/// for rings = chunks x 3/4           the rest is in the hands of workers and in transmit rings
+/// per queue = for rings / queues     but at most the queue's ring_size
 /// ```
 ///
-/// A worker holds one batch that it has received and as many copies of flooded frames. A port that does not say how
-/// many queues it serves counts as one queue.
+/// With less than a batch per queue a port cannot receive. With less than ring_size per queue it works, and loses
+/// frames of a burst sooner than its ring suggests. A port that does not say how many queues it serves counts as one
+/// queue: how many its device has is known only when it is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ChunkDemand {
-    /// Descriptors of all receive queues.
+pub struct ChunkBudget {
+    /// Chunks for fill rings.
+    pub for_rings: u32,
+    /// Receive queues of all ports.
+    pub queues: u32,
+    /// Descriptors of these queues' rings.
     pub descriptors: u64,
-    /// Chunks in the hands of workers.
-    pub in_hand: u64,
 }
 
-impl ChunkDemand {
-    /// The demand of a configuration.
+impl ChunkBudget {
+    /// Chunks that each queue is to have at least: one batch.
+    pub const LEAST: u32 = BATCH as u32;
+
+    /// The budget of a configuration.
     #[must_use]
     pub fn of(config: &Config) -> Self {
-        let descriptors = config
-            .ports
-            .iter()
-            .map(|port| u64::from(port.queues.unwrap_or(1)) * u64::from(port.ring_size))
-            .fold(0, u64::saturating_add);
-        let workers = config.workers.len().clamp(1, MAX_WORKERS) as u64;
-        Self { descriptors, in_hand: workers * 2 * BATCH as u64 }
+        let queues = |port: &PortConfig| port.queues.unwrap_or(1);
+        let descriptors = config.ports.iter().map(|port| u64::from(queues(port)) * u64::from(port.ring_size));
+        Self {
+            for_rings: config.umem.chunks / 4 * 3,
+            queues: config.ports.iter().map(queues).fold(0, u32::saturating_add),
+            descriptors: descriptors.fold(0, u64::saturating_add),
+        }
     }
 
-    /// Chunks without which some queue cannot receive.
+    /// Chunks that each queue may have in its fill ring.
     #[must_use]
-    pub const fn least(self) -> u64 {
-        (self.descriptors / 2).saturating_add(self.in_hand)
-    }
-
-    /// Chunks that fill every fill ring.
-    #[must_use]
-    pub const fn full(self) -> u64 {
-        self.descriptors.saturating_add(self.in_hand)
+    pub fn per_queue(self) -> u32 {
+        (self.for_rings / self.queues.max(1)).max(Self::LEAST)
     }
 }
 
@@ -86,37 +88,30 @@ fn check_shape(umem: UmemConfig, faults: &mut Vec<Fault>) {
 
 /// Checks that there are enough chunks, and blames `subject`.
 pub(super) fn check_supply(config: &Config, subject: Subject, key: &'static str, faults: &mut Vec<Fault>) {
-    let demand = ChunkDemand::of(config);
-    let chunks = u64::from(config.umem.chunks);
-    let remedy = || {
-        let enough =
-            demand.full().checked_next_power_of_two().filter(|chunks| *chunks <= u64::from(*CHUNKS.end()));
-        match enough {
-            Some(enough) => {
-                format!("set umem.chunks = {enough} (takes a restart), or lower ring_size or queues")
-            }
-            None => "lower ring_size or queues of the ports".to_owned(),
-        }
-    };
-    let ports = config.ports.len();
-    if demand.least() > chunks {
-        let what = format!(
-            "{ports} ports need at least {} chunks: half of {} ring descriptors + {} in the hands of workers; there \
-             are {chunks}",
-            demand.least(),
-            demand.descriptors,
-            demand.in_hand,
-        );
-        faults.push(Fault::error(RefusalKind::LimitReached, subject, what, remedy()).at(key));
-    } else if demand.full() > chunks {
-        let what = format!(
-            "{ports} ports can take {} chunks: {} ring descriptors + {} in the hands of workers; there are {chunks}, \
-             so bursts may find none free",
-            demand.full(),
-            demand.descriptors,
-            demand.in_hand,
-        );
-        faults.push(Fault::error(RefusalKind::LimitReached, subject, what, remedy()).at(key).warning());
+    let budget = ChunkBudget::of(config);
+    let ChunkBudget { for_rings, queues, descriptors } = budget;
+    let chunks = config.umem.chunks;
+    let least = u64::from(queues) * u64::from(ChunkBudget::LEAST);
+    let sum = format!("{for_rings} of {chunks} chunks are for rings");
+    if least > u64::from(for_rings) {
+        let what = format!("{queues} queues need {} chunks each, {least} in all; {sum}", ChunkBudget::LEAST);
+        let remedy = enough(least, "lower `queues` of the ports");
+        faults.push(Fault::error(RefusalKind::LimitReached, subject, what, remedy).at(key));
+    } else if descriptors > u64::from(for_rings) {
+        let share = budget.per_queue();
+        let what =
+            format!("{queues} queues have rings for {descriptors} frames; {sum}: each queue gets {share}");
+        let remedy = enough(descriptors, "lower `ring_size` or `queues` of the ports");
+        faults.push(Fault::error(RefusalKind::LimitReached, subject, what, remedy).at(key).warning());
+    }
+}
+
+/// A remedy that names the `umem.chunks` of which three quarters are enough, if there may be so many.
+fn enough(for_rings: u64, otherwise: &str) -> String {
+    let chunks = for_rings.saturating_mul(4).div_ceil(3).checked_next_power_of_two();
+    match chunks.filter(|chunks| *chunks <= u64::from(*CHUNKS.end())) {
+        Some(chunks) => format!("set `umem.chunks` to {chunks} and restart, or {otherwise}"),
+        None => otherwise.to_owned(),
     }
 }
 
@@ -133,7 +128,7 @@ pub(super) fn check_ring(port: &PortConfig, faults: &mut Vec<Fault>) {
 }
 
 /// A remedy that names the range and the nearest value in it that is not less.
-fn nearest_power(value: u32, range: &std::ops::RangeInclusive<u32>) -> String {
+fn nearest_power(value: u32, range: &RangeInclusive<u32>) -> String {
     let (least, most) = (*range.start(), *range.end());
     let nearest = value.checked_next_power_of_two().unwrap_or(most).clamp(least, most);
     format!("use a power of two from {least} to {most}, such as {nearest}")

@@ -13,10 +13,11 @@ mod fault;
 mod memory;
 mod port;
 mod remote;
+mod udp;
 
 pub use diff::{NeedsRestart, diff};
 pub use fault::{Fault, Refusal, RefusalKind, Severity, Subject};
-pub use memory::ChunkDemand;
+pub use memory::ChunkBudget;
 pub use remote::Tunnel;
 
 use crate::config::Config;
@@ -31,6 +32,7 @@ pub fn validate(config: &Config) -> Vec<Fault> {
     port::check_all(config, &mut faults);
     domain::check_all(config, &mut faults);
     remote::check_all(config, &mut faults);
+    udp::check_all(config, &mut faults);
     entry::check_all(config, &mut faults);
     faults
 }

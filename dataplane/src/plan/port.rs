@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use forward::limits::MAX_PORTS;
+use xsk::MAX_QUEUES;
 
 use super::domain::missing_vni;
 use super::fault::{Fault, RefusalKind, Subject};
@@ -13,8 +14,6 @@ use crate::config::{Config, ModeWish, PortConfig, PortRole, TransmitWish, XdpMod
 const NAME_BYTES: usize = 63;
 /// Longest name of a network device, in bytes (`IFNAMSIZ` less its final zero).
 const DEVICE_BYTES: usize = 15;
-/// Most queues of one port.
-const QUEUES: u32 = 1024;
 
 pub(super) fn check_all(config: &Config, faults: &mut Vec<Fault>) {
     if let Some(beyond) = config.ports.iter().nth(MAX_PORTS) {
@@ -75,12 +74,12 @@ fn check_alone(config: &Config, port: &PortConfig, faults: &mut Vec<Fault>) {
         faults.push(missing_vni(config, vni, subject()));
     }
     memory::check_ring(port, faults);
-    if port.queues.is_some_and(|queues| queues == 0 || queues > QUEUES) {
+    if port.queues.is_some_and(|queues| queues == 0 || queues > MAX_QUEUES) {
         faults.push(Fault::invalid(
             subject(),
             "queues",
             format!("port {} cannot serve {} queues", port.name, port.queues.unwrap_or(0)),
-            format!("use a number from 1 to {QUEUES}, or leave it out to serve all that the device has"),
+            format!("use a number from 1 to {MAX_QUEUES}, or leave it out to serve all that the device has"),
         ));
     }
     check_mode(port, faults);
@@ -88,6 +87,7 @@ fn check_alone(config: &Config, port: &PortConfig, faults: &mut Vec<Fault>) {
 
 fn check_names(port: &PortConfig, faults: &mut Vec<Fault>) {
     let (name, device) = (&port.name, &port.device);
+    let before = faults.len();
     let ordinary = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:@".contains(&byte);
     if name.is_empty() || name.len() > NAME_BYTES || !name.bytes().all(ordinary) {
         faults.push(Fault::invalid(
@@ -99,7 +99,10 @@ fn check_names(port: &PortConfig, faults: &mut Vec<Fault>) {
     }
     // dev_valid_name() of the kernel's net/core/dev.c, and printable on top of it.
     let named = !device.is_empty() && device.len() <= DEVICE_BYTES && device != "." && device != "..";
-    if !named || !device.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && byte != b':') {
+    let borrowed = device == name && faults.len() > before;
+    if borrowed {
+        // The name has been told of, and the device has only taken it over.
+    } else if !named || !device.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && byte != b':') {
         faults.push(Fault::invalid(
             Subject::Port(name.clone()),
             "device",

@@ -7,8 +7,9 @@ use forward::limits::MAX_REMOTES;
 use forward::tables::Encapsulation;
 use wire::Vni;
 
-use super::domain::{check_encapsulation, missing_vni, unusable};
+use super::domain::{check_encapsulation, missing_vni, underlay_support, unusable};
 use super::fault::{Fault, RefusalKind, Subject};
+use super::udp;
 use crate::config::{Config, EncapsulationConfig, GreKey, PortRole, RemoteConfig, VniConfig};
 
 /// What a packet on the underlay shows of the VNI it belongs to. No two VNIs may have the same.
@@ -70,6 +71,7 @@ pub(super) fn check_set(config: &Config, remote: &RemoteConfig, faults: &mut Vec
         faults.push(limit(config, remote));
     }
     check_alone(config, remote, faults);
+    udp::check_set(config, &Subject::Remote(remote.vni, remote.address), remote.encapsulation, faults);
     let Some(vni) = config.vnis.get(&remote.vni) else { return };
     let tunnel = Tunnel::new(vni, remote);
     if !tunnel.ambiguous() {
@@ -103,7 +105,8 @@ fn limit(config: &Config, remote: &RemoteConfig) -> Fault {
 
 fn check_alone(config: &Config, remote: &RemoteConfig, faults: &mut Vec<Fault>) {
     let subject = || Subject::Remote(remote.vni, remote.address);
-    if let Some(trouble) = unusable(remote.address) {
+    let trouble = unusable(remote.address);
+    if let Some(trouble) = trouble {
         let remedy = if remote.address.is_multicast() {
             "name each peer; frames are replicated to all of them"
         } else {
@@ -126,7 +129,10 @@ fn check_alone(config: &Config, remote: &RemoteConfig, faults: &mut Vec<Fault>) 
             format!("remote {} is the local address of VNI {}", remote.address, remote.vni),
             "remove it: a switch is no peer of its own",
         ));
-    } else if remote.address.is_ipv6() != vni.local.is_ipv6() {
+    } else if trouble.is_none()
+        && underlay_support(vni).is_none()
+        && remote.address.is_ipv6() != vni.local.is_ipv6()
+    {
         let what = format!(
             "remote {} is {} but the local address of VNI {}, {}, is {}",
             remote.address,
