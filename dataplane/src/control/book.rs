@@ -11,23 +11,23 @@ const LEARNED_PER_VNI: usize = 16_384;
 
 /// A neighbour that was seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Seen {
+pub(super) struct Seen {
     /// Its Ethernet address.
-    pub mac: Mac,
+    pub(super) mac: Mac,
     /// The second it was seen.
-    pub at: u32,
+    pub(super) at: u32,
 }
 
 /// All learned neighbours.
 #[derive(Debug, Default)]
-pub struct Book {
+pub(super) struct Book {
     entries: BTreeMap<(Vni, IpAddr), Seen>,
     counts: BTreeMap<Vni, usize>,
 }
 
 impl Book {
     /// Notes a neighbour; says whether that changes anything for the proxy.
-    pub fn note(&mut self, vni: Vni, address: IpAddr, mac: Mac, now: u32) -> bool {
+    pub(super) fn note(&mut self, vni: Vni, address: IpAddr, mac: Mac, now: u32) -> bool {
         let count = self.counts.entry(vni).or_default();
         if !self.entries.contains_key(&(vni, address)) {
             if *count >= LEARNED_PER_VNI {
@@ -39,23 +39,23 @@ impl Book {
     }
 
     /// All, by VNI and address.
-    pub fn iter(&self) -> impl Iterator<Item = (Vni, IpAddr, Seen)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Vni, IpAddr, Seen)> {
         self.entries.iter().map(|(&(vni, address), &seen)| (vni, address, seen))
     }
 
     /// How many there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Forgets one; says whether it was there.
-    pub fn remove(&mut self, vni: Vni, address: IpAddr) -> bool {
+    pub(super) fn remove(&mut self, vni: Vni, address: IpAddr) -> bool {
         self.retain(|of, entry, _| (of, entry) != (vni, address)) != 0
     }
 
     /// Forgets all that `keep` refuses, and says how many.
-    pub fn retain(&mut self, mut keep: impl FnMut(Vni, IpAddr, Seen) -> bool) -> usize {
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(Vni, IpAddr, Seen) -> bool) -> usize {
         let before = self.entries.len();
         let counts = &mut self.counts;
         self.entries.retain(|&(vni, address), seen| {

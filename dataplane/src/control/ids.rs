@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The indices of one kind of thing.
 #[derive(Debug)]
-pub struct Registry<K> {
+pub(super) struct Registry<K> {
     by_key: BTreeMap<K, u32>,
     by_index: BTreeMap<u32, K>,
     retired: BTreeSet<u32>,
@@ -16,12 +16,12 @@ pub struct Registry<K> {
 /// All indices are in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("all {0} places are taken")]
-pub struct Exhausted(pub u32);
+pub(super) struct Exhausted(pub(super) u32);
 
 impl<K: Ord + Clone> Registry<K> {
     /// Indices `first..limit`.
     #[must_use]
-    pub const fn new(first: u32, limit: u32) -> Self {
+    pub(super) const fn new(first: u32, limit: u32) -> Self {
         Self { by_key: BTreeMap::new(), by_index: BTreeMap::new(), retired: BTreeSet::new(), first, limit }
     }
 
@@ -29,7 +29,7 @@ impl<K: Ord + Clone> Registry<K> {
     ///
     /// # Errors
     /// [`Exhausted`] when none is free.
-    pub fn claim(&mut self, key: &K) -> Result<u32, Exhausted> {
+    pub(super) fn claim(&mut self, key: &K) -> Result<u32, Exhausted> {
         if let Some(index) = self.by_key.get(key) {
             return Ok(*index);
         }
@@ -42,18 +42,18 @@ impl<K: Ord + Clone> Registry<K> {
     }
 
     /// The index of `key`.
-    pub fn index(&self, key: &K) -> Option<u32> {
+    pub(super) fn index(&self, key: &K) -> Option<u32> {
         self.by_key.get(key).copied()
     }
 
     /// What an index stands for.
     #[must_use]
-    pub fn key(&self, index: u32) -> Option<&K> {
+    pub(super) fn key(&self, index: u32) -> Option<&K> {
         self.by_index.get(&index)
     }
 
     /// Retires every key that `keep` refuses; their indices stay out of use until [`Registry::reclaim`].
-    pub fn retain(&mut self, mut keep: impl FnMut(&K) -> bool) -> Vec<u32> {
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&K) -> bool) -> Vec<u32> {
         let gone: Vec<(u32, K)> = self
             .by_index
             .iter()
@@ -69,7 +69,7 @@ impl<K: Ord + Clone> Registry<K> {
     }
 
     /// Makes retired indices free: nobody holds tables with them any more.
-    pub fn reclaim(&mut self) {
+    pub(super) fn reclaim(&mut self) {
         self.retired.clear();
     }
 }

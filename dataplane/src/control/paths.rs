@@ -11,7 +11,7 @@ use crate::underlay::{Changes, Neighbour, Route, Underlay};
 
 /// What is known of the way from one of our addresses to a peer.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Way {
+pub(super) enum Way {
     /// There is none; the reason is for people.
     None(String),
     /// There is a route; the next hop's Ethernet address is not known.
@@ -36,14 +36,14 @@ pub enum Way {
 
 /// The ways to all peers.
 #[derive(Debug, Default)]
-pub struct Paths {
+pub(super) struct Paths {
     ways: BTreeMap<(IpAddr, IpAddr), Way>,
 }
 
 impl Paths {
     /// Keeps ways for exactly these pairs of our address and a peer's; asks for those that are new. Says whether
     /// any was.
-    pub fn require(&mut self, underlay: &mut Underlay, pairs: &[(IpAddr, IpAddr)]) -> bool {
+    pub(super) fn require(&mut self, underlay: &mut Underlay, pairs: &[(IpAddr, IpAddr)]) -> bool {
         let before = self.ways.len();
         self.ways.retain(|pair, _| pairs.contains(pair));
         let mut changed = self.ways.len() != before;
@@ -57,7 +57,7 @@ impl Paths {
     }
 
     /// Asks again for what the kernel says may differ; says whether anything does.
-    pub fn follow(&mut self, underlay: &mut Underlay, changes: &Changes) -> bool {
+    pub(super) fn follow(&mut self, underlay: &mut Underlay, changes: &Changes) -> bool {
         let all = changes.links || changes.addresses;
         let mut differs = false;
         for (&(local, remote), way) in &mut self.ways {
@@ -73,12 +73,12 @@ impl Paths {
 
     /// The way from one of our addresses to a peer.
     #[must_use]
-    pub fn way(&self, local: IpAddr, remote: IpAddr) -> Option<&Way> {
+    pub(super) fn way(&self, local: IpAddr, remote: IpAddr) -> Option<&Way> {
         self.ways.get(&(local, remote))
     }
 
     /// The next hops that are in use.
-    pub fn next_hops(&self) -> impl Iterator<Item = (u32, IpAddr)> {
+    pub(super) fn next_hops(&self) -> impl Iterator<Item = (u32, IpAddr)> {
         self.ways.values().filter_map(|way| match way {
             Way::None(_) => None,
             Way::Unresolved { ifindex, next_hop, .. } | Way::Ready { ifindex, next_hop, .. } => {
@@ -108,7 +108,7 @@ fn look(underlay: &mut Underlay, local: IpAddr, remote: IpAddr) -> Way {
 
 impl Way {
     /// The way as the pipeline has it. `uplink` knows the uplink port of a device, and its Ethernet address.
-    pub fn path(&self, uplink: impl Fn(u32) -> Option<(forward::ids::PortId, Mac)>) -> Path {
+    pub(super) fn path(&self, uplink: impl Fn(u32) -> Option<(forward::ids::PortId, Mac)>) -> Path {
         match *self {
             Self::None(_) => Path::NoRoute,
             Self::Unresolved { ifindex, .. } => uplink(ifindex).map_or(Path::NoRoute, |_| Path::Unresolved),

@@ -13,35 +13,35 @@ use crate::worker::{Queue, QueueParts};
 const OWN_CHUNKS: u32 = 4096;
 
 /// A port with its device.
-pub struct OpenPort {
+pub(super) struct OpenPort {
     /// Its index.
-    pub id: PortId,
+    pub(super) id: PortId,
     /// What it was opened from.
-    pub config: PortConfig,
+    pub(super) config: PortConfig,
     /// The device's index; another device of the same name is another device.
-    pub ifindex: u32,
+    pub(super) ifindex: u32,
     /// The mode obtained.
-    pub mode: Mode,
+    pub(super) mode: Mode,
     /// What is less than asked for.
-    pub degraded: Vec<String>,
+    pub(super) degraded: Vec<String>,
     /// Its queues.
-    pub queues: Vec<OpenQueue>,
+    pub(super) queues: Vec<OpenQueue>,
     attachment: Option<xsk::Attachment>,
 }
 
 /// A queue of an open port.
-pub struct OpenQueue {
+pub(super) struct OpenQueue {
     /// Its number.
-    pub index: u32,
+    pub(super) index: u32,
     /// The worker that has it.
-    pub worker: u16,
+    pub(super) worker: u16,
     /// Reads the socket's statistics.
-    pub statistics: StatisticsReader,
+    pub(super) statistics: StatisticsReader,
 }
 
 /// A port could not be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub(super) enum OpenError {
     /// The host refused.
     #[error("port {port}: {source}")]
     Host {
@@ -97,7 +97,7 @@ impl OpenPort {
     ///
     /// # Errors
     /// [`OpenError`]; nothing of the attempt is left.
-    pub fn open(
+    pub(super) fn open(
         steering: &Steering,
         fleet: &Fleet,
         id: PortId,
@@ -150,12 +150,12 @@ impl OpenPort {
     }
 
     /// Gives the attachment away: no frame comes in once it is dropped.
-    pub fn detach(mut self) -> (Option<xsk::Attachment>, Self) {
+    pub(super) fn detach(mut self) -> (Option<xsk::Attachment>, Self) {
         (self.attachment.take(), self)
     }
 
     /// Detaches the program, waits until the workers have worked off what was received, and closes the sockets.
-    pub fn close(self, fleet: &Fleet) {
+    pub(super) fn close(self, fleet: &Fleet) {
         drop(self.attachment);
         for queue in self.queues {
             if let Some(queue) = fleet.remove(queue.worker, self.id, queue.index) {

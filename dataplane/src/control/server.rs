@@ -22,8 +22,8 @@ use mio::event::Source;
 use mio::{Interest, Registry, Token};
 
 use self::connection::{Connection, Progress};
-use self::listener::Listener;
 pub use self::listener::BindError;
+use self::listener::Listener;
 use self::service::Service;
 use super::verbs::Operator;
 use crate::config::Daemon;
@@ -91,9 +91,13 @@ impl Server {
     /// once a second.
     pub fn expire(&mut self, now: Instant) {
         for number in 0..self.connections.len() {
-            let stalled = self.connections[number].as_ref().is_some_and(|connection| connection.has_stalled(now));
+            let stalled =
+                self.connections[number].as_ref().is_some_and(|connection| connection.has_stalled(now));
             if stalled {
-                tracing::warn!(seconds = STALL.as_secs(), "control connection dropped: its peer reads or writes nothing");
+                tracing::warn!(
+                    seconds = STALL.as_secs(),
+                    "control connection dropped: its peer reads or writes nothing"
+                );
                 self.close(number);
             }
         }
@@ -143,7 +147,8 @@ impl Server {
             return free;
         }
         let silent = |connection: &Option<Connection>| connection.as_ref().map(Connection::last_progress);
-        let number = (0..self.connections.len()).min_by_key(|&number| silent(&self.connections[number])).unwrap_or(0);
+        let number =
+            (0..self.connections.len()).min_by_key(|&number| silent(&self.connections[number])).unwrap_or(0);
         tracing::warn!(bound = MAX_CONNECTIONS, "control connection closed to make room for another");
         self.close(number);
         number

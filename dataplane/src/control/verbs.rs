@@ -122,13 +122,13 @@ pub fn carry_out(request: Request, operator: &mut dyn Operator) -> Result<Value,
         Request::ShowPorts(request) => show_ports(request, operator),
         Request::AddPort(request) => change(operator, Change::AddPort(port_config(request)?)),
         Request::RemovePort(request) => change(operator, Change::RemovePort(request.name)),
-        Request::ShowVnis(request) => show_vnis(request, operator),
+        Request::ShowVnis(request) => show_vnis(&request, operator),
         Request::SetVni(request) => {
             let replace = request.replace.unwrap_or(false);
             change(operator, Change::SetVni { vni: vni_config(&request)?, replace })
         }
         Request::RemoveVni(request) => change(operator, Change::RemoveVni(arguments::vni(request.vni)?)),
-        Request::ShowRemotes(request) => show_remotes(request, operator),
+        Request::ShowRemotes(request) => show_remotes(&request, operator),
         Request::SetRemote(request) => {
             let replace = request.replace.unwrap_or(false);
             change(operator, Change::SetRemote { remote: remote_config(&request)?, replace })
@@ -145,7 +145,7 @@ pub fn carry_out(request: Request, operator: &mut dyn Operator) -> Result<Value,
             change(operator, Change::RemoveFdb { vni, mac })
         }
         Request::FlushFdb(request) => flush_fdb(request, operator),
-        Request::ShowNeighbours(request) => show_neighbours(request, operator),
+        Request::ShowNeighbours(request) => show_neighbours(&request, operator),
         Request::SetNeighbour(request) => {
             let neighbour = arguments::neighbour(&request)?;
             change(operator, Change::SetNeighbour { neighbour, replace: request.replace.unwrap_or(false) })
@@ -162,7 +162,7 @@ pub fn carry_out(request: Request, operator: &mut dyn Operator) -> Result<Value,
             known_port(operator, "port", request.port.as_deref())?;
             reply::<api::ShowStats>(&operator.stats(request.port.as_deref()))
         }
-        Request::ShowDrops(request) => show_drops(request, operator),
+        Request::ShowDrops(request) => show_drops(&request, operator),
         Request::Reload(_) => reply::<api::Reload>(&operator.reload()?),
     }
 }
@@ -170,8 +170,9 @@ pub fn carry_out(request: Request, operator: &mut dyn Operator) -> Result<Value,
 /// The parameters of a method's reply. The type parameter ties the value to the method it answers.
 fn reply<M: Method>(value: &M::Reply) -> Result<Value, Refusal> {
     // None of the reply types has a key that is not text, the one thing that JSON could not say.
-    serde_json::to_value(value)
-        .map_err(|error| Refusal::new(RefusalKind::Unavailable, error.to_string(), "report this as a fault of vtepd"))
+    serde_json::to_value(value).map_err(|error| {
+        Refusal::new(RefusalKind::Unavailable, error.to_string(), "report this as a fault of vtepd")
+    })
 }
 
 fn change(operator: &mut dyn Operator, change: Change) -> Result<Value, Refusal> {
@@ -189,7 +190,7 @@ fn show_ports(request: api::ShowPorts, operator: &mut dyn Operator) -> Result<Va
     }
 }
 
-fn show_vnis(request: api::ShowVnis, operator: &mut dyn Operator) -> Result<Value, Refusal> {
+fn show_vnis(request: &api::ShowVnis, operator: &mut dyn Operator) -> Result<Value, Refusal> {
     let vni = request.vni.map(arguments::vni).transpose()?;
     let mut page = Page::from_cursor(request.cursor.as_deref())?;
     operator.vnis(vni, &mut page);
@@ -200,7 +201,7 @@ fn show_vnis(request: api::ShowVnis, operator: &mut dyn Operator) -> Result<Valu
     }
 }
 
-fn show_remotes(request: api::ShowRemotes, operator: &mut dyn Operator) -> Result<Value, Refusal> {
+fn show_remotes(request: &api::ShowRemotes, operator: &mut dyn Operator) -> Result<Value, Refusal> {
     let vni = known_vni(operator, request.vni)?;
     let mut page = Page::from_cursor(request.cursor.as_deref())?;
     operator.remotes(vni, &mut page);
@@ -247,7 +248,7 @@ fn flush_fdb(request: api::FlushFdb, operator: &mut dyn Operator) -> Result<Valu
     reply::<api::FlushFdb>(&api::FlushReply { flushed: operator.fdb_flush(&filter) })
 }
 
-fn show_neighbours(request: api::ShowNeighbours, operator: &mut dyn Operator) -> Result<Value, Refusal> {
+fn show_neighbours(request: &api::ShowNeighbours, operator: &mut dyn Operator) -> Result<Value, Refusal> {
     let vni = known_vni(operator, request.vni)?;
     let mut page = Page::from_cursor(request.cursor.as_deref())?;
     operator.neighbours(vni, &mut page);
@@ -255,7 +256,7 @@ fn show_neighbours(request: api::ShowNeighbours, operator: &mut dyn Operator) ->
     reply::<api::ShowNeighbours>(&api::NeighbourPage { neighbours, next })
 }
 
-fn show_drops(request: api::ShowDrops, operator: &mut dyn Operator) -> Result<Value, Refusal> {
+fn show_drops(request: &api::ShowDrops, operator: &mut dyn Operator) -> Result<Value, Refusal> {
     known_port(operator, "port", request.port.as_deref())?;
     let mut page = Page::from_cursor(request.cursor.as_deref())?;
     operator.drops(request.port.as_deref(), request.all.unwrap_or(false), &mut page);
@@ -366,7 +367,8 @@ impl From<plan::Refusal> for Refusal {
             plan::RefusalKind::InUse => RefusalKind::InUse,
             plan::RefusalKind::LimitReached => RefusalKind::LimitReached,
         };
-        let argument = (kind == RefusalKind::InvalidArgument).then(|| refusal.key.unwrap_or_default().to_owned());
+        let argument =
+            (kind == RefusalKind::InvalidArgument).then(|| refusal.key.unwrap_or_default().to_owned());
         Self { kind, argument, what: refusal.what, remedy: refusal.remedy }
     }
 }

@@ -33,7 +33,9 @@ pub enum BindError {
         path: PathBuf,
     },
     /// The name service does not know the group.
-    #[error("there is no group {group:?} for the control socket; create it (`groupadd --system {group}`) or change socket_group")]
+    #[error(
+        "there is no group {group:?} for the control socket; create it (`groupadd --system {group}`) or change socket_group"
+    )]
     UnknownGroup {
         /// The group.
         group: String,
@@ -94,7 +96,8 @@ impl Listener {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
                 // The peer gave up, or a signal came: neither is about the socket.
-                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -128,12 +131,16 @@ fn remove_dead(path: &Path) -> Result<(), BindError> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(host("examine")(error)),
-        Ok(found) if !found.file_type().is_socket() => return Err(BindError::NotSocket { path: path.to_owned() }),
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(BindError::NotSocket { path: path.to_owned() });
+        }
         Ok(_) => {}
     }
     match UnixStream::connect(path) {
         Ok(_) => Err(BindError::InUse { path: path.to_owned() }),
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path).map_err(host("remove")),
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(host("remove"))
+        }
         Err(error) => Err(host("examine")(error)),
     }
 }
@@ -156,7 +163,9 @@ impl Lock {
             let file = file.map_err(host)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) => return Err(BindError::InUse { path: socket.to_owned() }),
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    return Err(BindError::InUse { path: socket.to_owned() });
+                }
                 Err(errno) => return Err(host(errno.into())),
             }
             // The one before us may have removed the file between our opening and locking it.

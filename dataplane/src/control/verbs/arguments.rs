@@ -7,7 +7,9 @@ use std::ops::RangeInclusive;
 use api::{Encapsulation, Refusal};
 use wire::{Mac, Vni};
 
-use crate::config::{EncapsulationConfig, FdbDestination, GreKey, ModeWish, NeighbourConfig, TransmitWish, XdpMode};
+use crate::config::{
+    EncapsulationConfig, FdbDestination, GreKey, ModeWish, NeighbourConfig, TransmitWish, XdpMode,
+};
 
 /// A whole number in a range.
 pub(super) fn whole<T>(argument: &str, value: i64, range: RangeInclusive<T>) -> Result<T, Refusal>

@@ -5,32 +5,38 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use api::{
-    Balance, Chunks, EntryKind, EntryState, PortState, Refusal, RefusalKind, ReloadReply, RemoteState, StatsReply,
+    Balance, Chunks, EntryKind, EntryState, PortState, Refusal, ReloadReply, RemoteState, StatsReply,
     StatusReply, TransmitPath, TransmitWish, XdpMode,
 };
 use wire::{Mac, Vni};
 
-use crate::config::{Change, Config, EncapsulationConfig, FdbDestination, GreKey, PortConfig, PortRole, VniConfig};
+use crate::config::{
+    Change, Config, EncapsulationConfig, FdbDestination, GreKey, PortConfig, PortRole, VniConfig,
+};
 use crate::control::verbs::{FdbFilter, Operator, Page};
 
 /// The desired state, and what a switch would have learned and counted.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     /// What was configured.
-    pub config: Config,
+    pub(crate) config: Config,
     /// Learned forwarding entries.
-    pub learned: BTreeMap<(Vni, Mac), FdbDestination>,
+    pub(crate) learned: BTreeMap<(Vni, Mac), FdbDestination>,
     /// Learned neighbours.
-    pub seen: BTreeMap<(Vni, IpAddr), Mac>,
+    pub(crate) seen: BTreeMap<(Vni, IpAddr), Mac>,
     /// Frames received on each port; a fifth of them dropped.
-    pub frames: u64,
+    pub(crate) frames: u64,
     /// What [`Operator::reload`] answers.
-    pub fault: Option<Refusal>,
+    pub(crate) fault: Option<Refusal>,
 }
 
 impl Ledger {
     fn entries(&self) -> impl Iterator<Item = ((Vni, Mac), &FdbDestination, EntryState)> {
-        let fixed = self.config.fdb.iter().map(|entry| ((entry.vni, entry.mac), &entry.destination, EntryState::Permanent));
+        let fixed = self
+            .config
+            .fdb
+            .iter()
+            .map(|entry| ((entry.vni, entry.mac), &entry.destination, EntryState::Permanent));
         let fluid = self.learned.iter().map(|(key, place)| (*key, place, EntryState::Reachable));
         fixed.chain(fluid)
     }
@@ -222,7 +228,11 @@ impl Operator for Ledger {
     }
 
     fn neighbours(&mut self, vni: Option<Vni>, page: &mut Page<api::Neighbour>) {
-        let fixed = self.config.neighbours.iter().map(|entry| (entry.vni, IpAddr::V4(entry.address), entry.mac, true));
+        let fixed = self
+            .config
+            .neighbours
+            .iter()
+            .map(|entry| (entry.vni, IpAddr::V4(entry.address), entry.mac, true));
         let fluid = self.seen.iter().map(|((vni, address), mac)| (*vni, *address, *mac, false));
         for (domain, dst, lladdr, permanent) in fixed.chain(fluid) {
             if vni.is_none_or(|vni| vni == domain) {
@@ -292,8 +302,7 @@ impl Operator for Ledger {
 }
 
 /// A ledger with two ports and two VNIs, some entries of every kind, and a thousand frames seen.
-#[must_use]
-pub fn sample() -> Ledger {
+pub(crate) fn sample() -> Ledger {
     let mut ledger = Ledger { frames: 1000, ..Ledger::default() };
     let vni = |number| Vni::new(number).unwrap();
     let address = |text: &str| text.parse::<IpAddr>().unwrap();

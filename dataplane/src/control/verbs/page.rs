@@ -119,7 +119,8 @@ impl<T: Listed> Page<T> {
         if self.after.as_ref().is_some_and(|after| key <= after) {
             return false;
         }
-        let beyond = self.kept.len() == self.limit && self.kept.last_key_value().is_some_and(|(last, _)| key > last);
+        let beyond =
+            self.kept.len() == self.limit && self.kept.last_key_value().is_some_and(|(last, _)| key > last);
         self.more |= beyond;
         !beyond
     }

@@ -56,7 +56,8 @@ fn every_argument_of_a_vni_and_a_remote_arrives() {
     assert_eq!(domain.encapsulation, EncapsulationConfig::Gre { key: GreKey::Absent });
     assert!(domain.learning);
 
-    let request = json!({ "dst": "192.0.2.9", "vni": 300, "encap": "gre", "key": "4294967295", "flood": false });
+    let request =
+        json!({ "dst": "192.0.2.9", "vni": 300, "encap": "gre", "key": "4294967295", "flood": false });
     ask(&mut ledger, "SetRemote", request).unwrap();
     let remote = ledger.config.remotes.get(&(vni(300), "192.0.2.9".parse().unwrap())).unwrap();
     assert_eq!(remote.encapsulation, Some(EncapsulationConfig::Gre { key: GreKey::Number(u32::MAX) }));
@@ -79,9 +80,15 @@ fn entries_come_and_go() {
     let request = json!({ "dst": "192.0.2.2", "mac": "02:00:00:00:00:02", "vni": 100 });
     assert_eq!(ask(&mut ledger, "ShowFdb", request).unwrap()["entries"][0]["dst"], "192.0.2.2");
     assert_eq!(ask(&mut ledger, "FlushFdb", json!({})).unwrap(), json!({ "flushed": 1 }));
-    assert_eq!(ask(&mut ledger, "FlushFdb", json!({ "kind": "static", "vni": 100 })).unwrap(), json!({ "flushed": 2 }));
+    assert_eq!(
+        ask(&mut ledger, "FlushFdb", json!({ "kind": "static", "vni": 100 })).unwrap(),
+        json!({ "flushed": 2 })
+    );
     let (kind, _, what, _) = refused(&mut ledger, "GetFdb", json!({ "mac": mac, "vni": 100 }));
-    assert_eq!((kind, what.as_str()), (RefusalKind::NotFound, "no forwarding entry for 02:00:00:00:00:07 in VNI 100"));
+    assert_eq!(
+        (kind, what.as_str()),
+        (RefusalKind::NotFound, "no forwarding entry for 02:00:00:00:00:07 in VNI 100")
+    );
 
     ask(&mut ledger, "SetNeighbour", json!({ "dst": "10.0.0.2", "lladdr": mac, "vni": 100 })).unwrap();
     let shown = ask(&mut ledger, "ShowNeighbours", json!({ "vni": 100 })).unwrap();
@@ -94,29 +101,131 @@ fn entries_come_and_go() {
 
 /// Method, parameters, the argument at fault, what is wrong, the remedy.
 const WRONG: &[(&str, &str, &str, &str, &str)] = &[
-    ("RemoveVni", r#"{"vni":16777216}"#, "vni", "vni 16777216 is out of range", "a whole number from 0 to 16777215"),
+    (
+        "RemoveVni",
+        r#"{"vni":16777216}"#,
+        "vni",
+        "vni 16777216 is out of range",
+        "a whole number from 0 to 16777215",
+    ),
     ("RemoveVni", r#"{"vni":-1}"#, "vni", "vni -1 is out of range", "from 0 to 16777215"),
-    ("SetVni", r#"{"vni":1,"local":"192.0.2.300"}"#, "local", r#"local "192.0.2.300" is not an IP address"#, "192.0.2.1"),
+    (
+        "SetVni",
+        r#"{"vni":1,"local":"192.0.2.300"}"#,
+        "local",
+        r#"local "192.0.2.300" is not an IP address"#,
+        "192.0.2.1",
+    ),
     ("SetVni", r#"{"vni":1,"local":"192.0.2.1","ttl":0}"#, "ttl", "ttl 0 is out of range", "from 1 to 255"),
-    ("SetVni", r#"{"vni":1,"local":"192.0.2.1","ageing":-5}"#, "ageing", "ageing -5 is out of range", "from 0 to"),
-    ("SetVni", r#"{"vni":1,"local":"192.0.2.1","udp_port":0}"#, "udp_port", "udp_port 0 is out", "from 1 to 65535"),
-    ("SetVni", r#"{"vni":1,"local":"192.0.2.1","key":"x"}"#, "key", r#"key "x" is not a GRE key"#, "vni, none, or a"),
-    ("SetVni", r#"{"vni":1,"local":"192.0.2.1","encap":"vxlan","key":"1"}"#, "key", "VXLAN has no key", "use encap gre"),
-    ("SetVni", r#"{"vni":1,"local":"192.0.2.1","encap":"gre","udp_port":1}"#, "udp_port", "GRE has no ports", "vxlan"),
-    ("SetRemote", r#"{"vni":1,"dst":"fe80::1%eth0"}"#, "dst", "is not an IP address", "write an address such as"),
+    (
+        "SetVni",
+        r#"{"vni":1,"local":"192.0.2.1","ageing":-5}"#,
+        "ageing",
+        "ageing -5 is out of range",
+        "from 0 to",
+    ),
+    (
+        "SetVni",
+        r#"{"vni":1,"local":"192.0.2.1","udp_port":0}"#,
+        "udp_port",
+        "udp_port 0 is out",
+        "from 1 to 65535",
+    ),
+    (
+        "SetVni",
+        r#"{"vni":1,"local":"192.0.2.1","key":"x"}"#,
+        "key",
+        r#"key "x" is not a GRE key"#,
+        "vni, none, or a",
+    ),
+    (
+        "SetVni",
+        r#"{"vni":1,"local":"192.0.2.1","encap":"vxlan","key":"1"}"#,
+        "key",
+        "VXLAN has no key",
+        "use encap gre",
+    ),
+    (
+        "SetVni",
+        r#"{"vni":1,"local":"192.0.2.1","encap":"gre","udp_port":1}"#,
+        "udp_port",
+        "GRE has no ports",
+        "vxlan",
+    ),
+    (
+        "SetRemote",
+        r#"{"vni":1,"dst":"fe80::1%eth0"}"#,
+        "dst",
+        "is not an IP address",
+        "write an address such as",
+    ),
     ("AddPort", r#"{"name":"a","role":"access"}"#, "vni", "an access port belongs to a VNI", "give the VNI"),
-    ("AddPort", r#"{"name":"a","role":"uplink","vni":1}"#, "vni", "belongs to no VNI, but 1", "leave the VNI out"),
-    ("AddPort", r#"{"name":"a","role":"uplink","queues":0}"#, "queues", "queues 0 is out of range", "from 1 to"),
-    ("AddPort", r#"{"name":"a","role":"uplink","ring_size":-1}"#, "ring_size", "ring_size -1 is out", "from 1 to"),
-    ("SetFdb", r#"{"mac":"2:0:0:0:0:1","vni":100,"dev":"east"}"#, "mac", "is not a MAC address", "six hexadecimal"),
-    ("SetFdb", r#"{"mac":"02:00:00:00:00:01","vni":100}"#, "dev", "neither a port (dev) nor", "dev PORT or dst ADDRESS"),
-    ("SetFdb", r#"{"mac":"02:00:00:00:00:01","vni":100,"dev":"a","dst":"::1"}"#, "dst", "both a port", "only one of"),
+    (
+        "AddPort",
+        r#"{"name":"a","role":"uplink","vni":1}"#,
+        "vni",
+        "belongs to no VNI, but 1",
+        "leave the VNI out",
+    ),
+    (
+        "AddPort",
+        r#"{"name":"a","role":"uplink","queues":0}"#,
+        "queues",
+        "queues 0 is out of range",
+        "from 1 to",
+    ),
+    (
+        "AddPort",
+        r#"{"name":"a","role":"uplink","ring_size":-1}"#,
+        "ring_size",
+        "ring_size -1 is out",
+        "from 1 to",
+    ),
+    (
+        "SetFdb",
+        r#"{"mac":"2:0:0:0:0:1","vni":100,"dev":"east"}"#,
+        "mac",
+        "is not a MAC address",
+        "six hexadecimal",
+    ),
+    (
+        "SetFdb",
+        r#"{"mac":"02:00:00:00:00:01","vni":100}"#,
+        "dev",
+        "neither a port (dev) nor",
+        "dev PORT or dst ADDRESS",
+    ),
+    (
+        "SetFdb",
+        r#"{"mac":"02:00:00:00:00:01","vni":100,"dev":"a","dst":"::1"}"#,
+        "dst",
+        "both a port",
+        "only one of",
+    ),
     ("ShowFdb", r#"{"dev":"east","dst":"192.0.2.2"}"#, "dst", "both a port", "only one of"),
     ("ShowFdb", r#"{"dev":""}"#, "dev", "the port's name is empty", "give a name"),
-    ("ShowFdb", r#"{"cursor":"a b"}"#, "cursor", r#""a b" is no cursor of this listing"#, "`next` of the page before"),
+    (
+        "ShowFdb",
+        r#"{"cursor":"a b"}"#,
+        "cursor",
+        r#""a b" is no cursor of this listing"#,
+        "`next` of the page before",
+    ),
     ("ShowVnis", r#"{"cursor":"x"}"#, "cursor", r#""x" is no cursor"#, "leave it out"),
-    ("SetNeighbour", r#"{"dst":"::1","lladdr":"02:00:00:00:00:01","vni":100}"#, "dst", "neighbours are IPv4", "IPv4"),
-    ("SetNeighbour", r#"{"dst":"10.0.0.1","lladdr":"","vni":100}"#, "lladdr", r#"lladdr "" is not"#, "six hexadecimal"),
+    (
+        "SetNeighbour",
+        r#"{"dst":"::1","lladdr":"02:00:00:00:00:01","vni":100}"#,
+        "dst",
+        "neighbours are IPv4",
+        "IPv4",
+    ),
+    (
+        "SetNeighbour",
+        r#"{"dst":"10.0.0.1","lladdr":"","vni":100}"#,
+        "lladdr",
+        r#"lladdr "" is not"#,
+        "six hexadecimal",
+    ),
 ];
 
 #[test]
@@ -125,7 +234,11 @@ fn a_wrong_argument_is_named_with_its_value_and_a_remedy() {
     let before = ledger.config.clone();
     for (method, parameters, argument, what, remedy) in WRONG {
         let refusal = refused(&mut ledger, method, serde_json::from_str(parameters).unwrap());
-        assert_eq!((refusal.0, refusal.1.as_str()), (RefusalKind::InvalidArgument, *argument), "{method} {parameters}");
+        assert_eq!(
+            (refusal.0, refusal.1.as_str()),
+            (RefusalKind::InvalidArgument, *argument),
+            "{method} {parameters}"
+        );
         assert!(refusal.2.contains(what), "{method} {parameters}: {}", refusal.2);
         assert!(refusal.3.contains(remedy), "{method} {parameters}: {}", refusal.3);
     }
@@ -169,7 +282,11 @@ fn pages(ledger: &mut Ledger, mut meanwhile: impl FnMut(&mut Ledger)) -> Vec<Vec
     loop {
         let request = json!({ "cursor": cursor });
         let reply = ask(ledger, "ShowFdb", request).unwrap();
-        let macs = reply["entries"].as_array().unwrap().iter().map(|entry| entry["mac"].as_str().unwrap().to_owned());
+        let macs = reply["entries"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["mac"].as_str().unwrap().to_owned());
         pages.push(macs.collect());
         match reply["next"].as_str() {
             Some(next) => cursor = Some(next.to_owned()),
@@ -183,7 +300,9 @@ fn pages(ledger: &mut Ledger, mut meanwhile: impl FnMut(&mut Ledger)) -> Vec<Vec
 fn a_large_listing_comes_in_pages_that_changes_do_not_upset() {
     let mut ledger = sample();
     let place = FdbDestination::Port("east".into());
-    ledger.learned = (0..20_000).map(|number| ((vni(100), Mac::from_u64(0x0200_1000_0000 + number)), place.clone())).collect();
+    ledger.learned = (0..20_000)
+        .map(|number| ((vni(100), Mac::from_u64(0x0200_1000_0000 + number)), place.clone()))
+        .collect();
     let mut gone = 0;
     let seen = pages(&mut ledger, |ledger| {
         // Takes away what was shown and adds what would have been: later pages must not shift.
@@ -197,7 +316,8 @@ fn a_large_listing_comes_in_pages_that_changes_do_not_upset() {
     assert!(all.is_sorted() && all.iter().collect::<std::collections::BTreeSet<_>>().len() == all.len());
     // A listing that fills its last page to the brim has no empty one after it.
     ledger.config.fdb = Vec::new().into();
-    ledger.learned = (0..2 * page as u64).map(|number| ((vni(100), Mac::from_u64(number)), place.clone())).collect();
+    ledger.learned =
+        (0..2 * page as u64).map(|number| ((vni(100), Mac::from_u64(number)), place.clone())).collect();
     assert_eq!(pages(&mut ledger, |_| ()).iter().map(Vec::len).collect::<Vec<_>>(), [page, page]);
 }
 
