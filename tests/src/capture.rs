@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::netns::Namespace;
 use crate::process::{Finished, Process};
+use crate::topology::Workload;
 use crate::wait::{SOON, wait_until};
 
 /// A running capture of everything that passes a device.
@@ -25,29 +27,27 @@ pub struct Captured {
 }
 
 impl Capture {
-    /// Starts to capture; what passes after the return is in the capture.
+    /// Starts to capture what passes a device in either direction; what passes after the return is in the capture.
     #[must_use]
     pub fn start(namespace: &Namespace, device: &str) -> Self {
+        Self::direction(namespace, device, "inout", 65_536)
+    }
+
+    /// Starts to capture what a workload receives.
+    #[must_use]
+    pub fn received(workload: &Workload) -> Self {
+        Self::direction(&workload.namespace, "eth0", "in", 8192)
+    }
+
+    fn direction(namespace: &Namespace, device: &str, direction: &str, kibibytes: u32) -> Self {
         let directory =
             tempfile::Builder::new().prefix("vtep-capture-").tempdir().expect("temporary directory");
         let captured = Captured { directory };
         let mut command = namespace.command("tcpdump");
         // tcpdump would give up root, and with it the right to write to our directory. In immediate mode the kernel's
-        // buffer has one slot of the snapshot length per frame: 64 MiB are some 32,000 slots.
-        command.args([
-            "-Z",
-            "root",
-            "-n",
-            "-U",
-            "--immediate-mode",
-            "-s",
-            "2000",
-            "-B",
-            "65536",
-            "-i",
-            device,
-            "-w",
-        ]);
+        // buffer has one slot of the snapshot length per frame: 64 MiB are some 32,000.
+        command.args(["-Z", "root", "-n", "-U", "--immediate-mode", "-s", "2000"]);
+        command.args(["-B", &kibibytes.to_string(), "-Q", direction, "-i", device, "-w"]);
         let mut process = Process::start(command.arg(captured.file()));
         process.wait_for_stderr("listening on", SOON);
         Self { process, captured }
@@ -111,5 +111,33 @@ impl Captured {
         }
         let output = Finished::of(command.arg("-r").arg(self.file())).output();
         output.lines().map(str::to_owned).collect()
+    }
+}
+
+/// Captures at several workloads, to see who receives a frame and who does not.
+#[derive(Debug)]
+pub struct Witnesses {
+    captures: Vec<Capture>,
+}
+
+impl Witnesses {
+    /// Starts a capture of what each workload receives.
+    #[must_use]
+    pub fn at(workloads: &[&Workload]) -> Self {
+        Self { captures: workloads.iter().map(|workload| Capture::received(workload)).collect() }
+    }
+
+    /// Waits until each workload has received as many frames that the filter selects as `expected` says, in the order
+    /// of the workloads, and asserts that none has received more. What must not come at all needs a frame after it
+    /// that does come, and is waited for first.
+    #[track_caller]
+    pub fn expect(&self, what: &str, filter: &str, expected: &[usize]) {
+        let counts = || -> Vec<usize> { self.captures.iter().map(|capture| capture.count(filter)).collect() };
+        let enough = || counts().iter().zip(expected).all(|(count, least)| count >= least);
+        let start = Instant::now();
+        while !enough() && start.elapsed() < SOON {
+            sleep(Duration::from_millis(20));
+        }
+        assert_eq!(counts(), expected, "{what}: frames of \"{filter}\" at each workload");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use etherparse::PacketBuilder;
+use etherparse::{IpNumber, PacketBuilder};
 use pnet_datalink::{Channel, Config, DataLinkSender};
 
 use crate::netns::Namespace;
@@ -81,6 +81,13 @@ pub fn udp(
     frame
 }
 
+/// A datagram to UDP port `port` of an address that nobody has, in a frame from a workload to `to`.
+#[must_use]
+pub fn datagram(from: &Workload, to: [u8; 6], port: u16) -> Vec<u8> {
+    let nobody = Ipv4Addr::new(10, 0, 0, 250);
+    udp((octets(&from.mac), to), (from.address, nobody), (40_000, port), b"a frame to be counted")
+}
+
 /// A VXLAN header in front of a frame: the payload of a UDP datagram.
 #[must_use]
 pub fn vxlan(vni: u32, frame: &[u8]) -> Vec<u8> {
@@ -88,6 +95,19 @@ pub fn vxlan(vni: u32, frame: &[u8]) -> Vec<u8> {
     payload.extend((vni << 8).to_be_bytes());
     payload.extend(frame);
     payload
+}
+
+/// A GRE packet with a key in front of a frame, in an outer packet.
+#[must_use]
+pub fn gre(macs: ([u8; 6], [u8; 6]), addresses: (Ipv4Addr, Ipv4Addr), key: u32, frame: &[u8]) -> Vec<u8> {
+    let builder =
+        PacketBuilder::ethernet2(macs.0, macs.1).ipv4(addresses.0.octets(), addresses.1.octets(), 64);
+    let mut payload = vec![0x20, 0, 0x65, 0x58];
+    payload.extend(key.to_be_bytes());
+    payload.extend(frame);
+    let mut packet = Vec::with_capacity(builder.size(payload.len()));
+    builder.write(&mut packet, IpNumber::GRE, &payload).expect("a packet that fits");
+    packet
 }
 
 /// Sends frames as they are through a device.
@@ -113,9 +133,73 @@ impl RawSocket {
         Self { sender }
     }
 
+    /// Opens a socket on a workload.
+    #[must_use]
+    pub fn of(workload: &Workload) -> Self {
+        Self::open(&workload.namespace, "eth0")
+    }
+
+    /// Sends a frame `count` times.
+    pub fn repeat(&mut self, frame: &[u8], count: usize) {
+        for _ in 0..count {
+            self.send(frame);
+        }
+    }
+
     /// Sends one frame.
     pub fn send(&mut self, frame: &[u8]) {
         let sent = self.sender.send_to(frame, None).unwrap_or_else(|| panic!("the socket takes no frames"));
         sent.unwrap_or_else(|error| panic!("cannot send a frame of {} bytes: {error}", frame.len()));
+    }
+}
+
+/// Random damage, the same in every run (xorshift64).
+#[derive(Debug)]
+pub struct Noise(u64);
+
+impl Noise {
+    /// A sequence that `seed`, which is not 0, decides.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// A number below `bound`.
+    fn below(&mut self, bound: usize) -> usize {
+        let bound = u64::try_from(bound.max(1)).expect("a small bound");
+        usize::try_from(self.next() % bound).expect("below a small bound")
+    }
+
+    /// A frame with up to four bytes changed and perhaps its end cut off; the first `keep` bytes, and a length that
+    /// the kernel's packet socket accepts, stay.
+    pub fn mutated(&mut self, frame: &[u8], keep: usize) -> Vec<u8> {
+        let mut frame = frame.to_vec();
+        for _ in 0..=self.below(4) {
+            let place = keep + self.below(frame.len() - keep);
+            let [byte, ..] = self.next().to_le_bytes();
+            frame[place] = byte;
+        }
+        if self.below(3) == 0 {
+            let shortest = keep.max(14);
+            frame.truncate(shortest + self.below(frame.len() - shortest));
+        }
+        frame
+    }
+
+    /// Up to 300 random bytes behind the first `keep` bytes and the type of a frame.
+    pub fn random(&mut self, keep: usize, frame: &[u8]) -> Vec<u8> {
+        let mut random = frame[..keep.max(14)].to_vec();
+        for _ in 0..self.below(300) {
+            let [byte, ..] = self.next().to_le_bytes();
+            random.push(byte);
+        }
+        random
     }
 }

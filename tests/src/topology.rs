@@ -139,6 +139,11 @@ impl Workload {
         self.plug(to, "");
     }
 
+    /// Connects it again after its device was deleted.
+    pub fn reconnect(&self, to: &Node) {
+        self.plug(to, "");
+    }
+
     /// Pings until the first answer.
     #[track_caller]
     pub fn reaches(&self, to: &Self) {

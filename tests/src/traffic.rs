@@ -1,12 +1,32 @@
-//! TCP transfers between workloads by their kernels' own TCP, with every byte compared.
+//! TCP transfers between hosts by their kernels' own TCP, with every byte compared.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use crate::topology::Workload;
+use crate::netns::Namespace;
+use crate::topology::{Node, Workload};
 use crate::wait::SOON;
+
+/// A host that sends or receives: a workload by its overlay address, or a node by its underlay address.
+#[derive(Clone, Copy, Debug)]
+pub struct Host<'a> {
+    namespace: &'a Namespace,
+    address: Ipv4Addr,
+}
+
+impl<'a> From<&'a Workload> for Host<'a> {
+    fn from(workload: &'a Workload) -> Self {
+        Self { namespace: &workload.namespace, address: workload.address }
+    }
+}
+
+impl<'a> From<&'a Node> for Host<'a> {
+    fn from(node: &'a Node) -> Self {
+        Self { namespace: &node.namespace, address: node.address }
+    }
+}
 
 /// How much is sent, and in what pieces.
 #[derive(Clone, Copy, Debug)]
@@ -23,9 +43,10 @@ impl Transfer {
     /// Segments of 97 bytes: an odd length, for checksums.
     pub const SMALL: Self = Self { bytes: 97 * 2000, write_size: 97 };
 
-    /// Sends from one workload to the other and asserts that every byte arrives.
+    /// Sends from one host to the other and asserts that every byte arrives.
     #[track_caller]
-    pub fn run(self, from: &Workload, to: &Workload) {
+    pub fn run<'a>(self, from: impl Into<Host<'a>>, to: impl Into<Host<'a>>) {
+        let (from, to) = (from.into(), to.into());
         let listener = to.namespace.within(|| TcpListener::bind((to.address, 0))).expect("listen");
         let address = listener.local_addr().expect("the address of a listener");
         let result = thread::scope(|scope| {
@@ -34,7 +55,7 @@ impl Transfer {
             sender.join().map_err(|_| "the sender panicked".to_owned()).and_then(|sent| sent).and(received)
         });
         if let Err(error) = result {
-            panic!("TCP from {} to {}, {self:?}: {error}", from.name, to.name);
+            panic!("TCP from {} to {}, {self:?}: {error}", from.address, to.address);
         }
     }
 

@@ -1,5 +1,29 @@
 //! The end-to-end tests: real programs, real devices, real AF_XDP, in network namespaces. They need root and fail
 //! without it. One file per subject; each opens with what it proves.
 #![forbid(unsafe_code)]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
 
+/// Makes one test per variant out of each function that takes one.
+macro_rules! in_every_variant {
+    ($($name:ident),* $(,)?) => {
+        mod one_worker {
+            $(#[test] fn $name() { super::$name(vtep_tests::Variant::ONE_WORKER); })*
+        }
+        mod two_workers {
+            $(#[test] fn $name() { super::$name(vtep_tests::Variant::TWO_WORKERS); })*
+        }
+    };
+}
+
+mod arp_proxy;
+mod devices;
 mod far_sides;
+mod host_traffic;
+mod linux_vxlan;
+mod malformed;
+mod overlay;
+mod ovs_gre;
+mod queues;
+mod reload;
+mod replication;
+mod underlay;

@@ -1,0 +1,150 @@
+//! Devices that are missing, vanish, go down, or belong to somebody else: only their own ports suffer, and come back
+//! when the device does.
+//!
+//! ```text
+//!   a1, a2 ── node 1 (vtepd) ── underlay ── node 2 (Linux vxlan + bridge) ── b1
+//! ```
+
+use std::time::Duration;
+
+use serde_json::Value;
+use vtep_tests::wait::SOON;
+use vtep_tests::{Daemon, LinuxVtep, Node, Segment, UdpStream, Underlay, Variant, Workload, wait_until};
+
+in_every_variant!(a_device_that_vanishes_comes_back, an_uplink_that_goes_down_comes_back);
+
+struct Net {
+    _underlay: Underlay,
+    a: Node,
+    b: Node,
+    a1: Workload,
+    a2: Workload,
+    b1: Workload,
+}
+
+impl Net {
+    fn new() -> Self {
+        let underlay = Underlay::new();
+        let (a, b) = (underlay.node(1), underlay.node(2));
+        let (a1, a2) = (a.workload("a1", "10.0.0.1"), a.workload("a2", "10.0.0.3"));
+        let b1 = b.workload("b1", "10.0.0.2");
+        let _ = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
+        Self { _underlay: underlay, a, b, a1, a2, b1 }
+    }
+
+    fn segment(&self) -> Segment {
+        Segment::vxlan(100).access(&self.a1).access(&self.a2).remote(&self.b)
+    }
+}
+
+fn port(daemon: &Daemon<'_>, name: &str) -> Value {
+    let ports = daemon.list("port show");
+    ports.into_iter().find(|port| port["ifname"] == name).unwrap_or_else(|| panic!("no port {name}"))
+}
+
+fn wait_for_state(daemon: &Daemon<'_>, name: &str, state: &str) {
+    wait_until(&format!("port {name} is {state}"), SOON, || port(daemon, name)["state"] == state);
+}
+
+fn a_device_that_vanishes_comes_back(variant: Variant) {
+    let net = Net::new();
+    let daemon = Daemon::start(&net.a, variant, &[net.segment()]);
+    net.a1.reaches(&net.b1);
+    net.a2.reaches(&net.b1);
+
+    let others = UdpStream::start(&net.a1, &net.b1, Duration::from_millis(1));
+    for _ in 0..3 {
+        net.a2.namespace.ip("link del eth0");
+        wait_for_state(&daemon, "a2", "DOWN");
+        assert_ne!(port(&daemon, "a2")["degraded"], Value::Array(Vec::new()), "it does not say why");
+        others.wait_for_more(20);
+        net.a2.reconnect(&net.a);
+        wait_for_state(&daemon, "a2", "UP");
+        net.a2.reaches(&net.b1);
+        net.b1.reaches(&net.a2);
+    }
+    // Down and up again without vanishing.
+    net.a.namespace.ip("link set a2 down");
+    wait_for_state(&daemon, "a2", "DOWN");
+    others.wait_for_more(20);
+    net.a.namespace.ip("link set a2 up");
+    wait_for_state(&daemon, "a2", "UP");
+    net.a2.reaches(&net.b1);
+    others.stop().assert_complete();
+}
+
+fn an_uplink_that_goes_down_comes_back(variant: Variant) {
+    let net = Net::new();
+    let daemon = Daemon::start(&net.a, variant, &[net.segment()]);
+    net.a1.reaches(&net.b1);
+    net.a1.reaches(&net.a2);
+    let local = UdpStream::start(&net.a1, &net.a2, Duration::from_millis(1));
+    net.a.namespace.ip("link set up0 down");
+    wait_for_state(&daemon, "up0", "DOWN");
+    local.wait_for_more(20);
+    net.a.namespace.ip("link set up0 up");
+    wait_for_state(&daemon, "up0", "UP");
+    daemon.wait_for_remotes();
+    net.a1.reaches(&net.b1);
+    local.stop().assert_complete();
+}
+
+/// A device that is not there yet keeps nothing else from working, and its port comes up when it appears.
+#[test]
+fn a_missing_device_is_waited_for() {
+    let net = Net::new();
+    let config =
+        Variant::ONE_WORKER.config(&net.a, &[net.segment()]) + "[[port]]\nname = \"later\"\nvni = 100\n";
+    let daemon = Daemon::with_config(&net.a, &config);
+    wait_for_state(&daemon, "a1", "UP");
+    net.a1.reaches(&net.b1);
+    let later = port(&daemon, "later");
+    assert_eq!((&later["state"], &later["mode"]), (&"DOWN".into(), &"".into()), "{later}");
+    let reasons = later["degraded"].to_string();
+    assert!(reasons.contains("no device") && reasons.contains("later"), "{reasons}");
+    assert!(daemon.log().contains("later"), "the log does not tell");
+    let status = daemon.show("status");
+    assert!(status["degraded"].to_string().contains("later"), "{status}");
+
+    let workload = net.a.workload("later", "10.0.0.4");
+    wait_for_state(&daemon, "later", "UP");
+    workload.reaches(&net.b1);
+}
+
+/// Somebody else's AF_XDP socket or XDP program on a device is left alone, and the port says so.
+#[test]
+fn a_device_that_is_taken_is_refused() {
+    let net = Net::new();
+    let first = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.segment()]);
+    net.a1.reaches(&net.b1);
+    let second = Daemon::with_config(&net.a, &Variant::ONE_WORKER.config(&net.a, &[net.segment()]));
+    for name in ["up0", "a1", "a2"] {
+        let port = port(&second, name);
+        assert_eq!(port["state"], "DOWN", "{port}");
+        assert!(port["degraded"].to_string().contains("already"), "{port}");
+    }
+    net.a1.ping(net.b1.address, 5);
+    drop(first);
+    // What was taken is free now.
+    second.wait_for_ports();
+    second.wait_for_remotes();
+    net.a1.reaches(&net.b1);
+}
+
+/// veth has no zero-copy: a port that requires it is refused, and one that merely prefers it says what it got.
+#[test]
+fn less_than_required_is_refused_and_less_than_wished_is_told() {
+    let net = Net::new();
+    let daemon =
+        Daemon::start(&net.a, Variant::ONE_WORKER, &[Segment::vxlan(100).access(&net.a1).remote(&net.b)]);
+    let a1 = port(&daemon, "a1");
+    assert_eq!(a1["mode"], "native", "{a1}");
+    assert_ne!(a1["degraded"], Value::Array(Vec::new()), "zero-copy was not obtained, and nothing says so");
+    let refused = daemon.ctl("port add a2 vni 100 require zerocopy");
+    refused.assert_fails(1, &["a2", "zero-copy"]);
+    daemon.change("port add a2 vni 100 mode generic");
+    wait_for_state(&daemon, "a2", "UP");
+    assert_eq!(port(&daemon, "a2")["mode"], "generic");
+    net.a2.reaches(&net.b1);
+    net.a2.reaches(&net.a1);
+}

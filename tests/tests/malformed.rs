@@ -1,0 +1,109 @@
+//! Malformed frames by the many thousand, from the underlay and from a workload, while traffic passes: nothing of it
+//! is lost, and the daemon does not so much as restart.
+//!
+//! ```text
+//!   a1, a2 (sends rubbish) ── node 1 (vtepd) ── underlay (sends rubbish) ── node 2 (Linux vxlan + bridge) ── b1
+//! ```
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use vtep_tests::frames::{self, Arp, BROADCAST, Noise, RawSocket};
+use vtep_tests::wait::SOON;
+use vtep_tests::{Daemon, LinuxVtep, Segment, UdpStream, Underlay, Variant, wait_until};
+
+in_every_variant!(rubbish_from_the_underlay_harms_nobody, rubbish_from_a_workload_harms_nobody);
+
+/// Frames of each kind that are sent.
+const ROUNDS: usize = 4000;
+
+/// Inner addresses of the rubbish; no workload has them.
+const STRANGERS: ([u8; 6], [u8; 6]) = ([2, 0, 0, 0, 0x66, 1], [2, 0, 0, 0, 0x66, 2]);
+
+fn inner() -> Vec<u8> {
+    let addresses = (Ipv4Addr::new(10, 9, 0, 1), Ipv4Addr::new(10, 9, 0, 2));
+    frames::udp(STRANGERS, addresses, (1000, 2000), b"what was a payload")
+}
+
+fn stranger_arp() -> Vec<u8> {
+    let (sender, target) = (Ipv4Addr::new(10, 9, 0, 1), Ipv4Addr::new(10, 9, 0, 2));
+    let (sender_mac, target_mac) = (STRANGERS.0, [0; 6]);
+    Arp { to: BROADCAST, operation: 1, sender_mac, sender, target_mac, target }.frame()
+}
+
+fn rubbish_from_the_underlay_harms_nobody(variant: Variant) {
+    let underlay = Underlay::new();
+    let (a, b) = (underlay.node(1), underlay.node(2));
+    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let _far = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
+    let segments = [Segment::vxlan(100).access(&a1).remote(&b), Segment::gre(300).remote(&b)];
+    let mut daemon = Daemon::start(&a, variant, &segments);
+    a1.reaches(&b1);
+    let id = daemon.id();
+
+    let streams =
+        [(&a1, &b1), (&b1, &a1)].map(|(from, to)| UdpStream::start(from, to, Duration::from_millis(2)));
+    // The sender is a third party behind the bridge that claims to be node 2.
+    let macs = ([2, 0, 0, 0, 1, 2], [2, 0, 0, 0, 1, 1]);
+    let addresses = (b.address, a.address);
+    let tunnelled = |frame: &[u8]| frames::udp(macs, addresses, (55_555, 4789), &frames::vxlan(100, frame));
+    let originals = [
+        tunnelled(&inner()),
+        tunnelled(&stranger_arp()),
+        tunnelled(&tunnelled(&inner())),
+        frames::gre(macs, addresses, 300, &inner()),
+    ];
+    let mut socket = RawSocket::open(&underlay.namespace, &a.underlay_device);
+    let mut noise = Noise::new(1);
+    for _ in 0..ROUNDS {
+        for original in &originals {
+            // The first 12 bytes stay, so that the frame reaches the daemon rather than the bridge's bin.
+            socket.send(&noise.mutated(original, 12));
+        }
+        socket.send(&noise.random(12, &originals[0]));
+    }
+    for stream in streams {
+        stream.wait_for_more(20);
+        stream.stop().assert_complete();
+    }
+    a1.ping(b1.address, 10);
+    assert!(daemon.is_running() && daemon.id() == id);
+    let reasons = daemon.list("drops show port up0");
+    for reason in ["VXLAN_INVALID_HDR", "VXLAN_VNI_NOT_FOUND", "GRE_INVALID_HDR", "PEER_NOT_ALLOWED"] {
+        assert!(reasons.iter().any(|drop| drop["reason"] == reason), "{reason} was not counted: {reasons:?}");
+    }
+}
+
+fn rubbish_from_a_workload_harms_nobody(variant: Variant) {
+    let underlay = Underlay::new();
+    let (a, b) = (underlay.node(1), underlay.node(2));
+    let (a1, a2) = (a.workload("a1", "10.0.0.1"), a.workload("a2", "10.0.0.3"));
+    let b1 = b.workload("b1", "10.0.0.2");
+    let _far = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
+    let mut daemon = Daemon::start(&a, variant, &[Segment::vxlan(100).access(&a1).access(&a2).remote(&b)]);
+    a1.reaches(&b1);
+    let id = daemon.id();
+
+    let streams =
+        [(&a1, &b1), (&b1, &a1)].map(|(from, to)| UdpStream::start(from, to, Duration::from_millis(2)));
+    let originals = [inner(), stranger_arp()];
+    let mut socket = RawSocket::of(&a2);
+    let mut noise = Noise::new(2);
+    for _ in 0..ROUNDS {
+        for original in &originals {
+            // Sources stay those of strangers: a forged source of a1 would be a move, not rubbish.
+            socket.send(&noise.mutated(original, 12));
+        }
+        socket.send(&noise.random(12, &originals[0]));
+    }
+    for stream in streams {
+        stream.wait_for_more(20);
+        stream.stop().assert_complete();
+    }
+    a1.ping(b1.address, 10);
+    assert!(daemon.is_running() && daemon.id() == id);
+    wait_until("the rubbish is counted", SOON, || {
+        let port = &daemon.list("port show a2")[0];
+        port["rx_packets"].as_u64().is_some_and(|count| count >= (3 * ROUNDS) as u64 / 2)
+    });
+}
