@@ -11,7 +11,7 @@ use forward::counters::Counters;
 use forward::ids::PortId;
 use forward::link::Event;
 use rtrb::{Consumer, RingBuffer};
-use xsk::{Chunk, Umem};
+use xsk::{Burst, Chunk, Umem};
 
 use crate::config::WorkerConfig;
 use crate::publish::{Publication, Published, Stuck};
@@ -67,6 +67,7 @@ pub struct Fleet {
 
 impl Fleet {
     /// Starts one thread per configured worker, one unpinned worker if none is configured, and shares out the chunks.
+    /// `burst` makes a worker's burst transmitter, where there can be one.
     ///
     /// # Errors
     /// [`StartError`]; workers already started are stopped.
@@ -76,6 +77,7 @@ impl Fleet {
         chunks: Vec<Chunk>,
         control: &Bell,
         first: Published,
+        mut burst: impl FnMut(u16) -> Option<Burst>,
     ) -> Result<Self, StartError> {
         let configs = if configs.is_empty() { &[WorkerConfig::default()] } else { configs };
         check_cpus(configs)?;
@@ -91,14 +93,16 @@ impl Fleet {
             let Some((&config, bell)) = configs.get(worker).zip(bells.get(worker)) else { break };
             let (mailbox, orders) = unbounded();
             let (events_in, events) = RingBuffer::new(EVENTS);
+            let id = u16::try_from(worker).unwrap_or(u16::MAX);
             let equipment = Equipment {
-                id: u16::try_from(worker).unwrap_or(u16::MAX),
+                id,
                 config,
                 umem: Arc::clone(umem),
                 chunks: std::mem::take(&mut shares[worker]),
                 neighbours,
                 bells: bells.clone(),
                 control: control.clone(),
+                burst: burst(id),
                 counters: Arc::new(Counters::new()),
                 gauges: Arc::default(),
                 events: events_in,

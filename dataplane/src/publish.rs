@@ -1,6 +1,7 @@
 //! The published state: what the control thread decided, as one immutable value that each worker takes up between two
 //! batches and acknowledges by its version. Nothing here knows what a frame is.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ pub struct Published {
 #[derive(Debug, Default)]
 pub struct Wiring {
     owners: Vec<Vec<u16>>,
+    burst: BTreeMap<PortId, bool>,
 }
 
 impl Wiring {
@@ -39,6 +41,17 @@ impl Wiring {
         if !owners.contains(&worker) {
             owners.push(worker);
         }
+    }
+
+    /// Lets frames leave `port` by burst: `always`, or where a batch is large enough.
+    pub fn set_burst(&mut self, port: PortId, always: bool) {
+        self.burst.insert(port, always);
+    }
+
+    /// Whether frames may leave `port` by burst, and if so whether always.
+    #[must_use]
+    pub fn burst(&self, port: PortId) -> Option<bool> {
+        self.burst.get(&port).copied()
     }
 
     /// One more than the highest port index that has an owner.

@@ -80,6 +80,7 @@ drop_reasons! {
     Headroom "NO_HEADROOM" "The chunk has no room for the outer header.",
     NoChunk "NO_CHUNK" "No free chunk to copy a flooded frame into.",
     TxRingFull "TX_RING_FULL" "The egress port did not take the frame in time.",
+    TxRefused "TX_REFUSED" "The kernel took the frame from the TX ring and the device would not send it.",
     HandoverFull "HANDOVER_FULL" "The ring to the worker that owns the egress port is full.",
     PortDown "PORT_DOWN" "The egress port is down or gone.",
 }

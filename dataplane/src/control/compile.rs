@@ -11,11 +11,11 @@ use forward::tables::{
     Domain, Encapsulation, Neighbour, Neighbours, Path, Port, Remote, Role, Tables, TablesParts,
 };
 use wire::{Mac, Vni};
-use xsk::UplinkRules;
+use xsk::{Mode, UplinkRules};
 
 use super::port::OpenPort;
 use super::state::State;
-use crate::config::{EncapsulationConfig, FdbDestination, GreKey, PortRole, RemoteConfig, VniConfig};
+use crate::config::{EncapsulationConfig, FdbDestination, GreKey, PortRole, RemoteConfig, TransmitWish, VniConfig};
 use crate::publish::{Published, Wiring};
 
 /// How the wire sees an encapsulation of a VNI.
@@ -154,8 +154,28 @@ impl State {
             for queue in port.queues.iter().filter(|_| running) {
                 wiring.add(port.id, queue.worker);
             }
+            if self.burst_refusal(port).is_none() {
+                wiring.set_burst(port.id, port.config.transmit == TransmitWish::Burst);
+            }
         }
         wiring
+    }
+
+    /// Why frames do not leave a port by burst.
+    pub(super) fn burst_refusal(&self, port: &OpenPort) -> Option<String> {
+        if port.config.transmit == TransmitWish::Ring {
+            return Some("transmit = \"ring\" is configured".to_owned());
+        }
+        if port.mode == Mode::ZeroCopy {
+            return Some("a zero-copy port sends from its ring without copying".to_owned());
+        }
+        if let Some(why) = &self.burst_unsupported {
+            return Some(why.clone());
+        }
+        if port.config.transmit == TransmitWish::Auto && port.queues.len() > 1 {
+            return Some("the device has several queues, over which ring and burst would not keep flows in order".to_owned());
+        }
+        self.steering.probe_burst(port.ifindex).err().map(|unsuitable| unsuitable.to_string())
     }
 
     /// What the XDP program takes from uplinks.

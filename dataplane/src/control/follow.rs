@@ -82,6 +82,7 @@ impl State {
         self.stale.ports |= !self.closed.is_empty();
         if now.is_multiple_of(FRESHNESS) {
             self.keep_fresh();
+            self.stale.tables |= self.burst_differs();
         }
         if self.fdb.wants_growth() {
             self.grow();
@@ -101,6 +102,16 @@ impl State {
             ageing == 0 || now.saturating_sub(seen.at) <= ageing
         });
         self.stale.tables |= forgotten != 0;
+    }
+
+    /// Whether a device can be burst to that could not when it was last published, or the reverse: a workload may turn
+    /// NAPI on and off at its end, and nobody is told.
+    fn burst_differs(&self) -> bool {
+        let published = self.fleet.current();
+        self.ports.values().any(|port| {
+            let possible = self.burst_refusal(port).is_none();
+            self.is_running(port) && possible != published.wiring.burst(port.id).is_some()
+        })
     }
 
     fn keep_fresh(&mut self) {

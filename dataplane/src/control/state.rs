@@ -98,6 +98,8 @@ pub struct State {
     /// What each port index had counted when its present owner got it.
     pub(super) baselines: BTreeMap<PortId, PortCounts>,
     pub(super) version: u64,
+    /// Why no worker can burst.
+    pub(super) burst_unsupported: Option<String>,
     pub(super) rules: Option<xsk::UplinkRules>,
     pub(super) stale: Stale,
 }
@@ -123,7 +125,13 @@ impl State {
         };
         let tables = Tables::build(parts).map_err(|faults| StartError::Tables(format!("{faults:?}")))?;
         let first = Published { version: 1, tables, wiring: Wiring::default() };
-        let fleet = Fleet::start(&config.workers, &umem, chunks, bell, first)?;
+        let mut burst_unsupported = None;
+        let fleet = Fleet::start(&config.workers, &umem, chunks, bell, first, |worker| {
+            steering.burst(worker).map_err(|error| burst_unsupported = Some(error.to_string())).ok()
+        })?;
+        if let Some(why) = &burst_unsupported {
+            tracing::warn!(why, "frames leave by rings only");
+        }
         let limit = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
         let ids = Ids {
             ports: Registry::new(0, limit(MAX_PORTS)),
@@ -147,6 +155,7 @@ impl State {
             installed: BTreeMap::new(),
             baselines: BTreeMap::new(),
             version: 1,
+            burst_unsupported,
             rules: None,
             stale: Stale { ports: true, entries: true, tables: true },
         })

@@ -14,6 +14,7 @@ pub struct Gauges {
     handed_over: AtomicU64,
     lost_events: AtomicU64,
     failed_flushes: AtomicU64,
+    bursts: AtomicU64,
 }
 
 /// One look at the gauges.
@@ -33,6 +34,8 @@ pub struct Reading {
     pub lost_events: u64,
     /// Transmit system calls that the kernel refused because the device was gone or down, since the start.
     pub failed_flushes: u64,
+    /// Burst system calls, since the start.
+    pub bursts: u64,
 }
 
 impl Gauges {
@@ -49,6 +52,7 @@ impl Gauges {
         self.handed_over.store(plane.handed_over, Ordering::Relaxed);
         self.lost_events.store(plane.lost_events, Ordering::Relaxed);
         self.failed_flushes.store(plane.failed_flushes, Ordering::Relaxed);
+        self.bursts.store(plane.bursts, Ordering::Relaxed);
     }
 
     /// What the worker last wrote.
@@ -62,6 +66,7 @@ impl Gauges {
             handed_over: self.handed_over.load(Ordering::Relaxed),
             lost_events: self.lost_events.load(Ordering::Relaxed),
             failed_flushes: self.failed_flushes.load(Ordering::Relaxed),
+            bursts: self.bursts.load(Ordering::Relaxed),
         }
     }
 }

@@ -22,7 +22,7 @@ use forward::link::{Event, Now};
 use forward::pipeline::Pipeline;
 use forward::ids::PortId;
 use rtrb::Producer;
-use xsk::{Chunk, Umem};
+use xsk::{Burst, Chunk, Umem};
 
 use self::bell::Bell;
 use self::handover::Neighbour;
@@ -33,6 +33,7 @@ use crate::publish::{Published, Subscription};
 
 pub use self::gauges::{Gauges, Reading};
 pub use self::queue::{Queue, QueueParts};
+pub use self::transmit::BURST_THRESHOLD;
 
 /// Batches that one queue may bring in one round before the next queue has its turn. Several, because a system call
 /// at the end of the round costs less the more frames share it.
@@ -76,6 +77,8 @@ pub struct Equipment {
     pub bells: Vec<Bell>,
     /// The control thread's bell.
     pub control: Bell,
+    /// Its burst transmitter, where the kernel has that.
+    pub burst: Option<Burst>,
     /// What it counts.
     pub counters: Arc<Counters>,
     /// What it holds, for others to see.
@@ -147,6 +150,10 @@ impl Worker {
             handed: Vec::with_capacity(bells.len()),
             bells,
             staged: Vec::with_capacity(STAGE),
+            burst: equipment.burst,
+            burst_bytes: Vec::with_capacity(xsk::MAX_BURST),
+            unsent: Vec::with_capacity(xsk::MAX_BURST),
+            bursts: 0,
             counters: Arc::clone(&counters),
             events: equipment.events,
             control,

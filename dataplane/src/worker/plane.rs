@@ -9,7 +9,7 @@ use forward::ids::PortId;
 use forward::link::{Event, Link};
 use forward::verdict::DropReason;
 use rtrb::Producer;
-use xsk::{Chunk, Umem};
+use xsk::{Burst, Chunk, Umem};
 
 use super::bell::Bell;
 use super::handover::{Crossing, Neighbour};
@@ -34,6 +34,13 @@ pub(super) struct Plane {
     /// Workers that got frames in this round and must be woken at its end.
     pub(super) handed: Vec<u16>,
     pub(super) staged: Vec<Crossing>,
+    /// Sends to the ports whose devices can be burst to, whoever owns their queues.
+    pub(super) burst: Option<Burst>,
+    /// Bytes of the burst under way, by port.
+    pub(super) burst_bytes: Vec<(u16, u64)>,
+    /// Frames of a failed burst, on their way to be dropped.
+    pub(super) unsent: Vec<(u16, Chunk)>,
+    pub(super) bursts: u64,
     pub(super) counters: Arc<Counters>,
     pub(super) events: Producer<Event>,
     pub(super) control: Bell,
@@ -42,16 +49,15 @@ pub(super) struct Plane {
     pub(super) handed_over: u64,
 }
 
-/// How frames get to a port.
+/// How frames get to a port. Neither own queues nor others: not at all.
 #[derive(Debug, Default)]
-pub(super) enum Egress {
-    /// No queue of it is open.
-    #[default]
-    Closed,
+pub(super) struct Egress {
     /// Through our own queues, by index.
-    Own(Vec<u16>),
+    pub(super) own: Vec<u16>,
     /// Through these other workers.
-    Others(Vec<u16>),
+    pub(super) others: Vec<u16>,
+    /// By burst, if its device can; `true` where batches of any size are to.
+    pub(super) burst: Option<bool>,
 }
 
 impl Plane {
@@ -105,14 +111,19 @@ impl Plane {
         let Some(queue) = self.queues.get_mut(index) else { return };
         let before = self.free.len();
         queue.complete(&mut self.free);
-        if self.neighbours.len() > 1 {
-            // Some of them belong to other workers.
-            for position in (before..self.free.len()).rev() {
-                let home = self.free.get(position).map_or(0, |chunk| chunk.index() / self.home_chunks);
-                if home != u32::from(self.id) {
-                    let chunk = self.free.swap_remove(position);
-                    self.recycle(chunk);
-                }
+        self.send_home(before);
+    }
+
+    /// Of the free chunks from `from` on, sends those of other workers home.
+    pub(super) fn send_home(&mut self, from: usize) {
+        if self.neighbours.len() < 2 {
+            return;
+        }
+        for position in (from..self.free.len()).rev() {
+            let home = self.free.get(position).map_or(0, |chunk| chunk.index() / self.home_chunks);
+            if home != u32::from(self.id) {
+                let chunk = self.free.swap_remove(position);
+                self.recycle(chunk);
             }
         }
     }

@@ -20,6 +20,8 @@ pub struct Queue {
     closing: bool,
     /// The device would not transmit when last asked: it is down or gone.
     refusing: bool,
+    /// Frames that the kernel left in the tx ring when last asked.
+    pending: u32,
 }
 
 /// A queue taken apart again.
@@ -41,7 +43,7 @@ impl Queue {
         private: Option<Vec<Chunk>>,
         fill_target: u32,
     ) -> Self {
-        Self { port, index, socket, private, fill_target, unflushed: Amount { frames: 0, bytes: 0 }, closing: false, refusing: false }
+        Self { port, index, socket, private, fill_target, unflushed: Amount { frames: 0, bytes: 0 }, closing: false, refusing: false, pending: 0 }
     }
 
     /// Its port and its number within the port.
@@ -128,16 +130,32 @@ impl Queue {
     /// dropped. A device that is down keeps its frames in the ring.
     pub(super) fn flush(&mut self) -> (Amount, u64) {
         if self.unflushed.frames == 0 {
+            if self.pending != 0 {
+                self.retry();
+            }
             return (Amount::default(), 0);
         }
         let mut taken = std::mem::take(&mut self.unflushed);
         let outcome = self.socket.flush();
         self.refusing = outcome.is_err();
+        self.pending = outcome.as_ref().map_or(1, |flushed| flushed.pending);
         let dropped = outcome.map_or(0, |flushed| u64::from(flushed.dropped)).min(taken.frames);
         // Which ones it dropped is not known: their share of the bytes is.
-        taken.bytes -= taken.bytes / taken.frames * dropped;
+        taken.bytes -= taken.bytes / taken.frames.max(1) * dropped;
         taken.frames -= dropped;
         (taken, dropped)
+    }
+
+    /// Asks the kernel once more for what it left in the ring.
+    fn retry(&mut self) {
+        let outcome = self.socket.flush();
+        self.refusing = outcome.is_err();
+        self.pending = outcome.map_or(1, |flushed| flushed.pending);
+    }
+
+    /// Whether the kernel has taken everything from the tx ring.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.pending == 0 && self.unflushed.frames == 0
     }
 
     /// Whether the device would not transmit when last asked.

@@ -9,6 +9,7 @@ use forward::tables::Path;
 use super::super::paths::Way;
 use super::super::port::{OpenPort, OpenQueue};
 use super::super::state::State;
+use crate::worker::BURST_THRESHOLD;
 use crate::config::{self, EncapsulationConfig, GreKey, PortConfig, RemoteConfig, VniConfig};
 
 impl State {
@@ -54,12 +55,31 @@ impl State {
             ring_size: config.ring_size,
             queues: open.map(|port| port.queues.iter().map(queue).collect()).unwrap_or_default(),
             degraded,
-            transmit: transmit(config),
+            transmit: self.transmit_view(config, open),
             rx_packets: counts.received.frames,
             rx_bytes: counts.received.bytes,
             tx_packets: counts.transmitted.frames,
             tx_bytes: counts.transmitted.bytes,
             dropped: counts.dropped(),
+        }
+    }
+
+    fn transmit_view(&self, config: &PortConfig, open: Option<&OpenPort>) -> Transmit {
+        let refusal = open.map(|port| self.burst_refusal(port));
+        let burst = refusal.as_ref().is_some_and(Option::is_none);
+        Transmit {
+            configured: match config.transmit {
+                config::TransmitWish::Auto => TransmitWish::Auto,
+                config::TransmitWish::Ring => TransmitWish::Ring,
+                config::TransmitWish::Burst => TransmitWish::Burst,
+            },
+            active: if burst { TransmitPath::Burst } else { TransmitPath::Ring },
+            threshold: match config.transmit {
+                config::TransmitWish::Auto if burst => u32::try_from(BURST_THRESHOLD).ok(),
+                config::TransmitWish::Burst if burst => Some(1),
+                _ => None,
+            },
+            reason: refusal.flatten(),
         }
     }
 
@@ -142,19 +162,6 @@ fn queue(queue: &OpenQueue) -> Queue {
         rx_ring_full: statistics.rx_ring_full,
         rx_fill_ring_empty_descs: statistics.rx_fill_ring_empty,
         tx_ring_empty_descs: statistics.tx_ring_empty,
-    }
-}
-
-fn transmit(config: &PortConfig) -> Transmit {
-    Transmit {
-        configured: match config.transmit {
-            config::TransmitWish::Auto => TransmitWish::Auto,
-            config::TransmitWish::Ring => TransmitWish::Ring,
-            config::TransmitWish::Burst => TransmitWish::Burst,
-        },
-        active: TransmitPath::Ring,
-        threshold: None,
-        reason: None,
     }
 }
 
