@@ -10,9 +10,9 @@ mod operate;
 mod paths;
 mod port;
 mod reconcile;
-mod server;
+pub mod server;
 mod state;
-mod verbs;
+pub mod verbs;
 mod view;
 
 use std::io;
@@ -27,12 +27,11 @@ use signal_hook_mio::v1_0::Signals;
 
 use crate::config::Config;
 use crate::notify::{self, Supervisor};
+use self::server::Server;
 use crate::worker::bell::Bell;
 
 pub use self::change::Reloaded;
-pub use self::server::Server;
 pub use self::state::{StartError, State};
-pub use self::verbs::Operator;
 
 const UNDERLAY: Token = Token(0);
 const WORKERS: Token = Token(1);

@@ -37,27 +37,34 @@ pub struct Neighbour {
 /// chunks whose home is one worker.
 #[must_use]
 pub fn mesh(workers: usize, chunks: usize) -> Vec<Vec<Option<Neighbour>>> {
-    let mut rows: Vec<Vec<Option<Neighbour>>> =
-        (0..workers).map(|_| (0..workers).map(|_| None).collect()).collect();
-    for a in 0..workers {
-        for b in a + 1..workers {
-            let (frames_ab, frames_from_a) = RingBuffer::new(HANDOVER_FRAMES);
-            let (frames_ba, frames_from_b) = RingBuffer::new(HANDOVER_FRAMES);
-            let (home_ab, home_from_a) = RingBuffer::new(chunks);
-            let (home_ba, home_from_b) = RingBuffer::new(chunks);
-            rows[a][b] = Some(Neighbour {
-                frames_out: frames_ab,
-                frames_in: frames_from_b,
-                home_out: home_ab,
-                home_in: home_from_b,
-            });
-            rows[b][a] = Some(Neighbour {
-                frames_out: frames_ba,
-                frames_in: frames_from_a,
-                home_out: home_ba,
-                home_in: home_from_a,
-            });
+    let mut rows: Vec<Vec<Option<Neighbour>>> = Vec::with_capacity(workers);
+    for number in 0..workers {
+        let mut row: Vec<Option<Neighbour>> = Vec::with_capacity(workers);
+        for earlier in &mut rows {
+            let (one, other) = couple(chunks);
+            earlier.push(Some(one));
+            row.push(Some(other));
         }
+        debug_assert_eq!(row.len(), number, "everybody before this one");
+        row.push(None);
+        rows.push(row);
     }
     rows
+}
+
+/// The two ends of the rings between two workers.
+fn couple(chunks: usize) -> (Neighbour, Neighbour) {
+    let (frames_out, frames_to_other) = RingBuffer::new(HANDOVER_FRAMES);
+    let (frames_back, frames_in) = RingBuffer::new(HANDOVER_FRAMES);
+    let (home_out, home_to_other) = RingBuffer::new(chunks);
+    let (home_back, home_in) = RingBuffer::new(chunks);
+    (
+        Neighbour { frames_out, frames_in, home_out, home_in },
+        Neighbour {
+            frames_out: frames_back,
+            frames_in: frames_to_other,
+            home_out: home_back,
+            home_in: home_to_other,
+        },
+    )
 }

@@ -18,7 +18,7 @@ const SPIN: Duration = Duration::from_micros(50);
 const SLEEP: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// The idle state of one worker.
-pub struct Idle {
+pub(super) struct Idle {
     busy: Busy,
     bell: Bell,
     epoll: OwnedFd,
@@ -30,7 +30,7 @@ impl Idle {
     ///
     /// # Errors
     /// What epoll_create(2) and epoll_ctl(2) say.
-    pub fn new(busy: Busy, bell: Bell) -> std::io::Result<Self> {
+    pub(super) fn new(busy: Busy, bell: Bell) -> std::io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, bell.as_fd(), EventData::new_u64(0), EventFlags::IN)?;
         Ok(Self { busy, bell, epoll, since: None })
@@ -40,23 +40,23 @@ impl Idle {
     ///
     /// # Errors
     /// What epoll_ctl(2) says.
-    pub fn watch(&self, socket: BorrowedFd<'_>) -> std::io::Result<()> {
+    pub(super) fn watch(&self, socket: BorrowedFd<'_>) -> std::io::Result<()> {
         Ok(epoll::add(&self.epoll, socket, EventData::new_u64(1), EventFlags::IN)?)
     }
 
     /// Takes a socket off the watch.
-    pub fn unwatch(&self, socket: BorrowedFd<'_>) {
+    pub(super) fn unwatch(&self, socket: BorrowedFd<'_>) {
         // A socket whose device has gone is off already.
         let _ = epoll::delete(&self.epoll, socket);
     }
 
     /// There was work.
-    pub fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.since = None;
     }
 
     /// There was none. Spins, or once it has spun for long enough sleeps, unless `pending` then sees work.
-    pub fn wait(&mut self, pending: impl FnOnce() -> bool) {
+    pub(super) fn wait(&mut self, pending: impl FnOnce() -> bool) {
         if self.busy == Busy::Always {
             std::hint::spin_loop();
             return;
