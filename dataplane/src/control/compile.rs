@@ -15,7 +15,9 @@ use xsk::{Mode, UplinkRules};
 
 use super::port::OpenPort;
 use super::state::State;
-use crate::config::{EncapsulationConfig, FdbDestination, GreKey, PortRole, RemoteConfig, TransmitWish, VniConfig};
+use crate::config::{
+    EncapsulationConfig, FdbDestination, GreKey, PortRole, RemoteConfig, TransmitWish, VniConfig,
+};
 use crate::publish::{Published, Wiring};
 
 /// How the wire sees an encapsulation of a VNI.
@@ -87,7 +89,8 @@ impl State {
     }
 
     fn domain_row(&self, vni: &VniConfig) -> Option<Domain> {
-        let members = self.ports.values().filter(|port| port.config.role == PortRole::Access { vni: vni.vni });
+        let members =
+            self.ports.values().filter(|port| port.config.role == PortRole::Access { vni: vni.vni });
         let remotes = self.config.remotes.in_vni(vni.vni).filter(|remote| remote.flood);
         Some(Domain {
             id: self.domain_id(vni.vni)?,
@@ -173,7 +176,10 @@ impl State {
             return Some(why.clone());
         }
         if port.config.transmit == TransmitWish::Auto && port.queues.len() > 1 {
-            return Some("the device has several queues, over which ring and burst would not keep flows in order".to_owned());
+            return Some(
+                "the device has several queues, over which ring and burst would not keep flows in order"
+                    .to_owned(),
+            );
         }
         self.steering.probe_burst(port.ifindex).err().map(|unsuitable| unsuitable.to_string())
     }
@@ -182,9 +188,11 @@ impl State {
     fn set_rules(&mut self) {
         let mut rules = UplinkRules::default();
         let of_vnis = self.config.vnis.iter().map(|vni| (vni.local, vni.encapsulation));
-        let of_remotes = self.config.remotes.iter().filter_map(|remote| {
-            Some((self.config.vnis.get(&remote.vni)?.local, remote.encapsulation?))
-        });
+        let of_remotes = self
+            .config
+            .remotes
+            .iter()
+            .filter_map(|remote| Some((self.config.vnis.get(&remote.vni)?.local, remote.encapsulation?)));
         let mut addresses = BTreeSet::new();
         let mut udp_ports = BTreeSet::new();
         for (local, encapsulation) in of_vnis.chain(of_remotes) {

@@ -76,6 +76,7 @@ impl State {
     pub(super) fn tick(&mut self) {
         let now = self.now();
         self.age(now);
+        self.watch_rings(now);
         // Notifications can be lost; a look from time to time mends that, too.
         self.follow_kernel();
         // A device that refused, or a queue that was busy, may have come round.
@@ -149,7 +150,11 @@ impl State {
         if let Some(grown) = self.fdb.grown() {
             self.fdb = Arc::new(grown);
             self.publish();
-            tracing::info!(capacity = self.fdb.capacity(), entries = self.fdb.len(), "forwarding database grown");
+            tracing::info!(
+                capacity = self.fdb.capacity(),
+                entries = self.fdb.len(),
+                "forwarding database grown"
+            );
         }
         // Static entries that found no room have it now.
         self.stale.entries = true;
@@ -158,9 +163,11 @@ impl State {
     /// A place in words.
     pub(super) fn describe(&self, place: Place) -> String {
         match place {
-            Place::Port(port) => {
-                self.ids.ports.key(u32::from(port.0)).map_or_else(|| "a removed port".to_owned(), Clone::clone)
-            }
+            Place::Port(port) => self
+                .ids
+                .ports
+                .key(u32::from(port.0))
+                .map_or_else(|| "a removed port".to_owned(), Clone::clone),
             Place::Remote(remote) => self
                 .ids
                 .remotes

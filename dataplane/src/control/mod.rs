@@ -1,6 +1,7 @@
 //! The control thread: owns the mutable truth, serves requests, follows the kernel, and publishes. It never touches a
 //! frame, and workers never wait for it.
 
+mod alarm;
 mod book;
 mod change;
 mod compile;
@@ -25,9 +26,9 @@ use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
+use self::server::Server;
 use crate::config::Config;
 use crate::notify::{self, Supervisor};
-use self::server::Server;
 use crate::worker::bell::Bell;
 
 pub use self::change::Reloaded;

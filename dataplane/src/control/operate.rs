@@ -88,7 +88,11 @@ impl State {
             tracing::warn!(what = refusal.what, remedy = refusal.remedy, "a change of the file was not made");
         }
         let restart = reloaded.restart.iter().map(|needs| needs.key.to_owned()).collect();
-        tracing::info!(changes = reloaded.changes, refused = reloaded.refused.len(), "configuration reloaded");
+        tracing::info!(
+            changes = reloaded.changes,
+            refused = reloaded.refused.len(),
+            "configuration reloaded"
+        );
         Ok(ReloadReply { changes: reloaded.changes as u64, restart })
     }
 }

@@ -2,7 +2,7 @@
 //! socket in the hands of a worker.
 
 use forward::ids::PortId;
-use xsk::{Device, DeviceConfig, LinkMode, Memory, Mode, Role, Steering, StatisticsReader};
+use xsk::{Device, DeviceConfig, LinkMode, Memory, Mode, Role, StatisticsReader, Steering};
 
 use crate::config::{ModeWish, PortConfig, PortRole, XdpMode};
 use crate::fleet::Fleet;
@@ -51,7 +51,9 @@ pub(super) enum OpenError {
         source: xsk::Error,
     },
     /// More queues were asked for than there are.
-    #[error("port {port}: `queues = {wanted}`, but {device} has {present}; add queues with `ethtool -L {device}` or lower the key")]
+    #[error(
+        "port {port}: `queues = {wanted}`, but {device} has {present}; add queues with `ethtool -L {device}` or lower the key"
+    )]
     Queues {
         /// The port.
         port: String,
@@ -129,7 +131,8 @@ impl OpenPort {
             own_memory: Memory::Anonymous,
         };
         let device = Device::open(steering, &device_config).map_err(host)?;
-        let mut degraded: Vec<String> = device.refused.iter().map(|refusal| refusal.error.to_string()).collect();
+        let mut degraded: Vec<String> =
+            device.refused.iter().map(|refusal| refusal.error.to_string()).collect();
         if wanted < present {
             degraded.push(format!("{wanted} of {present} queues are served; frames of the others are lost"));
         }
@@ -146,7 +149,15 @@ impl OpenPort {
             queues.push(OpenQueue { index, worker, statistics });
         }
         let (ifindex, config) = (link.ifindex, config.clone());
-        Ok(Self { id, config, ifindex, mode: device.mode, degraded, queues, attachment: Some(device.attachment) })
+        Ok(Self {
+            id,
+            config,
+            ifindex,
+            mode: device.mode,
+            degraded,
+            queues,
+            attachment: Some(device.attachment),
+        })
     }
 
     /// Gives the attachment away: no frame comes in once it is dropped.
@@ -186,7 +197,9 @@ fn own_shares(chunks: Option<Vec<xsk::Chunk>>, queues: usize) -> Vec<Option<Vec<
 
 /// The worker with the fewest queues, which then has one more.
 fn least_loaded(load: &mut [usize]) -> u16 {
-    let Some((worker, queues)) = load.iter_mut().enumerate().min_by_key(|(_, queues)| **queues) else { return 0 };
+    let Some((worker, queues)) = load.iter_mut().enumerate().min_by_key(|(_, queues)| **queues) else {
+        return 0;
+    };
     *queues += 1;
     u16::try_from(worker).unwrap_or_default()
 }

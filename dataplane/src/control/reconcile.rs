@@ -38,7 +38,8 @@ impl State {
             .iter()
             .filter(|(name, port)| {
                 let wanted = config.ports.get(*name) == Some(&port.config);
-                let present = underlay.link(&port.config.device).is_some_and(|link| link.ifindex == port.ifindex);
+                let present =
+                    underlay.link(&port.config.device).is_some_and(|link| link.ifindex == port.ifindex);
                 !(wanted && present)
             })
             .map(|(name, _)| name.clone())

@@ -16,6 +16,7 @@ use forward::tables::{Tables, TablesParts};
 use wire::{Mac, Vni};
 use xsk::{Steering, SteeringConfig, Umem};
 
+use super::alarm::Alarms;
 use super::book::Book;
 use super::ids::Registry;
 use super::paths::Paths;
@@ -98,6 +99,7 @@ pub struct State {
     /// What each port index had counted when its present owner got it.
     pub(super) baselines: BTreeMap<PortId, PortCounts>,
     pub(super) version: u64,
+    pub(super) alarms: Alarms,
     /// Why no worker can burst.
     pub(super) burst_unsupported: Option<String>,
     pub(super) rules: Option<xsk::UplinkRules>,
@@ -155,6 +157,7 @@ impl State {
             installed: BTreeMap::new(),
             baselines: BTreeMap::new(),
             version: 1,
+            alarms: Alarms::default(),
             burst_unsupported,
             rules: None,
             stale: Stale { ports: true, entries: true, tables: true },

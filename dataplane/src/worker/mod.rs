@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use arrayvec::ArrayVec;
 use crossbeam_channel::{Receiver, Sender};
 use forward::counters::Counters;
+use forward::ids::PortId;
 use forward::limits::BATCH;
 use forward::link::{Event, Now};
 use forward::pipeline::Pipeline;
-use forward::ids::PortId;
 use rtrb::Producer;
 use xsk::{Burst, Chunk, Umem};
 

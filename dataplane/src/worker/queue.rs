@@ -43,7 +43,17 @@ impl Queue {
         private: Option<Vec<Chunk>>,
         fill_target: u32,
     ) -> Self {
-        Self { port, index, socket, private, fill_target, unflushed: Amount { frames: 0, bytes: 0 }, closing: false, refusing: false, pending: 0 }
+        Self {
+            port,
+            index,
+            socket,
+            private,
+            fill_target,
+            unflushed: Amount { frames: 0, bytes: 0 },
+            closing: false,
+            refusing: false,
+            pending: 0,
+        }
     }
 
     /// Its port and its number within the port.

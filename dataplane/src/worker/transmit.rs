@@ -116,7 +116,8 @@ impl Plane {
         match burst.flush(&mut self.free) {
             Ok(report) => {
                 for port in report.ports {
-                    let bytes = self.burst_bytes.iter().find(|(of, _)| *of == port.slot).map_or(0, |(_, sum)| *sum);
+                    let bytes =
+                        self.burst_bytes.iter().find(|(of, _)| *of == port.slot).map_or(0, |(_, sum)| *sum);
                     let frames = u64::from(port.sent);
                     let all = frames + u64::from(port.refused) + u64::from(port.dropped);
                     // Which ones were lost is not known: their share of the bytes is.
@@ -259,7 +260,11 @@ impl Plane {
 }
 
 fn own_queues(queues: &[Queue], port: PortId) -> Vec<u16> {
-    (0u16..).zip(queues).filter(|(_, queue)| queue.port() == port && !queue.is_closing()).map(|(index, _)| index).collect()
+    (0u16..)
+        .zip(queues)
+        .filter(|(_, queue)| queue.port() == port && !queue.is_closing())
+        .map(|(index, _)| index)
+        .collect()
 }
 
 /// One of several, always the same for one flow.

@@ -9,8 +9,8 @@ use forward::tables::Path;
 use super::super::paths::Way;
 use super::super::port::{OpenPort, OpenQueue};
 use super::super::state::State;
-use crate::worker::BURST_THRESHOLD;
 use crate::config::{self, EncapsulationConfig, GreKey, PortConfig, RemoteConfig, VniConfig};
+use crate::worker::BURST_THRESHOLD;
 
 impl State {
     /// Whether a port's device can carry frames.
@@ -91,7 +91,8 @@ impl State {
 
     fn vni_view(&self, vni: &VniConfig) -> Vni {
         let (encap, udp_port, key) = wrapping(vni.encapsulation);
-        let inside = self.config.ports.iter().filter(|port| port.role == config::PortRole::Access { vni: vni.vni });
+        let inside =
+            self.config.ports.iter().filter(|port| port.role == config::PortRole::Access { vni: vni.vni });
         Vni {
             vni: vni.vni.value(),
             local: vni.local,
