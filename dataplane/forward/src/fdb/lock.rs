@@ -14,7 +14,7 @@ impl WriterLock {
         // The load spares the cache line's owner a needless transfer.
         let free = !self.0.load(Ordering::Relaxed)
             && self.0.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
-        free.then_some(Writer(&self.0))
+        free.then(|| Writer(&self.0))
     }
 
     /// The lock, after waiting for it. Never called by a worker.
