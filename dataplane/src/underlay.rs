@@ -351,7 +351,7 @@ fn link_changed(changed: bool, changes: &mut Changes) {
     }
 }
 
-/// Likewise with a source address that goes.
+/// Likewise, in older kernels, with a source address that goes.
 fn address_changed(changed: bool, changes: &mut Changes) {
     if changed {
         changes.addresses = true;

@@ -116,13 +116,14 @@ impl Links {
     /// Takes in a description; whether anything that we keep differs.
     pub(super) fn update(&mut self, message: &LinkMessage) -> bool {
         let Some(link) = Link::from_message(message) else { return false };
-        if self.links.get(&link.ifindex) == Some(&link) {
-            return false;
+        let changed = self.links.get(&link.ifindex) != Some(&link);
+        if changed {
+            self.forget(link.ifindex);
         }
-        self.forget(link.ifindex);
+        // Also when nothing changed: notifications from before the tables were read replay old names over new ones.
         self.names.insert(link.name.clone(), link.ifindex);
         self.links.insert(link.ifindex, link);
-        true
+        changed
     }
 
     /// Takes in a removal; the index of the device that is gone. A port that leaves a bridge is not.
@@ -138,5 +139,49 @@ impl Links {
             self.names.remove(&link.name);
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(ifindex: u32, name: &str) -> LinkMessage {
+        let mut message = LinkMessage::default();
+        message.header.index = ifindex;
+        message.attributes.push(LinkAttribute::IfName(name.into()));
+        message
+    }
+
+    #[test]
+    fn names_survive_a_replay_of_notifications_from_before_the_dump() {
+        let mut links = Links::default();
+        // What the dump said: 1 was renamed from a to b, then 2 to a.
+        assert!(links.update(&message(1, "b")));
+        assert!(links.update(&message(2, "a")));
+        // What was queued before it.
+        assert!(links.update(&message(1, "a")));
+        assert!(links.update(&message(1, "b")));
+        assert!(!links.update(&message(2, "a")));
+        assert_eq!(links.by_name("a").map(|link| link.ifindex), Some(2));
+        assert_eq!(links.by_name("b").map(|link| link.ifindex), Some(1));
+        // A removal must not take the name from its new holder.
+        assert!(links.update(&message(3, "a")));
+        assert_eq!(links.remove(&message(2, "a")), Some(2));
+        assert_eq!(links.by_name("a").map(|link| link.ifindex), Some(3));
+        assert_eq!(links.remove(&message(2, "a")), None);
+    }
+
+    #[test]
+    fn what_does_not_describe_a_device_in_full_changes_nothing() {
+        let mut links = Links::default();
+        assert!(links.update(&message(1, "a")));
+        let mut port = message(1, "a");
+        port.header.interface_family = AddressFamily::Bridge;
+        port.attributes.push(LinkAttribute::Mtu(9000));
+        assert!(!links.update(&port));
+        assert_eq!(links.remove(&port), None);
+        assert_eq!(links.by_name("a").map(|link| link.mtu), Some(0));
+        assert!(!links.update(&message(2, "")));
     }
 }

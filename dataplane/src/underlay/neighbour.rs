@@ -94,11 +94,10 @@ impl Neighbours {
     }
 }
 
-/// `None` for what is no neighbour of ours: bridge forwarding entries and addresses that we answer for (proxy).
+/// `None` for what is no neighbour: a bridge's forwarding entry.
 fn parse(message: &NeighbourMessage) -> Option<(NeighbourKey, Entry)> {
     let header = &message.header;
-    let ours = matches!(header.family, AddressFamily::Inet | AddressFamily::Inet6);
-    if !ours || header.flags.contains(NeighbourFlags::Proxy) {
+    if !matches!(header.family, AddressFamily::Inet | AddressFamily::Inet6) {
         return None;
     }
     let (mut address, mut mac) = (None, None);

@@ -121,6 +121,7 @@ fn a_bridge_port_that_leaves_its_bridge_stays_a_device() {
     let namespace = Namespace::new();
     namespace.ip("link add br0 type bridge");
     namespace.ip("link add v0 type veth peer name v1");
+    namespace.ip("address add 10.9.0.1/24 dev v0");
     let mut follower = Follower::new(namespace.underlay());
     namespace.ip("link set v0 master br0");
     namespace.ip("link set v0 nomaster");
@@ -128,6 +129,7 @@ fn a_bridge_port_that_leaves_its_bridge_stays_a_device() {
     namespace.ip("link set v1 mtu 1300");
     follower.until("the mark", |view| view.link("v1").is_some_and(|link| link.mtu == 1300));
     assert!(follower.underlay.link("v0").is_some());
+    assert_eq!(follower.underlay.address(ip("10.9.0.1")).len(), 1);
 }
 
 #[test]
@@ -159,6 +161,11 @@ fn addresses_are_followed() {
     );
     pair.near.ip("address del 10.0.0.7/32 dev up0");
     follower.until("nowhere", |view| view.address(ip("10.0.0.7")).is_empty());
+
+    // The near end's address counts, not the far end's.
+    pair.near.ip("address add 10.0.0.8 peer 10.0.0.88/32 dev up0");
+    follower.until("point-to-point", |view| !view.address(ip("10.0.0.8")).is_empty());
+    assert_eq!(follower.underlay.address(ip("10.0.0.88")), []);
 
     // Three seconds of it, so that both states are seen.
     pair.near.set("ipv6/conf/up0/dad_transmits", 3);

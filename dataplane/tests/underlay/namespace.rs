@@ -87,11 +87,20 @@ impl Pair {
     pub(crate) fn new() -> Self {
         let (near, far) = (Namespace::new(), Namespace::new());
         near.ip(&format!("link add up0 type veth peer name up0 netns {}", far.name()));
-        for (host, number) in [(&near, 1), (&far, 2)] {
-            host.ip(&format!("address add 10.0.0.{number}/24 dev up0"));
-            host.ip(&format!("address add fd00::{number}/64 dev up0 nodad"));
-            host.ip("link set up0 up");
+        let pair = Self { near, far };
+        pair.configure("up0", "10.0.0", "fd00:");
+        pair
+    }
+
+    /// Gives both ends of a wire their addresses, and nothing that would change by itself later.
+    pub(crate) fn configure(&self, device: &str, four: &str, six: &str) {
+        for (host, number) in [(&self.near, 1), (&self.far, 2)] {
+            host.ip(&format!("link set {device} addrgenmode none"));
+            host.ip(&format!("address add {four}.{number}/24 dev {device}"));
+            host.ip(&format!("address add {six}:{number}/64 dev {device} nodad"));
+            // Neighbour solicitations come from it.
+            host.ip(&format!("address add fe80::{number}/64 dev {device} nodad"));
+            host.ip(&format!("link set {device} up"));
         }
-        Self { near, far }
     }
 }

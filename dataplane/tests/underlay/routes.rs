@@ -11,11 +11,7 @@ use crate::namespace::{Namespace, Pair};
 fn two_wires() -> Pair {
     let pair = Pair::new();
     pair.near.ip(&format!("link add up1 type veth peer name up1 netns {}", pair.far.name()));
-    for (host, number) in [(&pair.near, 1), (&pair.far, 2)] {
-        host.ip(&format!("address add 10.0.1.{number}/24 dev up1"));
-        host.ip(&format!("address add fd00:1::{number}/64 dev up1 nodad"));
-        host.ip("link set up1 up");
-    }
+    pair.configure("up1", "10.0.1", "fd00:1:");
     pair
 }
 
@@ -203,6 +199,20 @@ fn an_address_that_only_a_route_makes_ours_is_local() {
     pair.near.ip("route del local 10.77.0.0/24 dev lo");
     follower.until_seen("it is reported", |_, seen| seen.routes.concern(ip("10.77.0.5"), ip("10.0.0.2")));
     assert!(matches!(follower.route("10.77.0.5", "10.0.0.2"), Err(NoRoute::NotLocal { .. })));
+}
+
+#[test]
+fn an_address_that_goes_takes_the_routes_that_prefer_it() {
+    let pair = Pair::new();
+    pair.near.ip("address add 10.0.0.7/32 dev up0");
+    pair.near.ip("route add 10.1.0.0/16 via 10.0.0.2 src 10.0.0.7");
+    let mut follower = Follower::new(pair.near.underlay());
+    running(&mut follower, "up0");
+    assert!(follower.route("10.0.0.1", "10.1.2.3").is_ok());
+    follower.forget_changes();
+    pair.near.ip("address del 10.0.0.7/32 dev up0");
+    follower.until_seen("it is reported", |_, seen| seen.routes.concern(ip("10.0.0.1"), ip("10.1.2.3")));
+    assert!(matches!(follower.route("10.0.0.1", "10.1.2.3"), Err(NoRoute::Missing { .. })));
 }
 
 #[test]
