@@ -26,6 +26,7 @@ pub use request::{
     RemovePort, RemoveRemote, RemoveVni, Request, SetFdb, SetNeighbour, SetRemote, SetVni, ShowDrops,
     ShowFdb, ShowNeighbours, ShowPorts, ShowRemotes, ShowStats, ShowVnis, Status,
 };
+pub use wire::Mac;
 pub use word::{
     Encapsulation, EntryKind, EntryState, ModeWish, PortRole, PortState, RemoteState, TransmitPath,
     TransmitWish, XdpMode,

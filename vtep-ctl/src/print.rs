@@ -1,0 +1,398 @@
+//! Answers as tables for people. What is no data goes to standard error.
+
+use api::{Encapsulation, PortState, RemoteState};
+
+use crate::answer::Answer;
+use crate::columns::{Cell, Columns, Paint, Tone};
+use crate::moving::Moving;
+
+/// What to print.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Printed {
+    /// For standard output.
+    pub(crate) data: String,
+    /// For standard error.
+    pub(crate) words: String,
+}
+
+impl Printed {
+    /// A table, or a remark that it would be empty.
+    fn table(columns: &Columns, nothing: &str, paint: Paint) -> Self {
+        if columns.is_empty() {
+            Self { data: String::new(), words: format!("{nothing}\n") }
+        } else {
+            Self { data: columns.render(paint), words: String::new() }
+        }
+    }
+}
+
+/// An answer for people.
+pub(crate) fn answer(answer: &Answer, moving: &mut Moving, paint: Paint) -> Printed {
+    let data = match answer {
+        Answer::Status(reply) => status(reply, moving, paint),
+        Answer::Ports { ports, alone: true } => {
+            ports.iter().map(|port| port_alone(port, moving, paint)).collect()
+        }
+        Answer::Ports { ports, alone: false } => return port_table(ports, moving, paint),
+        Answer::Vnis(vnis) => return vni_table(vnis, paint),
+        Answer::Remotes(remotes) => return remote_table(remotes, paint),
+        Answer::Fdb(entries) => return fdb_table(entries.iter(), paint),
+        Answer::FdbEntry(entry) => return fdb_table(std::iter::once(entry), paint),
+        Answer::Neighbours(neighbours) => return neighbour_table(neighbours, paint),
+        Answer::Stats(reply) => stats(reply, moving, paint),
+        Answer::Drops(drops) => return drop_table(drops, moving, paint),
+        Answer::Flushed(reply) => format!("{} removed\n", counted(reply.flushed, "entry", "entries")),
+        Answer::Reloaded(reply) => reloaded(reply, paint),
+        Answer::Done => String::new(),
+    };
+    Printed { data, words: String::new() }
+}
+
+/// Lines of a name and a value each.
+fn lines(pairs: &[(&str, String)], paint: Paint) -> String {
+    let wide = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let line = |(name, value): &(&str, String)| {
+        format!("{}{}  {value}\n", paint.text(name, Tone::Heading), " ".repeat(wide - name.len()))
+    };
+    pairs.iter().map(line).collect()
+}
+
+fn degraded(sentences: &[String], paint: Paint) -> String {
+    sentences
+        .iter()
+        .map(|sentence| format!("{} {sentence}\n", paint.text("degraded:", Tone::Doubtful)))
+        .collect()
+}
+
+fn status(reply: &api::StatusReply, moving: &mut Moving, paint: Paint) -> String {
+    let of = |part: u64, whole: u64, what: &str| format!("{whole} ({part} {what})");
+    let pairs = [
+        ("version", reply.version.clone()),
+        ("process", format!("{}, for {}", reply.pid, duration(reply.uptime))),
+        ("socket", reply.socket.clone()),
+        ("config", reply.config.clone().unwrap_or_else(|| "none".to_owned())),
+        ("workers", reply.workers.to_string()),
+        ("ports", of(reply.ports_up, reply.ports, "up")),
+        ("vnis", reply.vnis.to_string()),
+        ("remotes", of(reply.remotes_reachable, reply.remotes, "reachable")),
+        ("fdb", moving.count("fdb".into(), reply.fdb_entries)),
+        ("neighbours", moving.count("neighbours".into(), reply.neighbours)),
+        ("frames", balance(&reply.balance, moving)),
+        ("chunks", chunks(&reply.chunks)),
+    ];
+    lines(&pairs, paint) + &degraded(&reply.degraded, paint)
+}
+
+fn balance(balance: &api::Balance, moving: &mut Moving) -> String {
+    let fields = [
+        ("rx", balance.rx),
+        ("copies", balance.copies),
+        ("tx", balance.tx),
+        ("dropped", balance.dropped),
+        ("in flight", balance.in_flight),
+    ];
+    let text =
+        fields.map(|(name, value)| format!("{name} {}", moving.count(format!("balance {name}"), value)));
+    text.join("  ")
+}
+
+fn chunks(chunks: &api::Chunks) -> String {
+    format!("free {}  rings {}  flight {}  total {}", chunks.free, chunks.rings, chunks.flight, chunks.total)
+}
+
+fn port_state(state: PortState) -> Cell {
+    Cell::toned(&state, if state == PortState::Up { Tone::Good } else { Tone::Bad })
+}
+
+fn mode(port: &api::Port) -> String {
+    port.mode.map(|mode| mode.to_string()).unwrap_or_default()
+}
+
+fn port_table(ports: &[api::Port], moving: &mut Moving, paint: Paint) -> Printed {
+    const HEADS: &[&str] = &[
+        "NAME",
+        "DEVICE",
+        "ROLE",
+        ">VNI",
+        "STATE",
+        "MODE",
+        "TRANSMIT",
+        ">MTU",
+        ">RX PACKETS",
+        ">RX BYTES",
+        ">TX PACKETS",
+        ">TX BYTES",
+        ">DROPPED",
+    ];
+    let mut columns = Columns::new(HEADS);
+    for port in ports {
+        let mut count = |what: &str, value| moving.count(format!("{} {what}", port.ifname), value).into();
+        columns.row(vec![
+            (&port.ifname).into(),
+            (&port.device).into(),
+            port.role.into(),
+            optional(port.vni),
+            port_state(port.state),
+            mode(port).into(),
+            port.transmit.active.into(),
+            optional(port.mtu),
+            count("rx_packets", port.rx_packets),
+            count("rx_bytes", port.rx_bytes),
+            count("tx_packets", port.tx_packets),
+            count("tx_bytes", port.tx_bytes),
+            count("dropped", port.dropped),
+        ]);
+    }
+    let mut printed = Printed::table(&columns, "no ports", paint);
+    for port in ports {
+        let named: Vec<String> =
+            port.degraded.iter().map(|sentence| format!("{}: {sentence}", port.ifname)).collect();
+        printed.data += &degraded(&named, paint);
+    }
+    printed
+}
+
+fn port_alone(port: &api::Port, moving: &mut Moving, paint: Paint) -> String {
+    let mut count = |what: &str, value| moving.count(format!("{} {what}", port.ifname), value);
+    let role = port.vni.map_or_else(|| port.role.to_string(), |vni| format!("{} of VNI {vni}", port.role));
+    let tone = if port.state == PortState::Up { Tone::Good } else { Tone::Bad };
+    let transmit = &port.transmit;
+    let mut path = format!("{} (configured {})", transmit.active, transmit.configured);
+    path += &transmit.threshold.map_or_else(String::new, |frames| format!(", burst from {frames} frames on"));
+    path += &transmit.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+    let pairs = [
+        ("port", port.ifname.clone()),
+        ("device", port.device.clone()),
+        ("role", role),
+        ("state", paint.text(port.state.word(), tone)),
+        ("mode", port.mode.map_or_else(|| "none".to_owned(), |mode| mode.to_string())),
+        ("address", port.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string())),
+        ("mtu", port.mtu.map_or_else(|| "unknown".to_owned(), |mtu| format!("{mtu} bytes"))),
+        ("rings", format!("{} descriptors", port.ring_size)),
+        ("transmit", path),
+        (
+            "rx",
+            format!(
+                "{} packets  {} bytes",
+                count("rx_packets", port.rx_packets),
+                count("rx_bytes", port.rx_bytes)
+            ),
+        ),
+        (
+            "tx",
+            format!(
+                "{} packets  {} bytes",
+                count("tx_packets", port.tx_packets),
+                count("tx_bytes", port.tx_bytes)
+            ),
+        ),
+        ("dropped", count("dropped", port.dropped)),
+    ];
+    const HEADS: &[&str] = &[
+        ">QUEUE",
+        ">WORKER",
+        ">RX_DROPPED",
+        ">RX_INVALID",
+        ">RX_RING_FULL",
+        ">FILL_EMPTY",
+        ">TX_INVALID",
+        ">TX_EMPTY",
+    ];
+    let mut columns = Columns::new(HEADS);
+    for queue in &port.queues {
+        let mut count =
+            |what: &str, value| moving.count(format!("{} {} {what}", port.ifname, queue.queue), value).into();
+        columns.row(vec![
+            queue.queue.into(),
+            queue.worker.into(),
+            count("rx_dropped", queue.rx_dropped),
+            count("rx_invalid", queue.rx_invalid_descs),
+            count("rx_ring_full", queue.rx_ring_full),
+            count("fill_empty", queue.rx_fill_ring_empty_descs),
+            count("tx_invalid", queue.tx_invalid_descs),
+            count("tx_empty", queue.tx_ring_empty_descs),
+        ]);
+    }
+    let queues = if columns.is_empty() { String::new() } else { columns.render(paint) };
+    lines(&pairs, paint) + &queues + &degraded(&port.degraded, paint)
+}
+
+fn wrapping(encap: Encapsulation, udp_port: Option<u16>, key: Option<&str>) -> String {
+    match encap {
+        Encapsulation::Vxlan => {
+            udp_port.map_or_else(|| encap.to_string(), |port| format!("{encap} port {port}"))
+        }
+        Encapsulation::Gre => key.map_or_else(|| encap.to_string(), |key| format!("{encap} key {key}")),
+    }
+}
+
+fn on_off(value: bool) -> &'static str {
+    if value { "on" } else { "off" }
+}
+
+fn vni_table(vnis: &[api::Vni], paint: Paint) -> Printed {
+    const HEADS: &[&str] =
+        &[">VNI", "LOCAL", "ENCAP", "LEARNING", ">AGEING", "ARP-PROXY", ">TTL", "PORTS", "REMOTES"];
+    let mut columns = Columns::new(HEADS);
+    for vni in vnis {
+        columns.row(vec![
+            vni.vni.into(),
+            vni.local.into(),
+            wrapping(vni.encap, vni.udp_port, vni.key.as_deref()).into(),
+            on_off(vni.learning).into(),
+            if vni.ageing == 0 { "never".into() } else { format!("{}s", vni.ageing).into() },
+            on_off(vni.arp_proxy).into(),
+            vni.ttl.into(),
+            some_of(&vni.ports).into(),
+            some_of(&vni.remotes).into(),
+        ]);
+    }
+    Printed::table(&columns, "no VNIs", paint)
+}
+
+fn remote_table(remotes: &[api::Remote], paint: Paint) -> Printed {
+    const HEADS: &[&str] = &[">VNI", "DST", "ENCAP", "LOCAL", "STATE", "DEV", "LLADDR", "FLOOD"];
+    let mut columns = Columns::new(HEADS);
+    for remote in remotes {
+        let tone = match remote.state {
+            RemoteState::Reachable => Tone::Good,
+            RemoteState::Unresolved => Tone::Doubtful,
+            RemoteState::NoRoute => Tone::Bad,
+        };
+        columns.row(vec![
+            remote.vni.into(),
+            remote.dst.into(),
+            wrapping(remote.encap, remote.udp_port, remote.key.as_deref()).into(),
+            remote.local.into(),
+            Cell::toned(&remote.state, tone),
+            optional(remote.dev.as_ref()),
+            optional(remote.lladdr),
+            on_off(remote.flood).into(),
+        ]);
+    }
+    Printed::table(&columns, "no remotes", paint)
+}
+
+fn fdb_table<'a>(entries: impl Iterator<Item = &'a api::FdbEntry>, paint: Paint) -> Printed {
+    let mut columns = Columns::new(&[">VNI", "MAC", "DEV", "DST", "STATE", ">AGE", "OWNER", "FLAGS"]);
+    for entry in entries {
+        columns.row(vec![
+            entry.vni.into(),
+            entry.mac.into(),
+            optional(entry.ifname.as_ref()),
+            optional(entry.dst),
+            entry.state.into(),
+            optional(entry.age.map(|age| format!("{age}s"))),
+            (&entry.owner).into(),
+            entry.flags.join(",").into(),
+        ]);
+    }
+    Printed::table(&columns, "no forwarding entries", paint)
+}
+
+fn neighbour_table(neighbours: &[api::Neighbour], paint: Paint) -> Printed {
+    let mut columns = Columns::new(&[">VNI", "DST", "LLADDR", "STATE", ">AGE", "OWNER"]);
+    for neighbour in neighbours {
+        columns.row(vec![
+            neighbour.vni.into(),
+            neighbour.dst.into(),
+            neighbour.lladdr.into(),
+            neighbour.state.into(),
+            optional(neighbour.age.map(|age| format!("{age}s"))),
+            (&neighbour.owner).into(),
+        ]);
+    }
+    Printed::table(&columns, "no neighbours", paint)
+}
+
+fn stats(reply: &api::StatsReply, moving: &mut Moving, paint: Paint) -> String {
+    let whole =
+        lines(&[("frames", balance(&reply.balance, moving)), ("chunks", chunks(&reply.chunks))], paint);
+    let mut workers =
+        Columns::new(&[">WORKER", ">CPU", ">RX", ">COPIES", ">TX", ">DROPPED", ">IN FLIGHT", ">HANDED OVER"]);
+    for worker in &reply.workers {
+        let mut count =
+            |what: &str, value| moving.count(format!("worker {} {what}", worker.worker), value).into();
+        workers.row(vec![
+            worker.worker.into(),
+            optional(worker.cpu),
+            count("rx", worker.rx),
+            count("copies", worker.copies),
+            count("tx", worker.tx),
+            count("dropped", worker.dropped),
+            worker.in_flight.into(),
+            count("handed_over", worker.handed_over),
+        ]);
+    }
+    let mut ports =
+        Columns::new(&["PORT", ">RX PACKETS", ">RX BYTES", ">TX PACKETS", ">TX BYTES", ">DROPPED"]);
+    for port in &reply.ports {
+        let mut count =
+            |what: &str, value| moving.count(format!("port {} {what}", port.ifname), value).into();
+        ports.row(vec![
+            (&port.ifname).into(),
+            count("rx_packets", port.rx_packets),
+            count("rx_bytes", port.rx_bytes),
+            count("tx_packets", port.tx_packets),
+            count("tx_bytes", port.tx_bytes),
+            count("dropped", port.dropped),
+        ]);
+    }
+    let tables = [workers, ports];
+    tables
+        .iter()
+        .filter(|table| !table.is_empty())
+        .fold(whole, |text, table| text + "\n" + &table.render(paint))
+}
+
+fn drop_table(drops: &[api::Drop], moving: &mut Moving, paint: Paint) -> Printed {
+    let mut columns = Columns::new(&["PORT", "REASON", ">COUNT", "MEANING"]);
+    for drop in drops {
+        let port = drop.port.as_deref().unwrap_or_default();
+        columns.row(vec![
+            port.into(),
+            (&drop.reason).into(),
+            moving.count(format!("{port} {}", drop.reason), drop.count).into(),
+            (&drop.help).into(),
+        ]);
+    }
+    Printed::table(&columns, "no frames dropped", paint)
+}
+
+fn reloaded(reply: &api::ReloadReply, paint: Paint) -> String {
+    let later = reply
+        .restart
+        .iter()
+        .map(|key| format!("{} {key}\n", paint.text("takes effect at the next start:", Tone::Doubtful)));
+    let made = format!("{} made\n", counted(reply.changes, "change", "changes"));
+    std::iter::once(made).chain(later).collect()
+}
+
+fn optional<T: ToString>(value: Option<T>) -> Cell {
+    value.map(|value| value.to_string()).unwrap_or_default().into()
+}
+
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// A few of many.
+fn some_of<T: ToString>(all: &[T]) -> String {
+    const SHOWN: usize = 4;
+    let mut shown: Vec<String> = all.iter().take(SHOWN).map(ToString::to_string).collect();
+    if all.len() > SHOWN {
+        shown.push(format!("and {} more", all.len() - SHOWN));
+    }
+    shown.join(" ")
+}
+
+/// Seconds as people say them.
+fn duration(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
+        (0, _, _) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
+    }
+}

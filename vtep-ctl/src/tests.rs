@@ -1,0 +1,279 @@
+//! Command lines to requests, and answers to tables.
+
+use std::time::{Duration, Instant};
+
+use api::{EntryState, Request};
+use clap::Parser;
+use clap::error::ErrorKind;
+use serde_json::json;
+
+use crate::answer::Answer;
+use crate::cli::Arguments;
+use crate::columns::Paint;
+use crate::grammar::{self, FORMS};
+use crate::moving::Moving;
+use crate::print::{self, Printed};
+
+fn arguments(line: &str) -> Result<Arguments, clap::Error> {
+    Arguments::try_parse_from(std::iter::once("vtep-ctl").chain(line.split_whitespace()))
+}
+
+fn request(line: &str) -> Request {
+    arguments(line).unwrap().request().unwrap_or_else(|usage| panic!("{line}: {usage}"))
+}
+
+fn refused(line: &str) -> String {
+    arguments(line).unwrap().request().err().unwrap_or_else(|| panic!("{line} is understood")).to_string()
+}
+
+/// A command line and the parameters of the method that it calls.
+#[rustfmt::skip]
+const LINES: &[(&str, &str, &str)] = &[
+    ("status", "Status", "{}"),
+    ("port", "ShowPorts", "{}"),
+    ("port show", "ShowPorts", "{}"),
+    ("port ls east", "ShowPorts", r#"{"name":"east"}"#),
+    ("port add east vni 100", "AddPort", r#"{"name":"east","role":"access","vni":100}"#),
+    ("port add up uplink dev eth0 mode native require generic queues 2 ring-size 512 transmit ring", "AddPort",
+        r#"{"name":"up","device":"eth0","role":"uplink","mode":"native","require":"generic","queues":2,"ring_size":512,"transmit":"ring"}"#),
+    ("port delete east", "RemovePort", r#"{"name":"east"}"#),
+    ("vni show 100", "ShowVnis", r#"{"vni":100}"#),
+    ("vni add 100 local 192.0.2.1", "SetVni", r#"{"vni":100,"local":"192.0.2.1"}"#),
+    ("vni replace 100 local 192.0.2.1 encap gre key 7 learning off ageing 60 arp-proxy on ttl 9", "SetVni",
+        r#"{"vni":100,"local":"192.0.2.1","encap":"gre","key":"7","learning":false,"ageing":60,"arp_proxy":true,"ttl":9,"replace":true}"#),
+    ("vni del 16777215", "RemoveVni", r#"{"vni":16777215}"#),
+    ("remote list vni 100", "ShowRemotes", r#"{"vni":100}"#),
+    ("remote add 192.0.2.2 vni 100 udp-port 8472 flood off", "SetRemote",
+        r#"{"dst":"192.0.2.2","vni":100,"udp_port":8472,"flood":false}"#),
+    ("remote replace 2001:DB8::1 vni 100 key none", "SetRemote",
+        r#"{"dst":"2001:db8::1","vni":100,"key":"none","replace":true}"#),
+    ("remote del 192.0.2.2 vni 100", "RemoveRemote", r#"{"dst":"192.0.2.2","vni":100}"#),
+    ("fdb", "ShowFdb", "{}"),
+    ("fdb vni 100 static", "ShowFdb", r#"{"vni":100,"kind":"static"}"#),
+    ("fdb show mac 02:00:00:00:00:AB dev east dynamic", "ShowFdb",
+        r#"{"mac":"02:00:00:00:00:ab","dev":"east","kind":"dynamic"}"#),
+    ("fdb add 02:00:00:00:00:01 vni 100 dev east", "SetFdb", r#"{"mac":"02:00:00:00:00:01","vni":100,"dev":"east"}"#),
+    ("fdb replace 02:00:00:00:00:01 dst 192.0.2.2 vni 100", "SetFdb",
+        r#"{"mac":"02:00:00:00:00:01","vni":100,"dst":"192.0.2.2","replace":true}"#),
+    ("fdb get 02:00:00:00:00:01 vni 100", "GetFdb", r#"{"mac":"02:00:00:00:00:01","vni":100}"#),
+    ("fdb del 02:00:00:00:00:01 vni 100", "RemoveFdb", r#"{"mac":"02:00:00:00:00:01","vni":100}"#),
+    ("fdb flush", "FlushFdb", "{}"),
+    ("fdb flush vni 100 dst 192.0.2.2 static", "FlushFdb", r#"{"vni":100,"dst":"192.0.2.2","kind":"static"}"#),
+    ("neigh sh", "ShowNeighbours", "{}"),
+    ("neighbour vni 100", "ShowNeighbours", r#"{"vni":100}"#),
+    ("neigh add 10.0.0.1 lladdr 02:00:00:00:00:01 vni 100", "SetNeighbour",
+        r#"{"dst":"10.0.0.1","lladdr":"02:00:00:00:00:01","vni":100}"#),
+    ("neigh replace 10.0.0.1 vni 100 lladdr 02:00:00:00:00:01", "SetNeighbour",
+        r#"{"dst":"10.0.0.1","lladdr":"02:00:00:00:00:01","vni":100,"replace":true}"#),
+    ("neigh del 10.0.0.1 vni 100", "RemoveNeighbour", r#"{"dst":"10.0.0.1","vni":100}"#),
+    ("neigh flush vni 100", "FlushNeighbours", r#"{"vni":100}"#),
+    ("stats show port east", "ShowStats", r#"{"port":"east"}"#),
+    ("drops port east all", "ShowDrops", r#"{"port":"east","all":true}"#),
+    ("reload", "Reload", "{}"),
+];
+
+#[test]
+fn command_lines_mean_requests() {
+    for (line, method, parameters) in LINES {
+        let expected = Request::decode(method, Some(serde_json::from_str(parameters).unwrap())).unwrap();
+        assert_eq!(request(line), expected, "{line}");
+    }
+    let tested = |form: &grammar::Form| {
+        let words = format!("{} {}", form.object, form.verb);
+        LINES.iter().any(|(line, ..)| format!("{line} ").starts_with(words.trim_end()))
+            || LINES
+                .iter()
+                .any(|(line, ..)| line.replace("delete", "del").replace("list", "show").starts_with(&words))
+    };
+    for form in FORMS {
+        assert!(tested(form) || form.verb == "show", "{} is not tested", form.usage());
+    }
+}
+
+#[test]
+fn flags_may_stand_before_and_after() {
+    for line in
+        ["--socket /s -j --watch=2.5 fdb show vni 100", "fdb --socket /s show vni 100 --json --watch=2.5"]
+    {
+        let arguments = arguments(line).unwrap();
+        assert_eq!(arguments.socket.to_str(), Some("/s"), "{line}");
+        assert_eq!((arguments.json, arguments.pretty), (true, false), "{line}");
+        assert_eq!(arguments.watch, Some(Duration::from_millis(2500)), "{line}");
+        assert_eq!(arguments.request().unwrap(), request("fdb vni 100"));
+    }
+    assert_eq!(arguments("fdb --watch").unwrap().watch, Some(Duration::from_secs(1)));
+    assert_eq!(arguments("fdb --watch=0").unwrap_err().kind(), ErrorKind::ValueValidation);
+    assert_eq!(arguments("nonsense").unwrap_err().kind(), ErrorKind::InvalidSubcommand);
+    let refusal = refused("fdb flush --watch");
+    assert!(refusal.starts_with("--watch is given with a command that changes something"), "{refusal}");
+}
+
+/// A wrong command line, what is said about it, what is said to be expected.
+#[rustfmt::skip]
+const WRONG: &[(&str, &str, &str)] = &[
+    ("status now", r#""now" is not understood after status"#, "show"),
+    ("port shwo", r#""shwo" is not understood after port"#, "show | add | del"),
+    ("port add", "NAME is missing", "NAME"),
+    ("port add east", "what the port faces is missing", "vni N | uplink"),
+    ("port add east vni 100 uplink", "both vni and uplink are given", "vni N | uplink"),
+    ("port add east vni 100 mode fast", r#"mode "fast" is not understood"#, "auto | zerocopy | native | generic"),
+    ("port add east vni 100 queues -1", r#"queues "-1" is not understood"#, "a whole number from 0 to 4294967295"),
+    ("port add east vn 100", r#""vn" is not understood"#, "dev DEVICE | vni N | mode auto|zerocopy|native|generic"),
+    ("port add east vni", "vni lacks its value", "N"),
+    ("port add east vni 1 vni 2", "vni is given twice", "one vni N"),
+    ("vni add 16777216 local 192.0.2.1", r#"vni "16777216" is not understood"#, "a whole number from 0 to 16777215"),
+    ("vni add 100", "our underlay address is missing", "local IP"),
+    ("vni add 100 local 192.0.2.1/24", r#"local "192.0.2.1/24" is not understood"#, "without a prefix length"),
+    ("vni add 100 local 192.0.2.1 learning yes", r#"learning "yes" is not understood"#, "on | off"),
+    ("vni add 100 local 192.0.2.1 key -1", r#"key "-1" is not understood"#, "vni | none | a number from 0 to 4294967295"),
+    ("vni del", "vni is missing", "vni"),
+    ("vni show 100 200", r#""200" is not understood"#, "nothing more"),
+    ("remote add 192.0.2.2", "the VNI is missing", "vni N"),
+    ("remote del nowhere vni 1", r#"IP "nowhere" is not understood"#, "an IP address such as 192.0.2.1"),
+    ("fdb add 02:00:00:00:00:01 vni 100", "neither dev nor dst is given", "dev PORT | dst IP"),
+    ("fdb add 02:00:00:00:00:01 vni 100 dev a dst 192.0.2.2", "both dev and dst are given", "dev PORT | dst IP"),
+    ("fdb add 02-00-00-00-00-01 vni 100 dev a", r#"MAC "02-00-00-00-00-01" is not understood"#, "six hexadecimal octets"),
+    ("fdb show dynamic static", "both dynamic and static are given", "one of them, or neither"),
+    ("fdb re 02:00:00:00:00:01", "neither dev nor dst is given", "dev PORT | dst IP"),
+    ("neigh add 10.0.0.1 vni 100", "the Ethernet address is missing", "lladdr MAC"),
+    ("drops show every", r#""every" is not understood"#, "port NAME | all"),
+    ("reload now", r#""now" is not understood after reload"#, "nothing more"),
+];
+
+#[test]
+fn a_wrong_word_is_named_with_what_was_expected() {
+    for (line, what, expected) in WRONG {
+        let said = refused(line);
+        let mut said = said.lines();
+        assert!(said.next().unwrap().starts_with(what), "{line}: {}", refused(line));
+        let second = said.next().unwrap();
+        assert!(second.starts_with("  expected: ") && second.contains(expected), "{line}: {second}");
+        let object = line.split(' ').next().unwrap();
+        assert!(said.next().unwrap().starts_with(&format!("  usage: vtep-ctl {object}")), "{line}");
+    }
+}
+
+#[test]
+fn usage_lines_name_every_word() {
+    for form in FORMS {
+        assert_eq!(form.missing_from_usage(), Vec::<&str>::new(), "{}", form.usage());
+    }
+    let help = arguments("port --help").unwrap_err();
+    assert_eq!(help.kind(), ErrorKind::DisplayHelp);
+    assert!(help.to_string().contains("vtep-ctl port add NAME [dev DEVICE] (vni N | uplink)"), "{help}");
+}
+
+fn printed(answer: &Answer) -> Printed {
+    print::answer(answer, &mut Moving::default(), Paint(false))
+}
+
+fn entry(mac: u8, learned: bool) -> api::FdbEntry {
+    api::FdbEntry {
+        mac: api::Mac([2, 0, 0, 0, 0, mac]),
+        vni: 100,
+        ifname: learned.then(|| "east".to_owned()),
+        dst: (!learned).then(|| "192.0.2.2".parse().unwrap()),
+        state: if learned { EntryState::Reachable } else { EntryState::Permanent },
+        flags: Vec::new(),
+        age: learned.then_some(12),
+        owner: if learned { "learned" } else { "control" }.into(),
+    }
+}
+
+#[test]
+fn forwarding_entries_are_a_table_and_json_of_bridges_names() {
+    let answer = Answer::Fdb(vec![entry(1, true), entry(2, false)]);
+    let expected = "\
+VNI  MAC                DEV   DST        STATE      AGE  OWNER
+100  02:00:00:00:00:01  east  -          reachable  12s  learned
+100  02:00:00:00:00:02  -     192.0.2.2  permanent    -  control
+";
+    assert_eq!(printed(&answer), Printed { data: expected.into(), words: String::new() });
+    let expected = json!([
+        { "mac": "02:00:00:00:00:01", "vni": 100, "ifname": "east", "state": "reachable", "flags": [], "age": 12, "owner": "learned" },
+        { "mac": "02:00:00:00:00:02", "vni": 100, "dst": "192.0.2.2", "state": "permanent", "flags": [], "owner": "control" },
+    ]);
+    assert_eq!(answer.json(), Some(expected));
+}
+
+#[test]
+fn nothing_is_said_to_be_nothing_beside_the_data() {
+    for (answer, words) in [
+        (Answer::Fdb(Vec::new()), "no forwarding entries\n"),
+        (Answer::Drops(Vec::new()), "no frames dropped\n"),
+        (Answer::Vnis(Vec::new()), "no VNIs\n"),
+    ] {
+        assert_eq!(printed(&answer), Printed { data: String::new(), words: words.into() });
+        assert_eq!(answer.json(), Some(json!([])));
+    }
+    assert_eq!(Answer::Done.json(), None);
+    assert_eq!(printed(&Answer::Done), Printed::default());
+    assert_eq!(printed(&Answer::Flushed(api::FlushReply { flushed: 1 })).data, "1 entry removed\n");
+    let reply = api::ReloadReply { changes: 2, restart: vec!["umem.chunks".into()] };
+    assert_eq!(
+        printed(&Answer::Reloaded(reply)).data,
+        "2 changes made\ntakes effect at the next start: umem.chunks\n"
+    );
+}
+
+fn port() -> api::Port {
+    api::Port {
+        ifname: "east".into(),
+        device: "veth-east".into(),
+        role: api::PortRole::Access,
+        vni: Some(100),
+        mode: None,
+        state: api::PortState::Down,
+        address: None,
+        mtu: None,
+        ring_size: 2048,
+        queues: vec![api::Queue { rx_ring_full: 9, ..api::Queue::default() }],
+        degraded: vec!["there is no device veth-east".into()],
+        transmit: api::Transmit {
+            configured: api::TransmitWish::Auto,
+            active: api::TransmitPath::Ring,
+            threshold: None,
+            reason: Some("the peer does not run NAPI".into()),
+        },
+        rx_packets: 1000,
+        rx_bytes: 64_000,
+        tx_packets: 0,
+        tx_bytes: 0,
+        dropped: 3,
+    }
+}
+
+#[test]
+fn a_port_is_a_row_among_others_and_a_page_alone() {
+    let row = printed(&Answer::Ports { ports: vec![port()], alone: false }).data;
+    let expected = "\
+NAME  DEVICE     ROLE    VNI  STATE  TRANSMIT  RX PACKETS  RX BYTES  TX PACKETS  TX BYTES  DROPPED
+east  veth-east  access  100  DOWN   ring            1000     64000           0         0        3
+degraded: east: there is no device veth-east
+";
+    assert_eq!(row, expected);
+    let page = printed(&Answer::Ports { ports: vec![port()], alone: true }).data;
+    for line in [
+        "role      access of VNI 100",
+        "mode      none",
+        "transmit  ring (configured auto): the peer does not run NAPI",
+        "QUEUE  WORKER  RX_DROPPED  RX_INVALID  RX_RING_FULL  FILL_EMPTY  TX_INVALID  TX_EMPTY",
+        "degraded: there is no device veth-east",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line:?} is not in\n{page}");
+    }
+    assert_eq!(Answer::Ports { ports: vec![port()], alone: false }.json().unwrap()[0]["mode"], "");
+}
+
+#[test]
+fn watching_shows_rates() {
+    let (mut moving, start) = (Moving::default(), Instant::now());
+    moving.begin(start);
+    let mut before = port();
+    print::answer(&Answer::Ports { ports: vec![before.clone()], alone: false }, &mut moving, Paint(false));
+    before.rx_packets += 500;
+    moving.begin(start + Duration::from_secs(2));
+    let after =
+        print::answer(&Answer::Ports { ports: vec![before], alone: false }, &mut moving, Paint(false)).data;
+    assert!(after.contains(" 1500 (+250/s) "), "{after}");
+}

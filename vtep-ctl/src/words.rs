@@ -1,0 +1,183 @@
+//! Words of a command line after its verb: first the positional ones, then keywords with a value each and words that
+//! stand alone, in any order, as iproute2 has them. Every error names the word and what was expected in its place.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+/// The shape of what may follow a verb.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    /// What the positional words are, all required unless `optional`.
+    pub(crate) positional: &'static [&'static str],
+    /// Whether the positional words may be left out.
+    pub(crate) optional: bool,
+    /// Keywords and what their values are.
+    pub(crate) keywords: &'static [(&'static str, &'static str)],
+    /// Words that stand alone.
+    pub(crate) flags: &'static [&'static str],
+}
+
+impl Shape {
+    /// What may follow, for people.
+    fn expected(&self) -> String {
+        let keywords = self.keywords.iter().map(|(keyword, value)| format!("{keyword} {value}"));
+        let all: Vec<String> = keywords.chain(self.flags.iter().map(ToString::to_string)).collect();
+        if all.is_empty() { "nothing more".to_owned() } else { all.join(" | ") }
+    }
+}
+
+/// A command line that cannot be understood.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Usage {
+    /// What is wrong, naming the word.
+    pub(crate) what: String,
+    /// What would be right in its place.
+    pub(crate) expected: String,
+    /// How the whole command is written, one line for each form.
+    pub(crate) usage: Vec<String>,
+}
+
+impl Usage {
+    pub(crate) fn new(what: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self { what: what.into(), expected: expected.into(), usage: Vec::new() }
+    }
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}\n  expected: {}", self.what, self.expected)?;
+        self.usage.iter().enumerate().try_for_each(|(index, line)| {
+            write!(out, "\n  {} vtep-ctl {line}", if index == 0 { "usage:" } else { "      " })
+        })
+    }
+}
+
+/// What was given, by position or keyword.
+#[derive(Debug, Default)]
+pub(crate) struct Given {
+    values: BTreeMap<&'static str, String>,
+    flags: Vec<&'static str>,
+}
+
+impl Given {
+    /// Sorts words by their shape.
+    pub(crate) fn collect(shape: &Shape, words: &[String]) -> Result<Self, Usage> {
+        let mut given = Self::default();
+        let mut words = words.iter();
+        for name in shape.positional {
+            match words.next() {
+                Some(word) => drop(given.values.insert(name, word.clone())),
+                None if shape.optional => return Ok(given),
+                None => return Err(Usage::new(format!("{name} is missing"), *name)),
+            }
+        }
+        while let Some(word) = words.next() {
+            if let Some((keyword, value)) = shape.keywords.iter().find(|(keyword, _)| keyword == word) {
+                let next =
+                    words.next().ok_or_else(|| Usage::new(format!("{keyword} lacks its value"), *value))?;
+                if given.values.insert(keyword, next.clone()).is_some() {
+                    return Err(Usage::new(
+                        format!("{keyword} is given twice"),
+                        format!("one {keyword} {value}"),
+                    ));
+                }
+            } else if let Some(flag) = shape.flags.iter().find(|flag| *flag == word) {
+                given.flags.push(flag);
+            } else {
+                return Err(Usage::new(format!("{word:?} is not understood"), shape.expected()));
+            }
+        }
+        Ok(given)
+    }
+
+    /// Whether a word that stands alone was given.
+    pub(crate) fn has(&self, flag: &str) -> bool {
+        self.flags.contains(&flag)
+    }
+
+    /// A value as it was written.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        self.values.get(name).cloned()
+    }
+
+    /// The value of a positional word, which `collect` has seen to be there, or of a keyword that is required.
+    pub(crate) fn required(&self, name: &str) -> Result<String, Usage> {
+        self.text(name).ok_or_else(|| Usage::new(format!("{name} is missing"), name))
+    }
+
+    /// A whole number of at most `max`.
+    pub(crate) fn number(&self, name: &str, max: u64) -> Result<Option<i64>, Usage> {
+        let parsed = |text: &String| {
+            text.parse::<u64>()
+                .ok()
+                .filter(|number| *number <= max)
+                .and_then(|number| i64::try_from(number).ok())
+        };
+        self.checked(name, parsed, || format!("{name} and a whole number from 0 to {max}"))
+    }
+
+    /// A VNI.
+    pub(crate) fn vni(&self) -> Result<Option<i64>, Usage> {
+        self.number("vni", 0x00ff_ffff)
+    }
+
+    /// A VNI that must be there.
+    pub(crate) fn required_vni(&self) -> Result<i64, Usage> {
+        self.vni()?.ok_or_else(|| Usage::new("the VNI is missing", "vni N"))
+    }
+
+    /// A MAC address.
+    pub(crate) fn mac(&self, name: &str) -> Result<Option<String>, Usage> {
+        let parsed = |text: &String| text.parse::<api::Mac>().ok().map(|mac| mac.to_string());
+        self.checked(name, parsed, || {
+            "a MAC address: six hexadecimal octets such as 02:00:00:00:00:01".to_owned()
+        })
+    }
+
+    /// An IP address.
+    pub(crate) fn address(&self, name: &str) -> Result<Option<String>, Usage> {
+        let parsed = |text: &String| text.parse::<IpAddr>().ok().map(|address| address.to_string());
+        self.checked(name, parsed, || "an IP address such as 192.0.2.1, without a prefix length".to_owned())
+    }
+
+    /// `on` or `off`.
+    pub(crate) fn switch(&self, name: &str) -> Result<Option<bool>, Usage> {
+        let parsed = |text: &String| match text.as_str() {
+            "on" => Some(true),
+            "off" => Some(false),
+            _ => None,
+        };
+        self.checked(name, parsed, || "on | off".to_owned())
+    }
+
+    /// A GRE key.
+    pub(crate) fn key(&self) -> Result<Option<String>, Usage> {
+        let parsed = |text: &String| {
+            let fits = matches!(text.as_str(), "vni" | "none") || text.parse::<u32>().is_ok();
+            fits.then(|| text.clone())
+        };
+        self.checked("key", parsed, || format!("vni | none | a number from 0 to {}", u32::MAX))
+    }
+
+    /// One of a few words; the type's error lists them.
+    pub(crate) fn word<T: FromStr<Err = String>>(&self, name: &str) -> Result<Option<T>, Usage> {
+        let Some(text) = self.values.get(name) else { return Ok(None) };
+        text.parse()
+            .map(Some)
+            .map_err(|expected| Usage::new(format!("{name} {text:?} is not understood"), expected))
+    }
+
+    fn checked<T>(
+        &self,
+        name: &str,
+        parsed: impl Fn(&String) -> Option<T>,
+        expected: impl Fn() -> String,
+    ) -> Result<Option<T>, Usage> {
+        let Some(text) = self.values.get(name) else { return Ok(None) };
+        let value = parsed(text)
+            .ok_or_else(|| Usage::new(format!("{name} {text:?} is not understood"), expected()))?;
+        Ok(Some(value))
+    }
+}
