@@ -29,7 +29,7 @@ fn universe() -> impl Iterator<Item = Key> {
         .flat_map(|domain| (0..MACS).map(move |mac| Key::new(DomainId(domain), Mac::from_u64(mac * mac))))
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Operation {
     Learn { key: Key, place: Place, limits: Option<Limits>, view: usize },
     Set { key: Key, place: Place, kind: Kind, view: usize },
