@@ -15,6 +15,7 @@ pub struct Frame<'a> {
 impl Frame<'_> {
     /// The frame's bytes; none if the offsets do not lie within the chunk.
     #[must_use]
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
         let head = usize::from(*self.head);
         self.room.get(head..head + usize::from(*self.len)).unwrap_or_default()
@@ -22,6 +23,7 @@ impl Frame<'_> {
 
     /// The frame's bytes, to change them.
     #[must_use]
+    #[inline]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let head = usize::from(*self.head);
         self.room.get_mut(head..head + usize::from(*self.len)).unwrap_or_default()
@@ -29,12 +31,14 @@ impl Frame<'_> {
 
     /// Bytes of the frame.
     #[must_use]
+    #[inline]
     pub fn length(&self) -> usize {
         usize::from(*self.len)
     }
 
     /// Takes `count` bytes off the front. `None`, and nothing changed, if there are fewer.
     #[must_use]
+    #[inline]
     pub fn pull(&mut self, count: u16) -> Option<()> {
         let len = self.len.checked_sub(count)?;
         // The chunk's end bounds head + len, so this cannot wrap for offsets that lie within a chunk.
@@ -43,20 +47,22 @@ impl Frame<'_> {
         Some(())
     }
 
-    /// Puts `N` bytes in front and returns them, with whatever they held. `None`, and nothing changed, without the
-    /// headroom for it.
+    /// Puts `N` bytes in front and returns them, with whatever they held, and the frame's new length. `None`, and nothing
+    /// changed, without the headroom for it.
     #[must_use]
-    pub fn push<const N: usize>(&mut self) -> Option<&mut [u8; N]> {
+    #[inline]
+    pub fn push<const N: usize>(&mut self) -> Option<(&mut [u8; N], u16)> {
         let count = u16::try_from(N).ok()?;
         let head = self.head.checked_sub(count)?;
         let len = self.len.checked_add(count)?;
         let header = self.room.get_mut(usize::from(head)..)?.first_chunk_mut::<N>()?;
         *self.head = head;
         *self.len = len;
-        Some(header)
+        Some((header, len))
     }
 
     /// Cuts the frame to `len` bytes; a shorter frame stays as it is.
+    #[inline]
     pub fn truncate(&mut self, len: u16) {
         *self.len = (*self.len).min(len);
     }
@@ -74,7 +80,7 @@ mod tests {
         assert_eq!(frame.bytes(), &[4, 5, 6, 7, 8, 9, 10, 11]);
         assert!(frame.push::<5>().is_none());
         assert_eq!(frame.bytes().len(), 8);
-        assert_eq!(frame.push::<2>(), Some(&mut [2, 3]));
+        assert_eq!(frame.push::<2>(), Some((&mut [2, 3], 10)));
         assert_eq!(frame.bytes(), &[2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
         assert_eq!(frame.pull(11), None);
         assert_eq!(frame.pull(10), Some(()));

@@ -6,21 +6,23 @@ use std::ops::Range;
 use wire::checksum::Sum;
 use wire::ethernet::{self, EtherType};
 use wire::ip::Protocol;
-use wire::{Mac, checksum, gre, ipv4, ipv6, udp, vxlan};
+use wire::{checksum, gre, ipv4, ipv6, udp, vxlan};
 
 use crate::description::Encapsulation;
 use crate::entropy;
+use crate::fdb::Key;
 use crate::frame::Frame;
+use crate::ids::DomainId;
 use crate::tunnel::{Origin, Tunnel, TunnelTable};
 use crate::verdict::DropReason;
 
 /// What the later stages know of a frame (the inner one, if it came from the overlay).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Headers {
-    /// Whom the frame is for.
-    pub destination: Mac,
+    /// Whom the frame is for, in its bridge domain.
+    pub destination: Key,
     /// Who sent it: never multicast, never zero.
-    pub source: Mac,
+    pub source: Key,
     /// What it carries, behind any VLAN tags.
     pub ethertype: EtherType,
     /// Where that begins, in bytes from the start of the frame.
@@ -32,7 +34,15 @@ pub struct Headers {
 }
 
 impl Headers {
+    /// The bridge domain.
+    #[inline]
+    #[must_use]
+    pub const fn domain(&self) -> DomainId {
+        self.source.domain()
+    }
+
     /// Bytes of the packet that the frame carries, Ethernet header and VLAN tags excluded: what an MTU bounds.
+    #[inline]
     #[must_use]
     pub const fn packet_length(&self) -> u16 {
         self.length.saturating_sub(self.offset)
@@ -50,59 +60,120 @@ impl Headers {
 /// # Errors
 /// `FRAME_TOO_SHORT`, or `MAC_INVALID_SOURCE` for a source address that nobody can have.
 #[inline]
-pub fn inner(frame: &mut [u8]) -> Result<Headers, DropReason> {
+pub fn inner(frame: &mut [u8], domain: DomainId) -> Result<Headers, DropReason> {
     let length = u16::try_from(frame.len()).map_err(|_| DropReason::PacketTooBig)?;
-    let (header, _) = ethernet::Header::parse(frame).map_err(|_| DropReason::FrameTooShort)?;
-    let payload = ethernet::payload(frame).map_err(|_| DropReason::FrameTooShort)?;
-    let ethernet::Header { destination, source, .. } = header;
-    if source.is_multicast() || source.is_zero() {
+    let Some((destination, source, ethertype)) = addresses(frame) else {
+        return Err(DropReason::FrameTooShort);
+    };
+    if source == 0 || source & GROUP_BIT != 0 {
         return Err(DropReason::MacInvalidSource);
     }
-    let packet = frame.get_mut(payload.offset..).unwrap_or_default();
-    let flow = match payload.ethertype {
+    let (ethertype, offset) = behind_tags(frame, ethertype)?;
+    let packet = frame.get_mut(usize::from(offset)..).unwrap_or_default();
+    let flow = match ethertype {
         EtherType::IPV4 => ipv4_flow(packet),
         EtherType::IPV6 => ipv6_flow(packet),
         _ => None,
     };
     let flow = flow.unwrap_or_else(|| entropy::of_addresses(source, destination));
-    let offset = payload.offset as u16;
-    Ok(Headers { destination, source, ethertype: payload.ethertype, offset, length, flow })
+    let (destination, source) = (Key::of_bits(domain, destination), Key::of_bits(domain, source));
+    Ok(Headers { destination, source, ethertype, offset, length, flow })
+}
+
+/// The group bit of an address in a word.
+const GROUP_BIT: u64 = 1 << 40;
+
+/// Destination, source and type. Two words read them at once, and as words the addresses go into keys.
+#[inline]
+fn addresses(frame: &[u8]) -> Option<(u64, u64, EtherType)> {
+    let header = frame.first_chunk::<{ ethernet::LENGTH }>()?;
+    let word =
+        |at: usize| header.get(at..).and_then(<[u8]>::first_chunk).map(|word| u64::from_be_bytes(*word));
+    let (first, second) = (word(0)?, word(ethernet::offset::SOURCE)?);
+    Some((first >> 16, second >> 16, EtherType(second as u16)))
+}
+
+/// What follows the VLAN tags, and where.
+#[inline]
+fn behind_tags(frame: &[u8], ethertype: EtherType) -> Result<(EtherType, u16), DropReason> {
+    if !ethertype.is_tag() {
+        return Ok((ethertype, ethernet::LENGTH as u16));
+    }
+    let payload = ethernet::payload(frame).map_err(|_| DropReason::FrameTooShort)?;
+    Ok((payload.ethertype, payload.offset as u16))
 }
 
 /// The flow of an IPv4 packet, its checksum completed; `None` if it is malformed.
 #[inline]
 fn ipv4_flow(packet: &mut [u8]) -> Option<u32> {
     let (header, length) = ipv4::Header::parse(packet).ok()?;
-    let mut ports = 0;
-    if !header.is_fragment() && has_ports(header.protocol) {
-        let segment = packet.get(length..usize::from(header.total_length))?;
-        ports = segment.first_chunk().map_or(0, |ports| u32::from_be_bytes(*ports));
+    let ipv4::Header { source, destination, protocol, .. } = header;
+    if header.is_fragment() {
+        return Some(entropy::of_ipv4(source, destination, protocol, 0));
+    }
+    let upper = Upper::read(protocol, packet.get(length..usize::from(header.total_length))?);
+    if upper.holds(|length| Sum::of_pseudo_ipv4(source, destination, protocol, length)) {
         checksum::complete_partial_ipv4(packet);
     }
-    Some(entropy::of_ipv4(header.source, header.destination, header.protocol, ports))
+    Some(entropy::of_ipv4(source, destination, protocol, upper.ports))
 }
 
 /// The flow of an IPv6 packet, its checksum completed; `None` if it is malformed.
 #[inline]
 fn ipv6_flow(packet: &mut [u8]) -> Option<u32> {
     let (header, _) = ipv6::Header::parse(packet).ok()?;
-    let upper = header.upper_layer(packet).ok()?;
-    let (mut protocol, mut ports) = (upper.protocol, 0);
-    if upper.is_fragment() {
+    let ipv6::Header { source, destination, .. } = header;
+    let found = header.upper_layer(packet).ok()?;
+    if found.is_fragment() {
         // Only the first piece knows what follows further extension headers.
-        protocol = Protocol::FRAGMENT;
-    } else if has_ports(protocol) {
-        let segment = packet.get(upper.offset..header.end())?;
-        ports = segment.first_chunk().map_or(0, |ports| u32::from_be_bytes(*ports));
+        return Some(entropy::of_ipv6(source, destination, Protocol::FRAGMENT, 0));
+    }
+    let upper = Upper::read(found.protocol, packet.get(found.offset..header.end())?);
+    if upper.holds(|length| Sum::of_pseudo_ipv6(source, destination, found.protocol, length.into())) {
         checksum::complete_partial_ipv6(packet);
     }
-    Some(entropy::of_ipv6(header.source, header.destination, protocol, ports))
+    Some(entropy::of_ipv6(source, destination, found.protocol, upper.ports))
 }
 
-/// Whether the upper-layer header begins with source and destination port.
-#[inline]
-const fn has_ports(protocol: Protocol) -> bool {
-    matches!(protocol, Protocol::TCP | Protocol::UDP | Protocol::SCTP)
+/// What an upper-layer header says about the flow, and about its checksum.
+#[derive(Clone, Copy)]
+struct Upper {
+    /// Source and destination port; zero if there are none.
+    ports: u32,
+    /// The checksum of TCP and UDP, and the length that goes into their pseudo-header.
+    checksum: Option<(u16, u16)>,
+}
+
+impl Upper {
+    #[inline]
+    fn read(protocol: Protocol, segment: &[u8]) -> Self {
+        let ports = segment.first_chunk().map_or(0, |ports| u32::from_be_bytes(*ports));
+        match protocol {
+            Protocol::TCP => {
+                let checksum = segment.first_chunk().map(|header: &[u8; 18]| {
+                    let [.., c0, c1] = *header;
+                    (u16::from_be_bytes([c0, c1]), segment.len() as u16)
+                });
+                Self { ports, checksum }
+            }
+            Protocol::UDP => {
+                let checksum = segment.first_chunk().map(|header: &[u8; udp::LENGTH]| {
+                    let [.., l0, l1, c0, c1] = *header;
+                    (u16::from_be_bytes([c0, c1]), u16::from_be_bytes([l0, l1]))
+                });
+                Self { ports, checksum }
+            }
+            Protocol::SCTP => Self { ports, checksum: None },
+            _ => Self { ports: 0, checksum: None },
+        }
+    }
+
+    /// Whether the checksum is left to the device: the field holds the sum of the pseudo-header of this length. By
+    /// chance it does so in one of 65,535 finished segments too, which completing does not change.
+    #[inline]
+    fn holds(&self, pseudo_header: impl Fn(u16) -> Sum) -> bool {
+        self.checksum.is_some_and(|(checksum, length)| pseudo_header(length).fold() == checksum)
+    }
 }
 
 /// The tunnel that the previous packet of a batch belonged to: the next one's often is the same.

@@ -16,7 +16,7 @@ use arrayvec::ArrayVec;
 use wire::ethernet::EtherType;
 use wire::{Mac, arp};
 
-use crate::counters::{Amount, Counters};
+use crate::counters::Counters;
 use crate::fdb::{Hash, Key};
 use crate::ids::{DomainId, PortId, RemoteId};
 use crate::learn::{self, Lesson};
@@ -27,7 +27,7 @@ use crate::parse::{self, Headers, LastTunnel};
 use crate::proxy;
 use crate::rewrite::Exit;
 use crate::tables::{Domain, Role, Tables};
-use crate::tally::Tally;
+use crate::tally::{Tally, TrafficTally};
 use crate::tell::Recent;
 use crate::tunnel::Origin;
 use crate::verdict::{DropReason, Verdict};
@@ -35,7 +35,7 @@ use crate::verdict::{DropReason, Verdict};
 /// The switch as one worker runs it: scratch memory, nothing else.
 #[derive(Debug)]
 pub struct Pipeline {
-    jobs: Vec<Result<Job, DropReason>>,
+    jobs: Box<[Job; BATCH]>,
     recent: Recent,
     /// Of the next outer packet. Any value will do with DF set (RFC 6864 section 4.1); a running one reads well.
     identification: u16,
@@ -45,18 +45,34 @@ pub struct Pipeline {
 #[derive(Clone, Copy, Debug)]
 struct Job {
     headers: Headers,
-    domain: DomainId,
+    source: Hash,
+    destination: Hash,
     from: Place,
-    source: (Key, Hash),
-    destination: (Key, Hash),
     verdict: Verdict,
+}
+
+impl Job {
+    /// What the place of a job holds before the first batch.
+    fn empty() -> Self {
+        let (nowhere, hash) = (Key::new(DomainId(1), Mac::ZERO), Hash::default());
+        let headers = Headers {
+            destination: nowhere,
+            source: nowhere,
+            ethertype: EtherType(0),
+            offset: 0,
+            length: 0,
+            flow: 0,
+        };
+        let verdict = Verdict::Drop(DropReason::PortUnknown);
+        Self { headers, source: hash, destination: hash, from: Place::Port(PortId(0)), verdict }
+    }
 }
 
 impl Pipeline {
     /// With scratch memory for one batch. Nothing is allocated from here on.
     #[must_use]
     pub fn new() -> Self {
-        Self { jobs: Vec::with_capacity(BATCH), recent: Recent::new(), identification: 0 }
+        Self { jobs: Box::new([Job::empty(); BATCH]), recent: Recent::new(), identification: 0 }
     }
 
     /// Takes a batch of frames that came in at `ingress` through the switch. Every chunk goes back to the link, in the
@@ -71,13 +87,15 @@ impl Pipeline {
         batch: &mut ArrayVec<L::Chunk, BATCH>,
     ) {
         let Self { jobs, recent, identification } = self;
-        let tally = Tally::default();
-        let mut run = Run { link, tables, counters, now, ingress, recent, identification, tally };
-        jobs.clear();
+        let (tally, traffic) = (Tally::default(), TrafficTally::default());
+        let seconds = now.seconds();
+        let mut run =
+            Run { link, tables, counters, seconds, ingress, recent, identification, tally, traffic };
         run.parse(batch, jobs);
         run.decide(batch, jobs);
         run.deliver(batch, jobs);
         run.tally.settle(counters, ingress);
+        run.traffic.settle(counters);
     }
 }
 
@@ -92,32 +110,37 @@ struct Run<'a, L> {
     link: &'a mut L,
     tables: &'a Tables,
     counters: &'a Counters,
-    now: Now,
+    seconds: u32,
     ingress: PortId,
     recent: &'a mut Recent,
     identification: &'a mut u16,
     tally: Tally,
+    traffic: TrafficTally,
 }
 
 impl<L: Link> Run<'_, L> {
     /// Pass 1: what each frame is, and which lines of the forwarding database it will need.
-    fn parse(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut Vec<Result<Job, DropReason>>) {
+    fn parse(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut [Job; BATCH]) {
         let role = self.tables.port(self.ingress).map(|port| port.role);
+        self.tally.received.frames = batch.len() as u64;
         let mut last = LastTunnel::default();
-        for chunk in batch {
-            jobs.push(self.parse_one(chunk, role, &mut last));
+        for (job, chunk) in jobs.iter_mut().zip(batch) {
+            if let Err(reason) = self.parse_one(job, chunk, role, &mut last) {
+                job.verdict = Verdict::Drop(reason);
+            }
         }
     }
 
     #[inline]
     fn parse_one(
         &mut self,
+        job: &mut Job,
         chunk: &mut L::Chunk,
         role: Option<Role>,
         last: &mut LastTunnel,
-    ) -> Result<Job, DropReason> {
+    ) -> Result<(), DropReason> {
         let mut frame = self.link.frame(chunk);
-        self.tally.received += Amount::frame(frame.length());
+        self.tally.received.bytes += frame.length() as u64;
         let (domain, from) = match role.ok_or(DropReason::PortUnknown)? {
             Role::Access(domain) => (domain, Place::Port(self.ingress)),
             Role::Uplink => {
@@ -125,30 +148,28 @@ impl<L: Link> Run<'_, L> {
                 (domain, Place::Remote(remote))
             }
         };
-        let headers = parse::inner(frame.bytes_mut())?;
-        if self.tables.is_own(headers.source) {
+        let headers = parse::inner(frame.bytes_mut(), domain)?;
+        if self.tables.is_own(headers.source.mac()) {
             return Err(DropReason::MacInvalidSource);
         }
-        let amount = Amount::frame(usize::from(headers.length));
-        self.counters.domain_received(domain, amount);
-        if let Place::Remote(remote) = from {
-            self.counters.remote_received(remote, amount);
-        }
-        let fdb = self.tables.fdb();
-        let prefetched = |mac| {
-            let key = Key::new(domain, mac);
-            let hash = fdb.hash(key);
-            fdb.prefetch(hash);
-            (key, hash)
-        };
-        let (source, destination) = (prefetched(headers.source), prefetched(headers.destination));
-        Ok(Job { headers, domain, from, source, destination, verdict: Verdict::Flood })
+        self.traffic.received(self.counters, domain, from, headers.length);
+        job.source = self.prefetched(headers.source);
+        job.destination = self.prefetched(headers.destination);
+        (job.headers, job.from, job.verdict) = (headers, from, Verdict::Flood);
+        Ok(())
+    }
+
+    #[inline]
+    fn prefetched(&self, key: Key) -> Hash {
+        let hash = self.tables.fdb().hash(key);
+        self.tables.fdb().prefetch(hash);
+        hash
     }
 
     /// Pass 2: learn and look up.
-    fn decide(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut [Result<Job, DropReason>]) {
+    fn decide(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut [Job; BATCH]) {
         for (job, chunk) in jobs.iter_mut().zip(batch) {
-            if let Ok(job) = job {
+            if !matches!(job.verdict, Verdict::Drop(_)) {
                 job.verdict = self.decide_one(job, chunk);
             }
         }
@@ -157,11 +178,13 @@ impl<L: Link> Run<'_, L> {
     #[inline]
     fn decide_one(&mut self, job: &Job, chunk: &mut L::Chunk) -> Verdict {
         let tables = self.tables;
-        let Some(domain) = tables.domain(job.domain) else { return Verdict::Drop(DropReason::PortUnknown) };
+        let Some(domain) = tables.domain(job.headers.domain()) else {
+            return Verdict::Drop(DropReason::PortUnknown);
+        };
         if domain.learning {
             let ageing = |id| tables.domain(id).map_or(0, |domain| domain.ageing);
-            let (key, hash) = job.source;
-            match learn::learn(tables.fdb(), key, hash, job.from, self.now.seconds(), ageing) {
+            let key = job.headers.source;
+            match learn::learn(tables.fdb(), key, job.source, job.from, self.seconds, ageing) {
                 Ok(Lesson::Known) => {}
                 Ok(Lesson::Moved(event)) => self.link.event(event),
                 Ok(Lesson::Unlearned) => self.tally.unlearned += 1,
@@ -173,8 +196,7 @@ impl<L: Link> Run<'_, L> {
         {
             return Verdict::Answer(answer);
         }
-        let (key, hash) = job.destination;
-        lookup::lookup(tables.fdb(), key, hash, job.from)
+        lookup::lookup(tables.fdb(), job.headers.destination, job.destination, job.from)
     }
 
     /// An ARP message: tells control of a new neighbour, and gives the address to answer with.
@@ -185,31 +207,28 @@ impl<L: Link> Run<'_, L> {
         if domain.learning
             && let Some(event) = proxy::news(&message, domain, neighbours, job.from)
         {
-            self.recent.tell(self.link, event, self.now);
+            self.recent.tell(self.link, event, self.seconds);
         }
         let Place::Port(ingress) = job.from else { return None };
         proxy::answer(&message, &job.headers, domain, neighbours, self.tables.fdb(), ingress)
     }
 
     /// Pass 3: send each frame where it goes.
-    fn deliver(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &[Result<Job, DropReason>]) {
+    fn deliver(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &[Job; BATCH]) {
         for (job, chunk) in jobs.iter().zip(batch.drain(..)) {
-            match job {
-                Ok(job) => match job.verdict {
-                    Verdict::Forward(port) => self.forward(job, Place::Port(port), chunk),
-                    Verdict::Encapsulate(remote) => self.forward(job, Place::Remote(remote), chunk),
-                    Verdict::Flood => self.flood(job, chunk),
-                    Verdict::Answer(mac) => self.answer(job, mac, chunk),
-                    Verdict::Drop(reason) => self.discard(chunk, reason),
-                },
-                Err(reason) => self.discard(chunk, *reason),
+            match job.verdict {
+                Verdict::Forward(port) => self.forward(job, Place::Port(port), chunk),
+                Verdict::Encapsulate(remote) => self.forward(job, Place::Remote(remote), chunk),
+                Verdict::Flood => self.flood(job, chunk),
+                Verdict::Answer(mac) => self.answer(job, mac, chunk),
+                Verdict::Drop(reason) => self.discard(chunk, reason),
             }
         }
     }
 
     #[inline]
     fn forward(&mut self, job: &Job, to: Place, chunk: L::Chunk) {
-        match Exit::new(self.tables, job.domain, &job.headers, to) {
+        match Exit::new(self.tables, &job.headers, to) {
             Ok(exit) => self.send(job, exit, chunk),
             Err(reason) => {
                 self.refused(to, reason);
@@ -219,9 +238,10 @@ impl<L: Link> Run<'_, L> {
     }
 
     /// Head-end replication: a copy to every other member of the domain, the frame itself to the last that takes it.
+    #[inline(never)]
     fn flood(&mut self, job: &Job, chunk: L::Chunk) {
         let tables = self.tables;
-        let Some(domain) = tables.domain(job.domain) else {
+        let Some(domain) = tables.domain(job.headers.domain()) else {
             return self.discard(chunk, DropReason::PortUnknown);
         };
         // From the overlay to access ports only: whoever else is in the overlay got a copy from the sender.
@@ -234,7 +254,7 @@ impl<L: Link> Run<'_, L> {
         let (mut receivers, mut last) = (0_u64, None);
         for place in ports.chain(remotes.iter().copied().map(Place::Remote)) {
             receivers += 1;
-            let exit = match Exit::new(tables, job.domain, &job.headers, place) {
+            let exit = match Exit::new(tables, &job.headers, place) {
                 Ok(exit) => exit,
                 Err(reason) => {
                     self.refused(place, reason);
@@ -263,11 +283,8 @@ impl<L: Link> Run<'_, L> {
         let flow = job.headers.flow;
         match exit.rewrite(&mut self.link.frame(&mut chunk), flow, *self.identification) {
             Ok(port) => {
-                let amount = Amount::frame(usize::from(job.headers.length));
-                self.counters.domain_transmitted(job.domain, amount);
-                if let Exit::Remote(egress, _) = exit {
-                    self.counters.remote_transmitted(egress.id(), amount);
-                }
+                let to = exit.place();
+                self.traffic.transmitted(self.counters, job.headers.domain(), to, job.headers.length);
                 self.link.transmit(port, flow, chunk);
             }
             Err(reason) => self.discard(chunk, reason),
@@ -281,8 +298,8 @@ impl<L: Link> Run<'_, L> {
             return self.discard(chunk, DropReason::FrameTooShort);
         }
         self.tally.proxied += 1;
-        let amount = Amount::frame(usize::from(job.headers.length));
-        self.counters.domain_transmitted(job.domain, amount);
+        let to = Place::Port(self.ingress);
+        self.traffic.transmitted(self.counters, job.headers.domain(), to, job.headers.length);
         self.link.transmit(self.ingress, job.headers.flow, chunk);
     }
 
@@ -291,7 +308,7 @@ impl<L: Link> Run<'_, L> {
     fn refused(&mut self, place: Place, reason: DropReason) {
         self.tally.dropped(reason);
         if let (Place::Remote(remote), DropReason::NeighbourUnresolved) = (place, reason) {
-            self.recent.tell(self.link, Event::Unresolved { remote }, self.now);
+            self.recent.tell(self.link, Event::Unresolved { remote }, self.seconds);
         }
     }
 

@@ -60,7 +60,7 @@ pub fn answer(
     ingress: PortId,
 ) -> Option<Mac> {
     let is_question = message.operation == Operation::Request
-        && headers.destination.is_broadcast()
+        && headers.destination.mac().is_broadcast()
         && !message.is_probe()
         && !message.is_gratuitous()
         && is_station(message.sender_mac);
@@ -68,7 +68,7 @@ pub fn answer(
         return None;
     }
     let target = neighbours.lookup(domain.id, IpAddr::V4(message.target_address))?.mac;
-    if target == message.sender_mac || target == headers.source {
+    if target == message.sender_mac || target == headers.source.mac() {
         return None;
     }
     let key = Key::new(domain.id, target);

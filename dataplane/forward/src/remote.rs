@@ -163,10 +163,9 @@ impl OuterHeader {
     fn push(&self, frame: &mut Frame<'_>, source_port: u16, identification: u16) -> Option<()> {
         match &self.bytes {
             Bytes::Vxlan(bytes) => {
-                let length = datagram_length(frame, VXLAN_LENGTH - UPPER)?;
-                let header = push(frame, bytes, self.sum, identification)?;
+                let (header, packet) = push(frame, bytes, self.sum, identification)?;
                 set(header, UPPER + udp::offset::SOURCE_PORT, source_port);
-                set(header, UPPER + udp::offset::LENGTH, length);
+                set(header, UPPER + udp::offset::LENGTH, packet.wrapping_sub(ipv4::LENGTH as u16));
             }
             Bytes::Gre(bytes) => {
                 push(frame, bytes, self.sum, identification)?;
@@ -179,30 +178,25 @@ impl OuterHeader {
     }
 }
 
-/// Bytes of a frame behind `header` bytes, if a 16-bit length can say so.
-#[inline]
-fn datagram_length(frame: &Frame<'_>, header: usize) -> Option<u16> {
-    u16::try_from(frame.length() + header).ok()
-}
-
-/// Pushes a header of `N` bytes and patches what every outer IPv4 header needs.
+/// Pushes a header of `N` bytes and patches what every outer IPv4 header needs. Gives the packet's length too.
 #[inline]
 fn push<'a, const N: usize>(
     frame: &'a mut Frame<'_>,
     bytes: &[u8; N],
     sum: u16,
     identification: u16,
-) -> Option<&'a mut [u8; N]> {
-    let total_length = datagram_length(frame, N - IP)?;
-    let header = frame.push::<N>()?;
+) -> Option<(&'a mut [u8; N], u16)> {
+    let (header, length) = frame.push::<N>()?;
+    // The frame has the header's bytes now at least, so neither this nor the datagram's length wraps.
+    let packet = length.wrapping_sub(IP as u16);
     *header = *bytes;
-    let sum = u32::from(sum) + u32::from(total_length) + u32::from(identification);
-    let sum = (sum >> 16) + (sum & 0xffff);
-    let sum = (sum >> 16) + (sum & 0xffff);
-    set(header, IP + ipv4::offset::TOTAL_LENGTH, total_length);
+    let sum = u32::from(sum) + u32::from(packet) + u32::from(identification);
+    // The halves' ones' complement sum, in the upper half (as in wire::checksum).
+    let sum = sum.wrapping_add(sum.rotate_left(16));
+    set(header, IP + ipv4::offset::TOTAL_LENGTH, packet);
     set(header, IP + ipv4::offset::IDENTIFICATION, identification);
-    set(header, IP + ipv4::offset::CHECKSUM, !(sum as u16));
-    Some(header)
+    set(header, IP + ipv4::offset::CHECKSUM, !((sum >> 16) as u16));
+    Some((header, packet))
 }
 
 /// Writes a field; the offset is a constant below `N`, so no check remains.

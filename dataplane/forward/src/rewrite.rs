@@ -2,7 +2,7 @@
 //! neither where the frame came from nor why it goes where it goes.
 
 use crate::frame::Frame;
-use crate::ids::{DomainId, PortId, RemoteId};
+use crate::ids::{PortId, RemoteId};
 use crate::parse::Headers;
 use crate::remote::Egress;
 use crate::tables::{Role, Tables};
@@ -19,28 +19,23 @@ pub enum Exit<'a> {
 }
 
 impl<'a> Exit<'a> {
-    /// The way of a frame of `domain` to `place`.
+    /// The way of a frame to `place`.
     ///
     /// # Errors
     /// `PORT_UNKNOWN` if the place is gone or belongs to another domain, which no table can make it do but an entry that
     /// outlived a port; `PKT_TOO_BIG`, `NO_ROUTE`, `NEIGHBOUR_UNRESOLVED`.
     #[inline]
-    pub fn new(
-        tables: &'a Tables,
-        domain: DomainId,
-        headers: &Headers,
-        place: Place,
-    ) -> Result<Self, DropReason> {
+    pub fn new(tables: &'a Tables, headers: &Headers, place: Place) -> Result<Self, DropReason> {
         match place {
-            Place::Port(id) => Self::of_port(tables, domain, headers, id),
-            Place::Remote(id) => Self::of_remote(tables, domain, headers, id),
+            Place::Port(id) => Self::of_port(tables, headers, id),
+            Place::Remote(id) => Self::of_remote(tables, headers, id),
         }
     }
 
     #[inline]
-    fn of_port(tables: &Tables, domain: DomainId, headers: &Headers, id: PortId) -> Result<Self, DropReason> {
+    fn of_port(tables: &Tables, headers: &Headers, id: PortId) -> Result<Self, DropReason> {
         match tables.port(id) {
-            Some(port) if port.role == Role::Access(domain) => {
+            Some(port) if port.role == Role::Access(headers.domain()) => {
                 let fits = headers.packet_length() <= port.mtu;
                 if fits { Ok(Exit::Port(id)) } else { Err(DropReason::PacketTooBig) }
             }
@@ -49,18 +44,23 @@ impl<'a> Exit<'a> {
     }
 
     #[inline]
-    fn of_remote(
-        tables: &'a Tables,
-        domain: DomainId,
-        headers: &Headers,
-        id: RemoteId,
-    ) -> Result<Self, DropReason> {
+    fn of_remote(tables: &'a Tables, headers: &Headers, id: RemoteId) -> Result<Self, DropReason> {
         match tables.remote(id) {
-            Some(egress) if egress.domain() == domain => {
+            Some(egress) if egress.domain() == headers.domain() => {
                 let uplink = egress.uplink_for(usize::from(headers.length))?;
                 Ok(Exit::Remote(egress, uplink))
             }
             _ => Err(DropReason::PortUnknown),
+        }
+    }
+
+    /// Where the way leads.
+    #[inline]
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        match self {
+            Exit::Port(port) => Place::Port(*port),
+            Exit::Remote(egress, _) => Place::Remote(egress.id()),
         }
     }
 

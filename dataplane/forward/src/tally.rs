@@ -1,10 +1,11 @@
-//! What one batch adds to the counters of its ingress port: kept on the stack, written once.
+//! What one batch adds to the counters: kept on the stack, written once.
 
-use crate::counters::{Amount, Counters};
-use crate::ids::PortId;
+use crate::counters::{Amount, Counters, Traffic};
+use crate::ids::{DomainId, PortId, RemoteId};
+use crate::link::Place;
 use crate::verdict::DropReason;
 
-/// Sums of one batch.
+/// Sums of one batch for its ingress port.
 #[derive(Debug)]
 pub(crate) struct Tally {
     pub(crate) received: Amount,
@@ -57,5 +58,67 @@ impl Tally {
                 }
             }
         }
+    }
+}
+
+/// Sums of one batch for the domain and the remote that the last frame belonged to. Frames of one batch mostly belong to
+/// the same.
+#[derive(Debug)]
+pub(crate) struct TrafficTally {
+    domain: DomainId,
+    of_domain: Traffic,
+    remote: RemoteId,
+    of_remote: Traffic,
+}
+
+impl Default for TrafficTally {
+    fn default() -> Self {
+        let (of_domain, of_remote) = Default::default();
+        Self { domain: DomainId(0), of_domain, remote: RemoteId(0), of_remote }
+    }
+}
+
+impl TrafficTally {
+    #[inline]
+    pub(crate) fn received(&mut self, counters: &Counters, domain: DomainId, from: Place, length: u16) {
+        let amount = Amount::frame(usize::from(length));
+        self.turn_to(counters, domain, from);
+        self.of_domain.received += amount;
+        if matches!(from, Place::Remote(_)) {
+            self.of_remote.received += amount;
+        }
+    }
+
+    #[inline]
+    pub(crate) fn transmitted(&mut self, counters: &Counters, domain: DomainId, to: Place, length: u16) {
+        let amount = Amount::frame(usize::from(length));
+        self.turn_to(counters, domain, to);
+        self.of_domain.transmitted += amount;
+        if matches!(to, Place::Remote(_)) {
+            self.of_remote.transmitted += amount;
+        }
+    }
+
+    /// Makes `domain`, and the remote if `place` is one, those that are being summed up.
+    #[inline]
+    fn turn_to(&mut self, counters: &Counters, domain: DomainId, place: Place) {
+        let remote = match place {
+            Place::Port(_) => self.remote,
+            Place::Remote(remote) => remote,
+        };
+        if domain != self.domain || remote != self.remote {
+            self.settle(counters);
+            (self.domain, self.remote) = (domain, remote);
+        }
+    }
+
+    /// Adds everything to the counters and begins anew.
+    #[inline(never)]
+    pub(crate) fn settle(&mut self, counters: &Counters) {
+        counters.domain_received(self.domain, self.of_domain.received);
+        counters.domain_transmitted(self.domain, self.of_domain.transmitted);
+        counters.remote_received(self.remote, self.of_remote.received);
+        counters.remote_transmitted(self.remote, self.of_remote.transmitted);
+        (self.of_domain, self.of_remote) = Default::default();
     }
 }

@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::RandomState;
 
 use crate::limits::RECENT_EVENTS;
-use crate::link::{Event, Link, Now};
+use crate::link::{Event, Link};
 
 /// The events of the last second, as fingerprints; a newer one takes the place of an older one.
 #[derive(Debug)]
@@ -20,10 +20,10 @@ impl Recent {
         Self { hasher: RandomState::default(), fingerprints: vec![0; RECENT_EVENTS].into() }
     }
 
-    /// Tells the link of an event, unless it was told in this second.
+    /// Tells the link of an event, unless it was told in this second of the clock.
     #[cold]
-    pub(crate) fn tell<L: Link>(&mut self, link: &mut L, event: Event, now: Now) {
-        let fingerprint = self.hasher.hash_one((event, now.seconds()));
+    pub(crate) fn tell<L: Link>(&mut self, link: &mut L, event: Event, seconds: u32) {
+        let fingerprint = self.hasher.hash_one((event, seconds));
         if let Some(place) = self.fingerprints.get_mut(fingerprint as usize % RECENT_EVENTS)
             && *place != fingerprint
         {

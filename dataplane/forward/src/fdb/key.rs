@@ -21,6 +21,14 @@ impl Key {
         Self((domain.0 as u64) << 48 | mac.to_u64())
     }
 
+    /// The key of an address given as [`Mac::to_u64`] gives it, below 2⁴⁸.
+    #[inline]
+    #[must_use]
+    pub const fn of_bits(domain: DomainId, mac: u64) -> Self {
+        debug_assert!(domain.0 != 0 && mac >> 48 == 0, "domain zero is never allocated, an address has 48 bits");
+        Self((domain.0 as u64) << 48 | mac)
+    }
+
     /// The bridge domain.
     #[inline]
     #[must_use]
@@ -48,7 +56,7 @@ impl fmt::Debug for Key {
 /// 63    56        32        0
 /// ├─ tag ┼ distance ┼─ first ─┤      low bits, at most 24 each: the primary bucket; how the secondary differs
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Hash(u64);
 
 /// Most bits that may select a bucket: more would overlap the tag.
