@@ -97,6 +97,20 @@ pub fn vxlan(vni: u32, frame: &[u8]) -> Vec<u8> {
     payload
 }
 
+/// A VXLAN packet around a frame, without a UDP checksum, as switches send it.
+#[must_use]
+pub fn tunnelled(
+    macs: ([u8; 6], [u8; 6]),
+    addresses: (Ipv4Addr, Ipv4Addr),
+    vni: u32,
+    frame: &[u8],
+) -> Vec<u8> {
+    let mut packet = udp(macs, addresses, (55_555, 4789), &vxlan(vni, frame));
+    // Behind 14 bytes of Ethernet, 20 of IPv4 and 6 of UDP.
+    packet[40..42].fill(0);
+    packet
+}
+
 /// A GRE packet with a key in front of a frame, in an outer packet.
 #[must_use]
 pub fn gre(macs: ([u8; 6], [u8; 6]), addresses: (Ipv4Addr, Ipv4Addr), key: u32, frame: &[u8]) -> Vec<u8> {

@@ -16,6 +16,8 @@ macro_rules! in_every_variant {
 }
 
 mod arp_proxy;
+mod configuration;
+mod control;
 mod devices;
 mod far_sides;
 mod host_traffic;
@@ -24,6 +26,8 @@ mod malformed;
 mod overlay;
 mod ovs_gre;
 mod queues;
+mod readme;
+mod refusals;
 mod reload;
 mod replication;
 mod underlay;

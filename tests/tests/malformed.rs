@@ -46,12 +46,15 @@ fn rubbish_from_the_underlay_harms_nobody(variant: Variant) {
     // The sender is a third party behind the bridge that claims to be node 2.
     let macs = ([2, 0, 0, 0, 1, 2], [2, 0, 0, 0, 1, 1]);
     let addresses = (b.address, a.address);
-    let tunnelled = |frame: &[u8]| frames::udp(macs, addresses, (55_555, 4789), &frames::vxlan(100, frame));
+    let stranger = (Ipv4Addr::new(192, 0, 2, 66), a.address);
+    let tunnelled = |frame: &[u8]| frames::tunnelled(macs, addresses, 100, frame);
     let originals = [
         tunnelled(&inner()),
         tunnelled(&stranger_arp()),
         tunnelled(&tunnelled(&inner())),
+        frames::udp(macs, addresses, (55_555, 4789), &frames::vxlan(100, &inner())),
         frames::gre(macs, addresses, 300, &inner()),
+        frames::tunnelled(macs, stranger, 100, &inner()),
     ];
     let mut socket = RawSocket::open(&underlay.namespace, &a.underlay_device);
     let mut noise = Noise::new(1);

@@ -1,0 +1,207 @@
+//! The control socket and vtep-ctl: requests that cannot be granted, clients that do not behave, and an independent
+//! client of the same protocol.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+use std::time::Duration;
+
+use vtep_tests::process::{Finished, Process};
+use vtep_tests::wait::SOON;
+use vtep_tests::{Daemon, LinuxVtep, Node, Segment, UdpStream, Underlay, Variant, Workload, programs};
+
+/// ```text
+///   a1 ── node 1 (vtepd) ── underlay ── node 2 (Linux vxlan + bridge) ── b1
+/// ```
+struct Net {
+    _underlay: Underlay,
+    a: Node,
+    b: Node,
+    a1: Workload,
+    b1: Workload,
+}
+
+impl Net {
+    fn new() -> Self {
+        let underlay = Underlay::new();
+        let (a, b) = (underlay.node(1), underlay.node(2));
+        let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+        let _ = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
+        Self { _underlay: underlay, a, b, a1, b1 }
+    }
+
+    fn daemon(&self) -> Daemon<'_> {
+        let daemon = Daemon::start(
+            &self.a,
+            Variant::ONE_WORKER,
+            &[Segment::vxlan(100).access(&self.a1).remote(&self.b)],
+        );
+        self.a1.reaches(&self.b1);
+        daemon
+    }
+}
+
+/// Requests, their exit codes and what is said about them.
+const REFUSED: &[(&str, i32, &[&str])] = &[
+    ("port add a1 vni 100", 1, &["port a1", "exists"]),
+    ("port add x vni 999", 1, &["VNI 999"]),
+    ("port add toolongadevicename vni 100", 1, &["toolongadevicename"]),
+    ("port del nobody", 1, &["port", "nobody"]),
+    ("port show nobody", 1, &["port", "nobody"]),
+    ("port add x", 2, &["vni"]),
+    ("port add x vni 100 queues many", 2, &["many"]),
+    ("port add x vni 100 ring-size 1000", 1, &["1000", "power of two"]),
+    ("vni add 100 local 192.0.2.1", 1, &["VNI 100", "exists"]),
+    ("vni add 16777216 local 192.0.2.1", 1, &["16777216"]),
+    ("vni add 200 local 224.0.0.1", 1, &["224.0.0.1"]),
+    ("vni add 200 local nowhere", 1, &["nowhere"]),
+    ("vni add 200", 2, &["local"]),
+    ("vni del 200", 1, &["VNI 200"]),
+    ("vni del 100", 1, &["VNI 100", "a1"]),
+    ("remote add 192.0.2.1 vni 100", 1, &["192.0.2.1", "local"]),
+    ("remote add 192.0.2.2 vni 100", 1, &["192.0.2.2", "exists"]),
+    ("remote add 192.0.2.3 vni 999", 1, &["VNI 999"]),
+    ("remote del 192.0.2.9 vni 100", 1, &["192.0.2.9"]),
+    ("fdb add 01:00:00:00:00:01 vni 100 dev a1", 1, &["01:00:00:00:00:01", "multicast"]),
+    ("fdb add 02:00:00:00:00:01 vni 100 dev nobody", 1, &["nobody"]),
+    ("fdb add 02:00:00:00:00:01 vni 100 dst 192.0.2.9", 1, &["192.0.2.9"]),
+    ("fdb add 02:00:00:00:00:01 vni 100", 2, &["dev"]),
+    ("fdb get 02:00:00:00:00:99 vni 100", 1, &["02:00:00:00:00:99"]),
+    ("fdb del 02:00:00:00:00:99 vni 100", 1, &["02:00:00:00:00:99"]),
+    ("fdb flush vni 999", 1, &["VNI 999"]),
+    ("neigh add 10.0.0.9 lladdr ff:ff:ff:ff:ff:ff vni 100", 1, &["ff:ff:ff:ff:ff:ff"]),
+    ("neigh del 10.0.0.99 vni 100", 1, &["10.0.0.99"]),
+    ("frobnicate", 2, &["frobnicate"]),
+    ("port frobnicate", 2, &["frobnicate"]),
+    ("--frobnicate", 2, &["--frobnicate"]),
+];
+
+#[test]
+fn requests_that_cannot_be_granted_are_refused() {
+    let net = Net::new();
+    let daemon = net.daemon();
+    let before = [daemon.show("port show"), daemon.show("vni show"), daemon.show("remote show")];
+    let before = before.map(|list| list.as_array().unwrap().len());
+    for (line, code, parts) in REFUSED {
+        let finished = daemon.ctl(line);
+        finished.assert_fails(*code, parts);
+        assert_eq!(finished.stdout, "", "words on standard output: {finished}");
+    }
+    let after = [daemon.show("port show"), daemon.show("vni show"), daemon.show("remote show")];
+    assert_eq!(after.map(|list| list.as_array().unwrap().len()), before);
+    net.a1.ping(net.b1.address, 5);
+}
+
+#[test]
+fn without_a_daemon_the_client_says_so() {
+    let underlay = Underlay::new();
+    let node = underlay.node(1);
+    let daemon = Daemon::prepare(&node, "");
+    let socket = daemon.socket().display().to_string();
+    daemon.ctl("status").assert_fails(1, &[&socket, "vtepd"]);
+}
+
+/// Verbs may be left out or called otherwise, as with iproute2; data goes to standard output.
+#[test]
+fn commands_read_as_those_of_iproute2() {
+    let net = Net::new();
+    let daemon = net.daemon();
+    for nouns in ["port", "vni", "remote", "fdb", "neigh", "stats", "drops"] {
+        let shown = daemon.ctl(&format!("--json {nouns} show"));
+        assert!(shown.success() && shown.stderr.is_empty(), "{shown}");
+        for line in [format!("{nouns} list"), format!("{nouns} ls"), nouns.to_owned()] {
+            let same = daemon.ctl(&line);
+            assert!(same.success() && same.stderr.is_empty(), "{same}");
+        }
+    }
+    for line in ["-j status", "status -j", "--json --pretty status", "status -p -j"] {
+        let json: serde_json::Value = serde_json::from_str(&daemon.ctl(line).output()).unwrap();
+        assert_eq!(json["ports"], 2, "{line}");
+    }
+    let fdb = daemon.ctl("fdb").output();
+    assert!(fdb.contains(&net.a1.mac) && fdb.contains("192.0.2.2"), "{fdb}");
+    let port = daemon.ctl("port").output();
+    assert!(port.contains("a1") && port.contains("up0") && port.contains("native"), "{port}");
+    daemon.change("fdb add 02:00:00:00:00:77 vni 100 dst 192.0.2.2");
+    daemon.change("fdb delete 02:00:00:00:00:77 vni 100");
+    let by_environment =
+        Finished::of(Command::new(programs::vtep_ctl()).arg("status").env("VTEP_SOCKET", daemon.socket()));
+    assert!(by_environment.success(), "{by_environment}");
+}
+
+#[test]
+fn numbers_can_be_watched() {
+    let net = Net::new();
+    let daemon = net.daemon();
+    let mut command = Command::new(programs::vtep_ctl());
+    let mut watch =
+        Process::start(command.arg("--socket").arg(daemon.socket()).args(["--watch=0.1", "--json", "stats"]));
+    let seen = || watch.stdout().matches("\"balance\"").count();
+    vtep_tests::wait_until("three readings", SOON, || seen() >= 3);
+    watch.signal(rustix::process::Signal::INT);
+    let _ = watch.wait(SOON);
+}
+
+/// Bytes that are no calls, calls that are too long, and clients that leave in the middle.
+#[test]
+fn rubbish_on_the_socket_harms_nobody() {
+    let net = Net::new();
+    let mut daemon = net.daemon();
+    let id = daemon.id();
+    let stream = UdpStream::start(&net.a1, &net.b1, Duration::from_millis(2));
+    let deep = "[".repeat(100_000);
+    let long = format!("{{\"method\":\"{}\"}}", "x".repeat(4 << 20));
+    let messages: Vec<Vec<u8>> = vec![
+        vec![0],
+        vec![0; 10_000],
+        vec![0xff; 100_000],
+        b"GET / HTTP/1.1\r\n\r\n\0".to_vec(),
+        b"{}\0".to_vec(),
+        b"null\0".to_vec(),
+        b"{\"method\":5}\0".to_vec(),
+        b"{\"method\":\"org.vtep.control.Status\",\"parameters\":7}\0".to_vec(),
+        b"{\"method\":\"org.vtep.control.Nothing\",\"parameters\":{}}\0".to_vec(),
+        b"{\"method\":\"org.vtep.control.ShowFdb\",\"parameters\":{\"vni\":-1}}\0".to_vec(),
+        b"{\"method\":\"org.vtep.control.ShowFdb\",\"parameters\":{\"vni\":1e300}}\0".to_vec(),
+        b"{\"method\":\"org.vtep.control.Status\"".to_vec(),
+        format!("{{\"method\":\"a.b\",\"parameters\":{deep}\0").into_bytes(),
+        format!("{long}\0").into_bytes(),
+        long.into_bytes(),
+    ];
+    for message in messages.iter().cycle().take(10 * messages.len()) {
+        let mut client = UnixStream::connect(daemon.socket()).unwrap();
+        client.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        client.set_write_timeout(Some(SOON)).unwrap();
+        // The daemon may hang up before all is written.
+        let _ = client.write_all(message);
+        let _ = client.read(&mut [0; 4096]);
+    }
+    // Many at once, none of which reads what it asked for.
+    let mut clients = Vec::new();
+    for _ in 0..500 {
+        let Ok(mut client) = UnixStream::connect(daemon.socket()) else { break };
+        client.set_nonblocking(true).unwrap();
+        for _ in 0..100 {
+            let _ =
+                client.write(b"{\"method\":\"org.vtep.control.ShowDrops\",\"parameters\":{\"all\":true}}\0");
+        }
+        clients.push(client);
+    }
+    drop(clients);
+    vtep_tests::wait_until("the daemon answers", SOON, || daemon.ctl("status").success());
+    stream.wait_for_more(20);
+    stream.stop().assert_complete();
+    assert!(daemon.is_running() && daemon.id() == id);
+}
+
+/// A Varlink client that shares no code with ours calls every method that the interface describes.
+#[test]
+fn an_independent_client_can_call_every_method() {
+    let net = Net::new();
+    let daemon = net.daemon();
+    // What tests/setup has made.
+    let mut command = Command::new(programs::repository().join("target/tools/venv/bin/python"));
+    command.arg(programs::repository().join("tests/varlink-client.py")).arg(daemon.socket());
+    let finished = Finished::of(&mut command);
+    assert!(finished.success(), "{finished}");
+}
