@@ -119,7 +119,7 @@ fn describe(error: &Error, source: &Source, span: &Span) -> FileFault {
         )
     } else if message.starts_with("unexpected key or value") {
         ("something follows the value".to_owned(), "write one key on a line")
-    } else if message.starts_with("unclosed table") {
+    } else if message.starts_with("unclosed") && line.trim_start().starts_with('[') {
         ("the table's header is not closed".to_owned(), "write [name] or [[name]]")
     } else {
         (message.to_owned(), "see https://toml.io for the grammar")

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use wire::Vni;
 
 use super::fault::Refusal;
-use crate::config::{Change, Config, Items, Keyed, PortConfig, RemoteConfig, VniConfig};
+use crate::config::{Change, Config, Items, Keyed, PortConfig, PortRole, RemoteConfig, VniConfig};
 
 /// A setting that differs and takes effect at the next start only.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,19 +27,23 @@ pub struct NeedsRestart {
 /// existing already.
 #[must_use]
 pub fn diff(old: &Config, new: &Config) -> (Vec<Change>, Vec<NeedsRestart>) {
-    let changes = Way::through(old, new, Tunnels::InPlace)
-        .or_else(|_| Way::through(old, new, Tunnels::Rebuilt))
+    let changes = Way::through(old, new, Changed::InPlace)
+        .or_else(|_| Way::through(old, new, Changed::WithoutRemotes))
+        .or_else(|_| Way::through(old, new, Changed::Anew))
         .unwrap_or_else(|_| Way::blind(old, new));
     (changes, restarts(old, new))
 }
 
-/// How remotes follow a changed VNI.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tunnels {
-    /// They stay, their headers change.
+/// How a changed VNI is dealt with, the gentlest way first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Changed {
+    /// It is replaced in place, its remotes stay.
     InPlace,
-    /// They are removed before and set afterwards: two VNIs that swap their GRE keys may never show the same key.
-    Rebuilt,
+    /// Its remotes are removed before and set afterwards: two VNIs that swap their GRE keys may never show the same.
+    WithoutRemotes,
+    /// It is removed with its ports, and both are added anew. What is left then is part of the new configuration, as is
+    /// everything that is added to it, so that no limit can be in the way.
+    Anew,
 }
 
 /// The changes so far and where they have led.
@@ -58,9 +62,9 @@ impl Way {
         Config { daemon, umem, workers, ..old.clone() }
     }
 
-    fn through(old: &Config, new: &Config, tunnels: Tunnels) -> Result<Vec<Change>, Refusal> {
+    fn through(old: &Config, new: &Config, changed: Changed) -> Result<Vec<Change>, Refusal> {
         let mut way = Self { at: Self::start(old, new), changes: Vec::new(), strict: true };
-        way.walk(new, tunnels)?;
+        way.walk(new, changed)?;
         Ok(way.changes)
     }
 
@@ -68,14 +72,17 @@ impl Way {
     fn blind(old: &Config, new: &Config) -> Vec<Change> {
         let mut way = Self { at: Self::start(old, new), changes: Vec::new(), strict: false };
         // No refusal ends a way that is not strict.
-        let _ = way.walk(new, Tunnels::Rebuilt);
+        let _ = way.walk(new, Changed::InPlace);
         way.changes
     }
 
-    fn walk(&mut self, new: &Config, tunnels: Tunnels) -> Result<(), Refusal> {
+    fn walk(&mut self, new: &Config, changed: Changed) -> Result<(), Refusal> {
         self.remove(new)?;
-        if tunnels == Tunnels::Rebuilt {
-            self.remove_tunnels(new)?;
+        if changed >= Changed::WithoutRemotes {
+            self.remove_remotes_of_changed(new)?;
+        }
+        if changed >= Changed::Anew {
+            self.remove_changed(new)?;
         }
         self.set(new)
     }
@@ -108,8 +115,22 @@ impl Way {
         Ok(())
     }
 
-    fn remove_tunnels(&mut self, new: &Config) -> Result<(), Refusal> {
-        let changed: Vec<Vni> = keys(&self.at.vnis, |vni: &VniConfig| new.vnis.get(&vni.vni) != Some(vni));
+    fn changed(&self, new: &Config) -> Vec<Vni> {
+        keys(&self.at.vnis, |vni: &VniConfig| new.vnis.get(&vni.vni) != Some(vni))
+    }
+
+    fn remove_changed(&mut self, new: &Config) -> Result<(), Refusal> {
+        for vni in self.changed(new) {
+            for name in keys(&self.at.ports, |port| port.role == PortRole::Access { vni }) {
+                self.step(Change::RemovePort(name))?;
+            }
+            self.step(Change::RemoveVni(vni))?;
+        }
+        Ok(())
+    }
+
+    fn remove_remotes_of_changed(&mut self, new: &Config) -> Result<(), Refusal> {
+        let changed = self.changed(new);
         let affected = |remote: &RemoteConfig| {
             changed.binary_search(&remote.vni).is_ok() || new.remotes.get(&remote.key()) != Some(remote)
         };

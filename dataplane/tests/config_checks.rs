@@ -1,0 +1,393 @@
+//! What is told of values that do not fit each other: the exact words, each with the place of the other side.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
+
+use std::path::Path;
+
+use dataplane::config;
+
+fn faults_of(text: &str) -> String {
+    match config::parse(Path::new("t.toml"), text) {
+        Ok((config, _)) => panic!("not refused: {config:?}"),
+        Err(faults) => faults.to_string(),
+    }
+}
+
+fn warnings_of(text: &str) -> String {
+    match config::parse(Path::new("t.toml"), text) {
+        Ok((_, warnings)) => warnings.to_string(),
+        Err(faults) => panic!("refused:\n{faults}"),
+    }
+}
+
+/// The messages of a faulty text without places and excerpts: "what | remedy".
+fn words_of(text: &str) -> Vec<String> {
+    match config::parse(Path::new("t.toml"), text) {
+        Ok((config, _)) => panic!("not refused: {config:?}"),
+        Err(faults) => faults.iter().map(|fault| format!("{} | {}", fault.what, fault.remedy)).collect(),
+    }
+}
+
+/// A right file with `more` appended.
+fn with(more: &str) -> String {
+    let right = r#"
+[[port]]
+name = "up"
+role = "uplink"
+[[port]]
+name = "w"
+vni = 100
+[[vni]]
+id = 100
+local = "192.0.2.1"
+remotes = ["192.0.2.2"]
+"#;
+    format!("{right}{more}")
+}
+
+#[test]
+fn keys_that_contradict_each_other_are_refused() {
+    let text = with(
+        r#"
+[[port]]
+name = "x"
+role = "uplink"
+vni = 100
+[[vni]]
+id = 5
+local = "192.0.2.1"
+key = 5
+[[vni]]
+id = 6
+local = "192.0.2.1"
+encapsulation = "gre"
+udp_port = 4789
+[[remote]]
+vni = 5
+address = "192.0.2.2"
+key = 5
+udp_port = 4789
+[[fdb]]
+vni = 100
+mac = "02:00:00:00:00:01"
+port = "w"
+remote = "192.0.2.2"
+"#,
+    );
+    assert_eq!(
+        words_of(&text),
+        [
+            "port x is an uplink and cannot be in VNI 100 | remove `vni` for an uplink, or `role` for an access port",
+            "`key` is of GRE, but VNI 5 is VXLAN | remove `key`, or set encapsulation = \"gre\"",
+            "`udp_port` is of VXLAN, but VNI 6 is GRE | remove `udp_port`, or set encapsulation = \"vxlan\"",
+            "remote 192.0.2.2 of VNI 5 has a `udp_port` of VXLAN and a `key` of GRE | keep one of the two",
+            "FDB entry 02:00:00:00:00:01 of VNI 100 points to a port and to a remote | keep one of `port` and `remote`",
+        ]
+    );
+}
+
+#[test]
+fn twice_the_same_is_refused_with_the_line_of_the_first() {
+    let text = with(
+        r#"
+[[port]]
+name = "w"
+vni = 100
+[[port]]
+name = "other"
+device = "w"
+vni = 100
+[[vni]]
+id = 100
+local = "192.0.2.1"
+[[remote]]
+vni = 100
+address = "192.0.2.2"
+[[worker]]
+cpu = 1
+[[worker]]
+cpu = 1
+"#,
+    );
+    assert_eq!(
+        words_of(&text),
+        [
+            "device w of port w is taken by port other | use another device, or remove port other (port other is on \
+             line 16)",
+            "port w is configured twice | remove one of the two; the first is on line 5",
+            "VNI 100 is configured twice | remove one of the two; the first is on line 8",
+            "remote 192.0.2.2 of VNI 100 is configured twice | remove one of the two; the first is on line 11",
+            "workers 0 and 1 are both pinned to CPU 1 | give each worker a CPU of its own, or remove one of the two \
+             (worker 0 is on line 26)",
+        ]
+    );
+}
+
+#[test]
+fn references_to_what_is_not_there_are_refused() {
+    let text = with(
+        r#"
+[[port]]
+name = "x"
+vni = 101
+[[remote]]
+vni = 101
+address = "192.0.2.9"
+[[fdb]]
+vni = 100
+mac = "02:00:00:00:00:01"
+port = "nope"
+[[fdb]]
+vni = 100
+mac = "02:00:00:00:00:02"
+remote = "192.0.2.3"
+[[fdb]]
+vni = 100
+mac = "02:00:00:00:00:03"
+port = "up"
+[[vni]]
+id = 200
+local = "192.0.2.1"
+[[fdb]]
+vni = 200
+mac = "02:00:00:00:00:04"
+port = "w"
+[[neighbour]]
+vni = 101
+address = "10.0.0.1"
+mac = "02:00:00:00:00:04"
+"#,
+    );
+    let missing = "VNI 101 is not configured | configure VNI 101 first, or name one that is there: 100, 200";
+    assert_eq!(
+        words_of(&text),
+        [
+            missing,
+            missing,
+            "FDB entry 02:00:00:00:00:01 points to port nope, which does not exist | add the port first, or name one of \
+             the VNI's ports",
+            "FDB entry 02:00:00:00:00:02 points to 192.0.2.3, which is no remote of VNI 100 | add remote 192.0.2.3 to \
+             VNI 100 first, or name one of its remotes",
+            "FDB entry 02:00:00:00:00:03 points to port up, which is an uplink | name the remote behind it instead \
+             (port up is on line 2)",
+            "FDB entry 02:00:00:00:00:04 of VNI 200 points to port w, which is in VNI 100 | name a port of VNI 200, or \
+             put the entry into VNI 100 (port w is on line 5)",
+            missing,
+        ]
+    );
+    assert_eq!(
+        words_of("[[port]]\nname = \"p\"\nvni = 3\n"),
+        ["VNI 3 is not configured | configure VNI 3 first; there is none yet"]
+    );
+}
+
+#[test]
+fn addresses_that_cannot_be_are_refused() {
+    let text = with(
+        r#"
+[[remote]]
+vni = 100
+address = "192.0.2.1"
+[[remote]]
+vni = 100
+address = "239.0.0.1"
+[[remote]]
+vni = 100
+address = "2001:db8::2"
+[[remote]]
+vni = 100
+address = "255.255.255.255"
+[[fdb]]
+vni = 100
+mac = "00:00:00:00:00:00"
+port = "w"
+[[fdb]]
+vni = 100
+mac = "33:33:00:00:00:01"
+port = "w"
+[[neighbour]]
+vni = 100
+address = "224.0.0.5"
+mac = "ff:ff:ff:ff:ff:ff"
+[[vni]]
+id = 7
+local = "127.0.0.1"
+udp_port = 0
+ttl = 0
+"#,
+    );
+    let workload = "use the address of one workload, such as 02:00:00:00:00:01";
+    assert_eq!(
+        words_of(&text),
+        [
+            "remote 192.0.2.1 is the local address of VNI 100 | remove it: a switch is no peer of its own",
+            "239.0.0.1 cannot be a remote: it is a multicast group | name each peer; frames are replicated to all of them",
+            "remote 2001:db8::2 is IPv6 but the local address of VNI 100, 192.0.2.1, is IPv4 | use addresses of one \
+             family; a peer with both is reached by the family of the local address (VNI 100 is on line 8)",
+            "255.255.255.255 cannot be a remote: it is the broadcast address | use the underlay address of the peer",
+            &format!("00:00:00:00:00:00 is no address of a device | {workload}"),
+            &format!("33:33:00:00:00:01 is a multicast address | {workload}"),
+            "224.0.0.5 cannot be a neighbour: it is a multicast group | use the address of one workload",
+            &format!("ff:ff:ff:ff:ff:ff is a multicast address | {workload}"),
+            "VNI 7 cannot have the local address 127.0.0.1: it never leaves the host | use the address of an uplink that \
+             the peers send to",
+            "VNI 7 cannot use UDP port 0 | use 4789, or a number from 1 to 65535 that the peers agree on",
+            "packets of VNI 7 with a TTL of 0 would not leave the host | use a number from 1 to 255, such as 64",
+        ]
+    );
+}
+
+#[test]
+fn an_ipv6_underlay_is_refused_once_and_clearly() {
+    let text = r#"
+[[port]]
+name = "up"
+role = "uplink"
+[[vni]]
+id = 1
+local = "2001:db8::1"
+remotes = ["2001:db8::2", "192.0.2.1"]
+"#;
+    assert_eq!(
+        words_of(text),
+        [
+            "VNI 1 has the IPv6 local address 2001:db8::1: only an IPv4 underlay is supported yet | use an IPv4 address; \
+          workloads may use IPv6 all the same"
+        ]
+    );
+}
+
+#[test]
+fn two_vnis_that_look_the_same_on_the_wire_are_refused() {
+    let vni = |id: u32, key: &str| {
+        format!(
+            "[[vni]]\nid = {id}\nlocal = \"192.0.2.1\"\nencapsulation = \"gre\"\n{key}\nremotes = [\"192.0.2.2\"]\n"
+        )
+    };
+    let up = "[[port]]\nname = \"up\"\nrole = \"uplink\"\n";
+    let text =
+        [up, &vni(1, ""), &vni(2, "key = 1"), &vni(3, "key = \"none\""), &vni(4, "key = \"none\"")].concat();
+    assert_eq!(
+        words_of(&text),
+        [
+            "VNIs 1 and 2 both use GRE key 1 between 192.0.2.1 and 192.0.2.2 | give one of them another key (remote \
+             192.0.2.2 of VNI 1 is on line 9)",
+            "VNIs 3 and 4 both use GRE without a key between 192.0.2.1 and 192.0.2.2 | give one of them a key: without \
+             one, a pair of addresses carries one VNI (remote 192.0.2.2 of VNI 3 is on line 21)",
+        ]
+    );
+    let apart = [up, &vni(1, ""), &vni(2, ""), &vni(3, "key = 4"), &vni(4, "key = \"none\"")].concat();
+    assert_eq!(warnings_of(&apart), "");
+}
+
+#[test]
+fn ports_that_cannot_be_are_refused() {
+    let text = with(
+        r#"
+[[port]]
+name = "a b"
+vni = 100
+[[port]]
+name = "long"
+device = "sixteen-letters-"
+vni = 100
+[[port]]
+name = "c"
+vni = 100
+mode = "native"
+require = "zerocopy"
+queues = 0
+ring_size = 32768
+[[port]]
+name = "d"
+vni = 100
+mode = "zerocopy"
+transmit = "burst"
+"#,
+    );
+    assert_eq!(
+        words_of(&text),
+        [
+            "\"a b\" cannot be the name of a port | use 1 to 63 letters, digits and . _ - : @",
+            "\"sixteen-letters-\" cannot be the name of a network device | name the device as `ip link` shows it (1 to \
+             15 bytes, no slash, colon or space)",
+            "port c requires zerocopy but tries native only | remove `mode` or `require`, or let both say the same",
+            "port c cannot serve 0 queues | use a number from 1 to 64, or leave it out to serve all that the device has",
+            "a ring of port c cannot have 32768 descriptors | use a power of two from 64 to 16384, such as 16384",
+            "port d is to be zero-copy and to transmit by burst, which copies | use transmit = \"auto\" or \"ring\"",
+        ]
+    );
+}
+
+#[test]
+fn the_daemon_s_own_settings_are_checked() {
+    let long = "x".repeat(200);
+    let text = format!("[daemon]\nsocket = \"/{long}\"\nsocket_group = \"\"\nlog = \"info,=x=y\"\n");
+    assert_eq!(
+        words_of(&text),
+        [
+            "the control socket's path has 201 bytes, or a zero byte in it | choose a path of at most 107 bytes without \
+             zero bytes",
+            "the group of the control socket has no name | name a group, or leave the key out for the daemon's own group",
+            "the log filter \"info,=x=y\" is malformed: invalid filter directive | write a level (error, warn, info, \
+             debug, trace) or directives such as info,dataplane::control=debug",
+        ]
+    );
+    assert_eq!(
+        words_of("[daemon]\nsocket = \"vtep.sock\"\n[umem]\nchunks = 4294967295\nchunk_size = 1024\n"),
+        [
+            "the control socket \"vtep.sock\" is not an absolute path | write the whole path, such as /run/vtep/vtep.sock",
+            "the UMEM cannot have 4294967295 chunks | use a power of two from 256 to 1048576, such as 1048576",
+            "a chunk cannot have 1024 bytes | use 2048, or 4096 for frames above 1700 bytes",
+        ]
+    );
+    let workers = "[[worker]]\n".repeat(65);
+    assert_eq!(
+        words_of(&workers),
+        [
+            "65 workers are configured, 64 are possible | remove some; one worker per CPU is the most that is of use"
+        ]
+    );
+}
+
+#[test]
+fn the_arithmetic_of_frame_memory_is_stated() {
+    let port = |index: u32, more: &str| format!("[[port]]\nname = \"p{index}\"\nrole = \"uplink\"\n{more}\n");
+    let short: String = (0..4).map(|index| port(index, "queues = 50\nring_size = 64")).collect();
+    assert_eq!(
+        faults_of(&format!("[umem]\nchunks = 16384\n{short}")),
+        "t.toml:2:10: error: 200 queues need 64 chunks each, 12800 in all; 12288 of 16384 chunks are for rings\n    2 | \
+         chunks = 16384\n      |          ^^^^^\n  help: set `umem.chunks` to 32768 and restart, or lower `queues` of the \
+         ports\n"
+    );
+    let seven: String = (0..7).map(|index| port(index, "")).collect();
+    assert_eq!(
+        warnings_of(&seven),
+        "t.toml: warning: 7 queues have rings for 14336 frames; 12288 of 16384 chunks are for rings: each queue gets \
+         1755\n  help: set `umem.chunks` to 32768 and restart, or lower `ring_size` or `queues` of the ports\n"
+    );
+    let six: String = (0..6).map(|index| port(index, "")).collect();
+    assert_eq!(warnings_of(&six), "");
+}
+
+#[test]
+fn an_uplink_takes_so_many_udp_ports() {
+    let vnis: String = (1..=9)
+        .map(|id| format!("[[vni]]\nid = {id}\nlocal = \"192.0.2.1\"\nudp_port = {}\n", 5000 + id))
+        .collect();
+    assert_eq!(
+        faults_of(&vnis),
+        "t.toml:36:12: error: UDP port 5009 is one too many: an uplink takes VXLAN on 8 different ports, and there are \
+         5001, 5002, 5003, 5004, 5005 and 3 more\n   36 | udp_port = 5009\n      |            ^^^^\n  help: use one of \
+         these ports\n"
+    );
+}
+
+#[test]
+fn remotes_without_an_uplink_are_warned_of() {
+    let text = "[[vni]]\nid = 1\nlocal = \"192.0.2.1\"\nremotes = [\"192.0.2.2\"]\n";
+    assert_eq!(
+        warnings_of(text),
+        "t.toml:4:12: warning: there are remotes but no uplink: frames to them go nowhere\n    4 | remotes = \
+         [\"192.0.2.2\"]\n      |            ^^^^^^^^^^^\n  help: add a port with role = \"uplink\"\n"
+    );
+}

@@ -1,0 +1,292 @@
+//! Properties of configurations made at random: what is written is read back, differences lead where they should, a
+//! change that is made leaves a right configuration, and no file whatever ends in a panic.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+
+use dataplane::config::{
+    self, Busy, Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, GreKey, LogTarget, ModeWish,
+    NeighbourConfig, PortConfig, PortRole, RemoteConfig, TransmitWish, VniConfig, WorkerConfig, XdpMode,
+    render,
+};
+use dataplane::plan::{Severity, diff, validate};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use wire::{Mac, Vni};
+
+// A small world, so that things meet.
+
+fn vni() -> impl Strategy<Value = Vni> {
+    (1u32..6).prop_map(|value| Vni::new(value).unwrap())
+}
+
+fn underlay() -> impl Strategy<Value = IpAddr> {
+    prop_oneof![
+        12 => (1u8..6).prop_map(|host| IpAddr::V4(Ipv4Addr::new(192, 0, 2, host))),
+        1 => Just(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+        1 => Just(IpAddr::V4(Ipv4Addr::BROADCAST)),
+    ]
+}
+
+fn mac() -> impl Strategy<Value = Mac> {
+    (0u8..4, 1u8..6).prop_map(|(first, last)| Mac([if first == 0 { 1 } else { 2 }, 0, 0, 0, 0, last]))
+}
+
+fn encapsulation() -> impl Strategy<Value = EncapsulationConfig> {
+    prop_oneof![
+        Just(EncapsulationConfig::VXLAN),
+        (5000u16..5012).prop_map(|port| EncapsulationConfig::Vxlan { port }),
+        prop_oneof![Just(GreKey::Vni), Just(GreKey::Absent), (1u32..6).prop_map(GreKey::Number)]
+            .prop_map(|key| EncapsulationConfig::Gre { key }),
+    ]
+}
+
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![
+        8 => select(vec!["up", "a", "b", "c", "d"]).prop_map(str::to_owned),
+        1 => "[ -~]{0,8}",
+    ]
+}
+
+prop_compose! {
+    fn port()(
+        name in name(),
+        device in name(),
+        role in prop_oneof![Just(PortRole::Uplink), vni().prop_map(|vni| PortRole::Access { vni })],
+        mode in select(vec![ModeWish::Auto, ModeWish::Only(XdpMode::Native), ModeWish::Only(XdpMode::ZeroCopy)]),
+        require in option::of(select(vec![XdpMode::Generic, XdpMode::Native, XdpMode::ZeroCopy])),
+        queues in option::of(1u32..40),
+        ring_size in select(vec![64, 2048, 16_384, 1000]),
+        transmit in select(vec![TransmitWish::Auto, TransmitWish::Ring, TransmitWish::Burst]),
+    ) -> PortConfig {
+        PortConfig { name, device, role, mode, require, queues, ring_size, transmit }
+    }
+}
+
+prop_compose! {
+    fn domain()(
+        vni in vni(),
+        local in underlay(),
+        encapsulation in encapsulation(),
+        learning: bool,
+        ageing in prop_oneof![0u32..5000, any::<u32>()],
+        arp_proxy: bool,
+        ttl: u8,
+    ) -> VniConfig {
+        VniConfig { vni, local, encapsulation, learning, ageing, arp_proxy, ttl }
+    }
+}
+
+prop_compose! {
+    fn remote()(
+        vni in vni(), address in underlay(), encapsulation in option::of(encapsulation()), flood: bool,
+    ) -> RemoteConfig {
+        RemoteConfig { vni, address, encapsulation, flood }
+    }
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let destination =
+        prop_oneof![name().prop_map(FdbDestination::Port), underlay().prop_map(FdbDestination::Remote)];
+    let entry =
+        (vni(), mac(), destination).prop_map(|(vni, mac, destination)| FdbConfig { vni, mac, destination });
+    let host = || (0u8..6).prop_map(|host| Ipv4Addr::new(10 * u8::from(host > 0), 0, 0, host));
+    let neighbour =
+        (vni(), host(), mac()).prop_map(|(vni, address, mac)| NeighbourConfig { vni, address, mac });
+    prop_oneof![
+        4 => port().prop_map(Change::AddPort),
+        1 => name().prop_map(Change::RemovePort),
+        6 => (domain(), any::<bool>()).prop_map(|(vni, replace)| Change::SetVni { vni, replace }),
+        1 => vni().prop_map(Change::RemoveVni),
+        6 => (remote(), any::<bool>()).prop_map(|(remote, replace)| Change::SetRemote { remote, replace }),
+        1 => (vni(), underlay()).prop_map(|(vni, address)| Change::RemoveRemote { vni, address }),
+        6 => (entry, any::<bool>()).prop_map(|(entry, replace)| Change::SetFdb { entry, replace }),
+        1 => (vni(), mac()).prop_map(|(vni, mac)| Change::RemoveFdb { vni, mac }),
+        3 => (neighbour, any::<bool>()).prop_map(|(neighbour, replace)| Change::SetNeighbour { neighbour, replace }),
+        1 => (vni(), host()).prop_map(|(vni, address)| Change::RemoveNeighbour { vni, address }),
+    ]
+}
+
+prop_compose! {
+    fn settings()(
+        chunks in select(vec![256u32, 1024, 16_384, 65_536]),
+        chunk_size in select(vec![2048u32, 4096]),
+        socket in "/[ -~]{1,40}",
+        socket_group in option::of("[a-z\"\\\\]{1,8}"),
+        log_target in select(vec![LogTarget::Auto, LogTarget::Stderr, LogTarget::Journald]),
+        cpus in proptest::collection::btree_set(any::<u32>(), 0..4),
+        busy in select(vec![Busy::Adaptive, Busy::Always]),
+    ) -> Config {
+        let mut config = Config::default();
+        config.umem.chunks = chunks;
+        config.umem.chunk_size = chunk_size;
+        config.daemon.socket = socket.into();
+        config.daemon.socket_group = socket_group;
+        config.daemon.log_target = log_target;
+        config.workers = cpus.into_iter().map(|cpu| WorkerConfig { cpu: Some(cpu), busy }).collect();
+        config
+    }
+}
+
+/// A configuration without errors: the changes that are not refused.
+fn right() -> impl Strategy<Value = Config> {
+    (settings(), vec(change(), 0..120)).prop_map(|(mut config, changes)| {
+        for change in &changes {
+            // What is refused is not wanted.
+            let _ = config.apply(change);
+        }
+        config
+    })
+}
+
+/// Ten VNIs with a port and one common peer, which use five GRE keys and nine UDP ports, one more than there may be.
+fn crowded() -> impl Strategy<Value = Config> {
+    let wish = prop_oneof![
+        3 => (5000u16..5009).prop_map(|port| EncapsulationConfig::Vxlan { port }),
+        2 => (1u32..6).prop_map(|key| EncapsulationConfig::Gre { key: GreKey::Number(key) }),
+    ];
+    vec(wish, 10).prop_map(|wishes| {
+        let mut config = Config::default();
+        for (value, encapsulation) in (1..).zip(wishes) {
+            let vni = Vni::new(value).unwrap();
+            let address = |host| IpAddr::V4(Ipv4Addr::new(192, 0, 2, host));
+            let domain = VniConfig { encapsulation, ..VniConfig::new(vni, address(1)) };
+            let port = PortConfig::new(format!("p{value}"), format!("p{value}"), PortRole::Access { vni });
+            for change in [
+                Change::SetVni { vni: domain, replace: false },
+                Change::AddPort(port),
+                Change::SetRemote { remote: RemoteConfig::new(vni, address(2)), replace: false },
+            ] {
+                // What is one too many is left out.
+                let _ = config.apply(&change);
+            }
+        }
+        config
+    })
+}
+
+fn errors(config: &Config) -> Vec<String> {
+    let faults = validate(config).into_iter().filter(|fault| fault.severity == Severity::Error);
+    faults.map(|fault| fault.what).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_change_is_made_and_right_or_refused_and_nothing(start in settings(), changes in vec(change(), 0..80)) {
+        let mut config = start;
+        for change in &changes {
+            let before = config.clone();
+            match config.apply(change) {
+                Ok(()) => prop_assert_eq!(errors(&config), Vec::<String>::new(), "after {:?}", change),
+                Err(refusal) => {
+                    prop_assert!(!refusal.what.is_empty() && !refusal.remedy.is_empty());
+                    prop_assert_eq!(&config, &before);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back(config in right()) {
+        let text = render(&config);
+        match config::parse(Path::new("rendered"), &text) {
+            Ok((again, _)) => prop_assert_eq!(again, config, "{}", text),
+            Err(faults) => prop_assert!(false, "{}\n{}", faults, text),
+        }
+    }
+
+    #[test]
+    fn a_difference_leads_from_one_to_the_other(old in right(), new in right()) {
+        let new = Config { daemon: old.daemon.clone(), umem: old.umem, workers: old.workers.clone(), ..new };
+        prop_assume!(errors(&new).is_empty());
+        let (changes, restart) = diff(&old, &new);
+        prop_assert_eq!(restart, vec![]);
+        let mut at = old;
+        for change in &changes {
+            if let Err(refusal) = at.apply(change) {
+                prop_assert!(false, "{:?} of {:?}: {}", change, changes, refusal);
+            }
+        }
+        prop_assert_eq!(at, new);
+    }
+
+    #[test]
+    fn a_difference_leads_through_tunnels_in_each_other_s_way(old in crowded(), new in crowded()) {
+        let new = Config { umem: old.umem, ..new };
+        let mut at = old.clone();
+        for change in &diff(&old, &new).0 {
+            if let Err(refusal) = at.apply(change) {
+                prop_assert!(false, "{:?}: {}", change, refusal);
+            }
+        }
+        prop_assert_eq!(at, new);
+    }
+
+    #[test]
+    fn no_difference_is_no_change(config in right()) {
+        prop_assert_eq!(diff(&config, &config), (vec![], vec![]));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..400)) {
+        read(&String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn no_damage_makes_it_panic(
+        config in right(),
+        cuts in vec((any::<prop::sample::Index>(), 0usize..12, "[\\[\\]a-z0-9\"'=\n., \u{1}\u{e9}{}#-]{0,6}"), 1..8),
+    ) {
+        let mut text: Vec<char> = render(&config).chars().collect();
+        for (at, length, with) in cuts {
+            let at = at.index(text.len() + 1);
+            let end = (at + length).min(text.len());
+            text.splice(at..end, with.chars());
+        }
+        read(&text.into_iter().collect::<String>());
+    }
+
+    #[test]
+    fn tables_and_keys_at_random_do_not_make_it_panic(
+        lines in vec(
+            prop_oneof![
+                select(vec!["daemon", "umem", "worker", "port", "vni", "remote", "fdb", "neighbour", "x"])
+                    .prop_flat_map(|table| select(vec![format!("[{table}]"), format!("[[{table}]]")])),
+                (
+                    select(vec![
+                        "name", "vni", "id", "local", "remotes", "key", "udp_port", "encapsulation", "mac", "port",
+                        "remote", "chunks", "ageing", "ring_size", "address", "role",
+                    ]),
+                    select(vec![
+                        "1", "\"a\"", "\"192.0.2.1\"", "[]", "[\"192.0.2.2\", 1]", "\"gre\"", "0", "-1", "1e9",
+                        "\"02:00:00:00:00:01\"", "\"uplink\"", "{a = 1}", "99999999999999999999999999", "1979-05-27",
+                        "0xffffffff", "\"10000000000000 years\"", "inf",
+                    ]),
+                )
+                    .prop_map(|(key, value)| format!("{key} = {value}")),
+            ],
+            0..40,
+        ),
+    ) {
+        read(&lines.join("\n"));
+    }
+}
+
+/// Reads a text, which is right or told why not; both are sayable.
+fn read(text: &str) {
+    match config::parse(Path::new("fuzz"), text) {
+        Ok((config, warnings)) => {
+            assert!(warnings.iter().all(|fault| fault.severity == Severity::Warning));
+            assert_eq!(errors(&config), Vec::<String>::new(), "{text}");
+        }
+        Err(faults) => {
+            assert!(faults.iter().any(|fault| fault.severity == Severity::Error));
+            assert!(!faults.to_string().is_empty());
+        }
+    }
+}
