@@ -41,7 +41,8 @@ fn scaled(rate: f64) -> String {
     for prefix in ["", "k", "M", "G"] {
         if rest < 999.5 {
             // A rate below ten deserves a decimal, unless it is whole.
-            let decimals = usize::from(rest < 9.95 && rest.fract() >= 0.05);
+            let tenths = (rest * 10.0).round();
+            let decimals = usize::from(tenths < 100.0 && tenths % 10.0 != 0.0);
             return format!("{rest:.decimals$}{prefix}");
         }
         rest /= 1000.0;
