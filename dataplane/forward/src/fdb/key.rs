@@ -25,7 +25,10 @@ impl Key {
     #[inline]
     #[must_use]
     pub const fn of_bits(domain: DomainId, mac: u64) -> Self {
-        debug_assert!(domain.0 != 0 && mac >> 48 == 0, "domain zero is never allocated, an address has 48 bits");
+        debug_assert!(
+            domain.0 != 0 && mac >> 48 == 0,
+            "domain zero is never allocated, an address has 48 bits"
+        );
         Self((domain.0 as u64) << 48 | mac)
     }
 
