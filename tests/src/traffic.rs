@@ -1,6 +1,6 @@
 //! TCP transfers between hosts by their kernels' own TCP, with every byte compared.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
@@ -52,7 +52,12 @@ impl Transfer {
         let result = thread::scope(|scope| {
             let sender = scope.spawn(|| from.namespace.within(|| self.send(address)));
             let received = self.receive(&listener);
-            sender.join().map_err(|_| "the sender panicked".to_owned()).and_then(|sent| sent).and(received)
+            let sent = sender.join().unwrap_or_else(|_| Err("the sender panicked".to_owned()));
+            match (sent, received) {
+                (Ok(()), received) => received,
+                (sent, Ok(())) => sent,
+                (Err(sent), Err(received)) => Err(format!("sender: {sent}; receiver: {received}")),
+            }
         });
         if let Err(error) = result {
             panic!("TCP from {} to {}, {self:?}: {error}", from.address, to.address);
@@ -84,8 +89,11 @@ impl Transfer {
         let (mut buffer, mut expected) = (vec![0; 64 << 10], vec![0; 64 << 10]);
         let (mut source, mut received) = (Content::default(), 0);
         loop {
-            let length =
-                stream.read(&mut buffer).map_err(|error| format!("{received} bytes came: {error}"))?;
+            let length = match stream.read(&mut buffer) {
+                // A read with a timeout is not restarted after whatever interrupts it.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read.map_err(|error| format!("{received} bytes came: {error}"))?,
+            };
             if length == 0 {
                 break;
             }

@@ -8,8 +8,8 @@ use vtep_tests::process::{Finished, Process};
 use vtep_tests::wait::SOON;
 use vtep_tests::{Daemon, Namespace, Underlay, programs, wait_until};
 
-/// A file with a fault on almost every line.
-const FAULTY: &str = r#"[daemon]
+/// A file of values that cannot be.
+const IMPOSSIBLE: &str = r#"[daemon]
 colour = "red"
 
 [umem]
@@ -28,6 +28,11 @@ name = "a3"
 vni = 300
 
 [[vni]]
+id = 300
+local = "192.0.2.1"
+ageing = "soon"
+
+[[vni]]
 id = 16777216
 local = "192.0.2"
 
@@ -43,18 +48,68 @@ port = "nobody"
 "#;
 
 /// What is said of it: place and words.
-const FAULTS: [(&str, &str); 11] = [
+const OF_IMPOSSIBLE: &[(&str, &str)] = &[
     ("2:1", "unknown key `colour` in [daemon]"),
     ("5:10", "the UMEM cannot have 1000 chunks"),
     ("10:8", "`mode` is \"fast\"; it must be one of \"auto\", \"zerocopy\", \"native\", \"generic\""),
     ("12:1", "port a2 is neither an uplink nor in a VNI"),
-    ("17:7", "VNI 300"),
-    ("20:6", "`id` is 16777216; it must be an integer from 0 to 16777215"),
-    ("21:9", "`local` is \"192.0.2\"; it must be a string with an IP address"),
-    ("26:12", "remote 192.0.2.1 is the local address of VNI 100"),
-    ("26:38", "remote 192.0.2.2 of VNI 100 is configured twice"),
-    ("30:7", "01:00:00:00:00:01 is a multicast address"),
-    ("31:8", "points to port nobody, which does not exist"),
+    (
+        "22:10",
+        "`ageing` is \"soon\"; it must be whole seconds, as a string such as \"300s\" or \"5m\" or as an integer",
+    ),
+    ("25:6", "`id` is 16777216; it must be an integer from 0 to 16777215"),
+    ("26:9", "`local` is \"192.0.2\"; it must be a string with an IP address"),
+    ("31:12", "remote 192.0.2.1 is the local address of VNI 100"),
+    ("31:38", "remote 192.0.2.2 of VNI 100 is configured twice"),
+    ("35:7", "01:00:00:00:00:01 is a multicast address"),
+    ("36:8", "FDB entry 01:00:00:00:00:01 points to port nobody, which does not exist"),
+];
+
+/// A file of values that do not go together.
+const CONTRADICTORY: &str = r#"[[port]]
+name = "a"
+vni = 300
+
+[[port]]
+name = "b"
+device = "a"
+role = "uplink"
+
+[[port]]
+name = "b"
+role = "uplink"
+
+[[vni]]
+id = 100
+local = "192.0.2.1"
+key = 3
+
+[[fdb]]
+vni = 300
+mac = "02:00:00:00:00:01"
+port = "a"
+remote = "192.0.2.2"
+
+[[fdb]]
+vni = 100
+mac = "02:00:00:00:00:01"
+port = "a"
+
+[[neighbour]]
+vni = 100
+address = "224.0.0.1"
+mac = "02:00:00:00:00:01"
+"#;
+
+/// What is said of it: place and words.
+const OF_CONTRADICTORY: &[(&str, &str)] = &[
+    ("3:7", "VNI 300 is not configured"),
+    ("7:10", "device a of port b is taken by port a"),
+    ("10:1", "port b is configured twice"),
+    ("17:7", "`key` is of GRE, but VNI 100 is VXLAN"),
+    ("23:10", "FDB entry 02:00:00:00:00:01 of VNI 300 points to a port and to a remote"),
+    ("28:8", "FDB entry 02:00:00:00:00:01 of VNI 100 points to port a, which is in VNI 300"),
+    ("32:11", "224.0.0.1 cannot be a neighbour: it is a multicast group"),
 ];
 
 fn check(file: &Path) -> Finished {
@@ -65,20 +120,27 @@ fn check(file: &Path) -> Finished {
 fn every_fault_is_told_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("faulty.toml");
-    fs::write(&file, FAULTY).unwrap();
-    let finished = check(&file);
-    for (place, words) in FAULTS {
-        finished.assert_fails(1, &[&format!("{}:{place}: error: ", file.display()), words]);
-    }
-    let faults = finished.stderr.matches(": error: ").count();
-    assert_eq!(finished.stderr.matches("  help: ").count(), faults, "a fault without a remedy: {finished}");
-    assert_eq!(faults, FAULTS.len(), "{finished}");
+    for (text, faults) in [(IMPOSSIBLE, OF_IMPOSSIBLE), (CONTRADICTORY, OF_CONTRADICTORY)] {
+        fs::write(&file, text).unwrap();
+        let finished = check(&file);
+        assert_eq!(finished.code, Some(1), "{finished}");
+        let prefix = format!("{}:", file.display());
+        let told: Vec<&str> = finished.stderr.lines().filter_map(|line| line.strip_prefix(&prefix)).collect();
+        let expected: Vec<String> =
+            faults.iter().map(|(place, words)| format!("{place}: error: {words}")).collect();
+        assert_eq!(told, expected);
+        assert_eq!(
+            finished.stderr.matches("\n  help: ").count(),
+            faults.len(),
+            "without a remedy: {finished}"
+        );
 
-    // The daemon refuses it with the same words and touches nothing.
-    let namespace = Namespace::new("faulty");
-    let mut command = namespace.command(programs::vtepd());
-    let started = Process::start(command.arg("--config").arg(&file)).wait(SOON);
-    assert_eq!((started.code, started.stderr), (Some(1), finished.stderr));
+        // The daemon refuses it with the same words and touches nothing.
+        let namespace = Namespace::new("faulty");
+        let mut command = namespace.command(programs::vtepd());
+        let started = Process::start(command.arg("--config").arg(&file)).wait(SOON);
+        assert_eq!((started.code, started.stderr), (Some(1), finished.stderr));
+    }
 }
 
 #[test]
@@ -132,11 +194,11 @@ fn every_shipped_file_runs() {
         let devices: Vec<String> =
             daemon.list("port show").iter().map(|port| port["device"].as_str().unwrap().to_owned()).collect();
         let queues = "numrxqueues 4 numtxqueues 4";
-        for device in &devices {
-            node.namespace
-                .ip(&format!("link add {device} {queues} type veth peer name {device}-peer {queues}"));
+        for (number, device) in devices.iter().enumerate() {
+            let peer = format!("peer{number}");
+            node.namespace.ip(&format!("link add {device} {queues} type veth peer name {peer} {queues}"));
             node.namespace.ip(&format!("link set {device} up"));
-            node.namespace.ip(&format!("link set {device}-peer up"));
+            node.namespace.ip(&format!("link set {peer} up"));
         }
         wait_until(&format!("the ports of {} come up", file.display()), SOON, || {
             let status = daemon.show("status");

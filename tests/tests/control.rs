@@ -42,38 +42,54 @@ impl Net {
 }
 
 /// Requests, their exit codes and what is said about them.
-const REFUSED: &[(&str, i32, &[&str])] = &[
-    ("port add a1 vni 100", 1, &["port a1", "exists"]),
-    ("port add x vni 999", 1, &["VNI 999"]),
-    ("port add toolongadevicename vni 100", 1, &["toolongadevicename"]),
-    ("port del nobody", 1, &["port", "nobody"]),
-    ("port show nobody", 1, &["port", "nobody"]),
-    ("port add x", 2, &["vni"]),
-    ("port add x vni 100 queues many", 2, &["many"]),
-    ("port add x vni 100 ring-size 1000", 1, &["1000", "power of two"]),
-    ("vni add 100 local 192.0.2.1", 1, &["VNI 100", "exists"]),
-    ("vni add 16777216 local 192.0.2.1", 1, &["16777216"]),
-    ("vni add 200 local 224.0.0.1", 1, &["224.0.0.1"]),
-    ("vni add 200 local nowhere", 1, &["nowhere"]),
-    ("vni add 200", 2, &["local"]),
-    ("vni del 200", 1, &["VNI 200"]),
-    ("vni del 100", 1, &["VNI 100", "a1"]),
-    ("remote add 192.0.2.1 vni 100", 1, &["192.0.2.1", "local"]),
-    ("remote add 192.0.2.2 vni 100", 1, &["192.0.2.2", "exists"]),
-    ("remote add 192.0.2.3 vni 999", 1, &["VNI 999"]),
-    ("remote del 192.0.2.9 vni 100", 1, &["192.0.2.9"]),
-    ("fdb add 01:00:00:00:00:01 vni 100 dev a1", 1, &["01:00:00:00:00:01", "multicast"]),
-    ("fdb add 02:00:00:00:00:01 vni 100 dev nobody", 1, &["nobody"]),
-    ("fdb add 02:00:00:00:00:01 vni 100 dst 192.0.2.9", 1, &["192.0.2.9"]),
-    ("fdb add 02:00:00:00:00:01 vni 100", 2, &["dev"]),
-    ("fdb get 02:00:00:00:00:99 vni 100", 1, &["02:00:00:00:00:99"]),
-    ("fdb del 02:00:00:00:00:99 vni 100", 1, &["02:00:00:00:00:99"]),
-    ("fdb flush vni 999", 1, &["VNI 999"]),
-    ("neigh add 10.0.0.9 lladdr ff:ff:ff:ff:ff:ff vni 100", 1, &["ff:ff:ff:ff:ff:ff"]),
-    ("neigh del 10.0.0.99 vni 100", 1, &["10.0.0.99"]),
-    ("frobnicate", 2, &["frobnicate"]),
-    ("port frobnicate", 2, &["frobnicate"]),
-    ("--frobnicate", 2, &["--frobnicate"]),
+const REFUSED: &[(&str, i32, &str)] = &[
+    ("port add a1 vni 100", 1, "port a1 exists already"),
+    ("port add x vni 999", 1, "VNI 999 is not configured"),
+    (
+        "port add toolongadevicename vni 100",
+        1,
+        "\"toolongadevicename\" cannot be the name of a network device",
+    ),
+    ("port del nobody", 1, "there is no port nobody"),
+    ("port show nobody", 1, "there is no port \"nobody\""),
+    ("port add x", 2, "what the port faces is missing"),
+    ("port add x vni 100 queues many", 2, "queues \"many\" is not understood"),
+    ("port add x vni 100 ring-size 1000", 1, "a ring of port x cannot have 1000 descriptors"),
+    ("vni add 100 local 192.0.2.1", 1, "VNI 100 exists already"),
+    ("vni add 16777216 local 192.0.2.1", 2, "vni \"16777216\" is not understood"),
+    (
+        "vni add 200 local 224.0.0.1",
+        1,
+        "VNI 200 cannot have the local address 224.0.0.1: it is a multicast group",
+    ),
+    ("vni add 200 local nowhere", 2, "local \"nowhere\" is not understood"),
+    ("vni add 200", 2, "our underlay address is missing"),
+    ("vni del 200", 1, "there is no VNI 200"),
+    ("vni del 100", 1, "VNI 100 has ports: a1"),
+    ("remote add 192.0.2.1 vni 100", 1, "remote 192.0.2.1 is the local address of VNI 100"),
+    ("remote add 192.0.2.2 vni 100", 1, "remote 192.0.2.2 of VNI 100 exists already"),
+    ("remote add 192.0.2.3 vni 999", 1, "VNI 999 is not configured"),
+    ("remote del 192.0.2.9 vni 100", 1, "there is no remote 192.0.2.9 of VNI 100"),
+    ("fdb add 01:00:00:00:00:01 vni 100 dev a1", 1, "01:00:00:00:00:01 is a multicast address"),
+    (
+        "fdb add 02:00:00:00:00:01 vni 100 dev nobody",
+        1,
+        "FDB entry 02:00:00:00:00:01 points to port nobody, which does not exist",
+    ),
+    (
+        "fdb add 02:00:00:00:00:01 vni 100 dst 192.0.2.9",
+        1,
+        "FDB entry 02:00:00:00:00:01 points to 192.0.2.9, which is no remote of VNI 100",
+    ),
+    ("fdb add 02:00:00:00:00:01 vni 100", 2, "neither dev nor dst is given"),
+    ("fdb get 02:00:00:00:00:99 vni 100", 1, "no forwarding entry for 02:00:00:00:00:99 in VNI 100"),
+    ("fdb del 02:00:00:00:00:99 vni 100", 1, "there is no FDB entry 02:00:00:00:00:99 of VNI 100"),
+    ("fdb flush vni 999", 1, "there is no VNI 999"),
+    ("neigh add 10.0.0.9 lladdr ff:ff:ff:ff:ff:ff vni 100", 1, "ff:ff:ff:ff:ff:ff is a multicast address"),
+    ("neigh del 10.0.0.99 vni 100", 1, "there is no neighbour 10.0.0.99 of VNI 100"),
+    ("frobnicate", 2, "unrecognized subcommand 'frobnicate'"),
+    ("port frobnicate", 2, "\"frobnicate\" is not understood after port"),
+    ("--frobnicate", 2, "unexpected argument '--frobnicate' found"),
 ];
 
 #[test]
@@ -82,9 +98,10 @@ fn requests_that_cannot_be_granted_are_refused() {
     let daemon = net.daemon();
     let before = [daemon.show("port show"), daemon.show("vni show"), daemon.show("remote show")];
     let before = before.map(|list| list.as_array().unwrap().len());
-    for (line, code, parts) in REFUSED {
+    for (line, code, words) in REFUSED {
         let finished = daemon.ctl(line);
-        finished.assert_fails(*code, parts);
+        let remedy = if *code == 1 { "\n  help: " } else { "sage: " };
+        finished.assert_fails(*code, &[&format!("error: {words}\n"), remedy]);
         assert_eq!(finished.stdout, "", "words on standard output: {finished}");
     }
     let after = [daemon.show("port show"), daemon.show("vni show"), daemon.show("remote show")];
@@ -98,7 +115,8 @@ fn without_a_daemon_the_client_says_so() {
     let node = underlay.node(1);
     let daemon = Daemon::prepare(&node, "");
     let socket = daemon.socket().display().to_string();
-    daemon.ctl("status").assert_fails(1, &[&socket, "vtepd"]);
+    let words = format!("error: vtepd is not running: nobody listens on {socket}\n  help: ");
+    daemon.ctl("status").assert_fails(1, &[&words]);
 }
 
 /// Verbs may be left out or called otherwise, as with iproute2; data goes to standard output.
@@ -110,8 +128,9 @@ fn commands_read_as_those_of_iproute2() {
         let shown = daemon.ctl(&format!("--json {nouns} show"));
         assert!(shown.success() && shown.stderr.is_empty(), "{shown}");
         for line in [format!("{nouns} list"), format!("{nouns} ls"), nouns.to_owned()] {
-            let same = daemon.ctl(&line);
+            let same = daemon.ctl(&format!("--json {line}"));
             assert!(same.success() && same.stderr.is_empty(), "{same}");
+            assert!(daemon.ctl(&line).success(), "{line}");
         }
     }
     for line in ["-j status", "status -j", "--json --pretty status", "status -p -j"] {

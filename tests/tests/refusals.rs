@@ -56,7 +56,7 @@ fn the_socket_is_closed_to_others() {
     let mut command = node.namespace.command("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(programs::vtep_ctl());
     let finished = vtep_tests::Finished::of(command.arg("--socket").arg(daemon.socket()).arg("status"));
-    finished.assert_fails(1, &[&daemon.socket().display().to_string(), "ermission denied"]);
+    finished.assert_fails(1, &[&daemon.socket().display().to_string(), "no permission"]);
 }
 
 /// Somebody else's XDP program is never replaced.
