@@ -62,13 +62,13 @@ pub(crate) fn link(ifindex: u32) -> io::Result<Link> {
 /// `enum netdev_xdp_act`: `ndo_xdp_xmit` is there and works now.
 pub(crate) const XDP_FEATURE_TRANSMIT: u64 = 1 << 2;
 
-/// XDP features of a device (`xdp-features` of the `netdev` family, Linux 6.3). An older kernel has no such family: the
-/// error is then of kind [`io::ErrorKind::NotFound`].
+/// XDP features of a device (`xdp-features` of the `netdev` family, Linux 6.3).
 pub(crate) fn xdp_features(ifindex: u32) -> io::Result<u64> {
     const NETDEV_CMD_DEV_GET: u8 = 1;
     const NETDEV_A_DEV_IFINDEX: u16 = 1;
     const NETDEV_A_DEV_XDP_FEATURES: u16 = 3;
-    let family = family("netdev")?;
+    let family = family("netdev")
+        .map_err(|_| io::Error::other("the kernel does not tell XDP features; Linux 6.3 does"))?;
     let request = Generic::request(family, NETDEV_CMD_DEV_GET, NETDEV_A_DEV_IFINDEX, &ifindex.to_ne_bytes());
     let replies = exchange(NETLINK_GENERIC, request)?;
     let features = replies.iter().find_map(|reply| reply.attribute(NETDEV_A_DEV_XDP_FEATURES));

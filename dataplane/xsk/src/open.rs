@@ -19,7 +19,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, soc
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::ring::{Consumer, Mapped, Producer};
-use crate::{Error, LinkMode, MAX_QUEUES, Mode, Socket, SocketConfig, Umem, netdev};
+use crate::{Error, LinkMode, MAX_QUEUES, Memory, Mode, Socket, SocketConfig, Umem, UmemConfig, netdev};
 
 /// Largest ring: the transmit ring's frames may all be socket buffers at once.
 const MAX_RING: u32 = 1 << 14;
@@ -142,6 +142,18 @@ fn bind_patiently(fd: &OwnedFd, config: &SocketConfig) -> Result<(), Error> {
             Ok(()) => return Ok(()),
             Err(errno) => return Err(bind_failure(config, errno)),
         }
+    }
+}
+
+/// Waits until the kernel has let go of the last socket of a queue: until another one, with memory of its own and in
+/// copy mode, is no longer told that the queue is busy. Says whether that happened in time.
+pub(crate) fn wait_for_teardown(ifindex: u32, queue: u32) -> bool {
+    let memory = UmemConfig { chunks: 2, chunk_size: 4096, memory: Memory::Anonymous };
+    let Ok((umem, _)) = Umem::new(&memory) else { return false };
+    let config = SocketConfig { ifindex, queue, ring_size: 2, zero_copy: false, link: LinkMode::Native };
+    match open(&umem, &config) {
+        Ok(_) | Err(Error::DeviceMissing { .. }) => true,
+        Err(_) => false,
     }
 }
 

@@ -6,7 +6,7 @@ use xsk::{Burst, Chunk, PortReport, Steering, Unsuitable};
 
 use crate::lab::{Namespace, veth, wait_for};
 use crate::packets::{number, numbered};
-use crate::raw::Raw;
+use crate::raw::{Raw, under_signals};
 use crate::sockets::{assert_complete, load, open, write};
 
 /// Pushes numbered frames for a port.
@@ -116,6 +116,35 @@ fn workers_burst_at_the_same_time_without_mixing_frames() {
             assert!(own.is_sorted_by(|a, b| a < b), "in order per worker");
         }
         assert!(far.receive().iter().all(|frame| number(frame).is_none()), "more arrived than were sent");
+    });
+}
+
+#[test]
+fn signals_interrupt_a_burst_without_losing_or_repeating_a_frame() {
+    let (here, there) = (Namespace::new(), Namespace::new());
+    veth(&here, "near", &there, "far", 1);
+    there.run(&["ethtool", "-K", "far", "gro", "on"]);
+    let far = there.within(|| Raw::open(there.ifindex("far")));
+    here.within(|| {
+        let (steering, mut free) = load();
+        let _port = open(&steering, 0, here.ifindex("near"), 1, &mut free).0;
+        let mut burst = steering.burst(0).unwrap();
+        let sent = under_signals(|| {
+            let mut sent = 0;
+            for _ in 0..50 {
+                push(&steering, &mut burst, 0, 0..256, &mut free);
+                let report = flush(&mut burst, &mut free);
+                assert_eq!((report.sent + report.dropped, report.refused, report.errno), (256, 0, 0));
+                sent += report.sent as usize;
+            }
+            sent
+        });
+        let arrived = far.expect(sent, |frame| number(frame).is_some());
+        assert!(arrived.iter().all(|frame| {
+            let n = number(frame).unwrap();
+            *frame == numbered(n, 60 + n as usize % 1400)
+        }));
+        assert!(far.receive().is_empty(), "more arrived than were sent");
     });
 }
 

@@ -1,8 +1,10 @@
-//! A packet socket: the far end's view of the wire, independent of what is under test.
-#![expect(unsafe_code, reason = "rustix has no packet socket addresses")]
+//! A packet socket, the far end's view of the wire, independent of what is under test; and signals.
+#![expect(unsafe_code, reason = "rustix has neither packet socket addresses nor signal handlers")]
 
 use std::mem::zeroed;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
@@ -61,4 +63,28 @@ impl Raw {
         }
         frames
     }
+}
+
+/// Sends the calling thread a signal over and over, while a closure runs on it. The signal's handler does nothing: all it
+/// does is interrupt system calls.
+pub(crate) fn under_signals<T>(work: impl FnOnce() -> T) -> T {
+    extern "C" fn nothing(_: libc::c_int) {}
+    // SAFETY: the handler touches nothing.
+    let before =
+        unsafe { libc::signal(libc::SIGUSR1, nothing as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+    assert_ne!(before, libc::SIG_ERR);
+    let done = AtomicBool::new(false);
+    // SAFETY: a plain system call.
+    let target = unsafe { libc::gettid() };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Relaxed) {
+                // SAFETY: a plain system call; the thread exists, it waits for this one.
+                unsafe { libc::tgkill(std::process::id().cast_signed(), target, libc::SIGUSR1) };
+            }
+        });
+        let result = work();
+        done.store(true, Relaxed);
+        result
+    })
 }

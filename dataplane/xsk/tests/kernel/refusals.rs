@@ -119,3 +119,30 @@ fn a_failed_device_leaves_neither_program_nor_sockets() {
         assert_eq!(opened.sockets.len(), 2);
     });
 }
+
+#[test]
+fn too_little_lockable_memory_is_an_error_with_a_remedy() {
+    const CHILD: &str = "XSK_TEST_LOCKED_MEMORY";
+    if env::var_os(CHILD).is_some() {
+        let (umem, _chunks) =
+            Umem::new(&UmemConfig { chunks: 64, chunk_size: 4096, memory: Memory::Anonymous }).unwrap();
+        println!("OPEN {}", Socket::open(&umem, &config(1, 0)).err().unwrap());
+        return;
+    }
+    let output = Command::new("prlimit")
+        .args(["--memlock=65536:65536", "setpriv", "--bounding-set=-ipc_lock,-sys_resource", "--"])
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", "refusals::too_little_lockable_memory_is_an_error_with_a_remedy", "--nocapture"])
+        .env(CHILD, "yes")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.contains("OPEN registration with an AF_XDP socket of 262144 bytes of frame memory: "),
+        "{text}"
+    );
+    assert!(
+        text.contains("raise RLIMIT_MEMLOCK (systemd: LimitMEMLOCK=infinity) or grant CAP_IPC_LOCK"),
+        "{text}"
+    );
+}
