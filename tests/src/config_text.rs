@@ -18,6 +18,10 @@ impl Variant {
     pub const ONE_WORKER: Self = Self { workers: 1, transmit: "auto" };
     /// Two workers, transmit as the daemon chooses.
     pub const TWO_WORKERS: Self = Self { workers: 2, transmit: "auto" };
+    /// One worker, every frame by a TX ring.
+    pub const ONE_WORKER_RING: Self = Self { workers: 1, transmit: "ring" };
+    /// Two workers, every frame by burst where the device can.
+    pub const TWO_WORKERS_BURST: Self = Self { workers: 2, transmit: "burst" };
 
     /// The configuration of a node with an uplink and these segments.
     #[must_use]

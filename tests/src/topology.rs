@@ -148,13 +148,13 @@ impl Workload {
     #[track_caller]
     pub fn reaches(&self, to: &Self) {
         let what = format!("{} reaches {}", self.name, to.name);
-        wait_until(&what, SOON, || self.ping_finished(to.address, 1).success());
+        wait_until(&what, SOON, || self.ping_finished(to.address, 1, 1).success());
     }
 
     /// Sends `count` pings, of which every one must be answered exactly once.
     #[track_caller]
     pub fn ping(&self, to: Ipv4Addr, count: u32) {
-        let finished = self.ping_finished(to, count);
+        let finished = self.ping_finished(to, count, 5);
         let full = format!("{count} packets transmitted, {count} received, 0% packet loss");
         assert!(finished.stdout.contains(&full), "{} -> {to}: {finished}", self.name);
         assert!(!finished.stdout.contains("DUP!"), "{} -> {to}: {finished}", self.name);
@@ -163,13 +163,15 @@ impl Workload {
     /// Sends a few pings, none of which may be answered.
     #[track_caller]
     pub fn does_not_reach(&self, to: Ipv4Addr) {
-        let finished = self.ping_finished(to, 3);
+        let finished = self.ping_finished(to, 3, 1);
         assert!(finished.stdout.contains(" 0 received"), "{} -> {to} is reachable: {finished}", self.name);
     }
 
-    fn ping_finished(&self, to: Ipv4Addr, count: u32) -> Finished {
+    /// Pings, waiting up to `patience` seconds for the last answer.
+    fn ping_finished(&self, to: Ipv4Addr, count: u32, patience: u32) -> Finished {
         let mut command: Command = self.namespace.command("ping");
-        command.args(["-n", "-i", "0.05", "-W", "1", "-c", &count.to_string(), &to.to_string()]);
+        command.args(["-n", "-i", "0.05", "-c", &count.to_string()]);
+        command.args(["-W", &patience.to_string(), &to.to_string()]);
         Finished::of(&mut command)
     }
 }

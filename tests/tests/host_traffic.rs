@@ -93,7 +93,7 @@ fn tunnel_ports_of_other_addresses_stay_with_the_host() {
 fn sigterm_leaves_nothing_behind() {
     let net = Net::new();
     let state =
-        || ["addr show up0", "route show table all", "rule show"].map(|what| net.a.namespace.ip(what));
+        || ["-4 addr show up0", "-4 route show table all", "rule show"].map(|what| net.a.namespace.ip(what));
     let before = state();
     let mut daemon = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.segment()]);
     net.a1.reaches(&net.b1);

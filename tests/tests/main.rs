@@ -6,11 +6,14 @@
 /// Makes one test per variant out of each function that takes one.
 macro_rules! in_every_variant {
     ($($name:ident),* $(,)?) => {
-        mod one_worker {
-            $(#[test] fn $name() { super::$name(vtep_tests::Variant::ONE_WORKER); })*
-        }
-        mod two_workers {
-            $(#[test] fn $name() { super::$name(vtep_tests::Variant::TWO_WORKERS); })*
+        in_every_variant!(@ one_worker ONE_WORKER $($name)*);
+        in_every_variant!(@ two_workers TWO_WORKERS $($name)*);
+        in_every_variant!(@ one_worker_ring ONE_WORKER_RING $($name)*);
+        in_every_variant!(@ two_workers_burst TWO_WORKERS_BURST $($name)*);
+    };
+    (@ $module:ident $variant:ident $($name:ident)*) => {
+        mod $module {
+            $(#[test] fn $name() { super::$name(vtep_tests::Variant::$variant); })*
         }
     };
 }
