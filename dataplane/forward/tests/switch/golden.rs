@@ -425,3 +425,44 @@ fn traffic_is_counted_by_domain_and_remote() {
     assert_eq!(uplink.received.bytes, vxlan(&back).len() as u64);
     assert_eq!(uplink.transmitted.bytes, 2 * (there.len() + 50) as u64);
 }
+
+#[test]
+fn packets_of_several_tunnels_share_a_batch() {
+    let mut switch = Switch::new();
+    let mac = |number| Mac([2, 0, 0, 2, 0, number]);
+    let tunnels = [(VXLAN, 1), (VXLAN2, 1), (GRE_KEY, 2), (GRE, 3)];
+    let mut frames = Vec::new();
+    for number in 0..60 {
+        let inner = opaque(mac(number), W1, 40 + usize::from(number));
+        frames.push(match tunnels[usize::from(number) % 4].0 {
+            VXLAN => vxlan(&inner),
+            VXLAN2 => vxlan_from(PEER2, 100, &inner),
+            GRE_KEY => gre(Some(200), &inner),
+            _ => gre(None, &inner),
+        });
+    }
+    switch.receive(UP, &frames);
+    for number in 0..60 {
+        let (remote, domain) = tunnels[usize::from(number) % 4];
+        assert_eq!(switch.place_of(DomainId(domain), mac(number)), Some(Place::Remote(remote)));
+    }
+    for (index, (remote, domain)) in (0_u64..).zip(tunnels) {
+        let received = switch.counters.remote(remote).received;
+        let bytes = (0..15).map(|round| 14 + 40 + index + 4 * round).sum::<u64>();
+        assert_eq!((received.frames, received.bytes), (15, bytes));
+        let remotes = tunnels.iter().filter(|(_, other)| *other == domain).count() as u64;
+        assert_eq!(switch.counters.domain(DomainId(domain)).received.frames, 15 * remotes);
+    }
+}
+
+#[test]
+fn every_outer_header_has_the_right_checksum() {
+    let mut switch = Switch::new();
+    switch.bind(DomainId(1), W9, Place::Remote(VXLAN));
+    let frames: Vec<_> = (0..64).map(|payload| opaque(W1, W9, 20 * payload)).collect();
+    // Past every value of the identification, which the reader checks the header with.
+    for _ in 0..1030 {
+        let out = switch.receive(A, &frames);
+        assert!(out.iter().zip(&frames).all(|(out, frame)| unwrap(&out.bytes).inner == *frame));
+    }
+}

@@ -97,8 +97,13 @@ fn no_answer_without_all_that_it_takes() {
     // Switched off.
     switch.change(|parts| parts.domains[0].arp_proxy = false);
     assert_eq!(switch.receive_one(A, &request(IP9)).len(), 4);
+    // For an address that is the asker's own, wherever the database has him.
+    switch.change(|parts| (parts.domains[0].arp_proxy, parts.domains[0].learning) = (true, false));
+    switch.bind(DOMAIN, W9, Place::Port(B));
+    let asked = arp(1, Mac::BROADCAST, (W9, Ipv4Addr::new(10, 0, 0, 33)), (NOBODY, IP9));
+    assert_eq!(switch.receive_one(A, &asked).len(), 4);
+    switch.change(|parts| parts.domains[0].learning = true);
     // From somebody who is not where his address belongs.
-    switch.change(|parts| parts.domains[0].arp_proxy = true);
     switch.bind(DOMAIN, W1, Place::Port(B));
     assert_eq!(switch.receive_one(A, &request(IP9)), []);
     assert_eq!(switch.drops(), [(DropReason::VxlanEntryExists, 1)]);

@@ -151,7 +151,7 @@ impl World {
         let switches: Vec<_> = (0..SWITCHES)
             .map(|own| {
                 // Little memory on one of them: copies run out.
-                let chunks = if own == 0 { 6 } else { 64 };
+                let chunks = if own == 0 { 3 } else { 64 };
                 Switch::with_link(topology(own, seed), chunks, 2048)
             })
             .collect();
