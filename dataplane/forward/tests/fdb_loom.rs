@@ -60,7 +60,7 @@ fn settled(fdb: &Fdb) -> Vec<(Key, Entry)> {
 /// The slot of one key gets another key, and then the first key again with another value.
 #[test]
 fn a_reader_never_takes_the_value_of_another_key() {
-    explore(6, || {
+    explore(2, || {
         let fdb = Arc::new(Fdb::new(1, SEED));
         let (mine, other) = (key(1), key(2));
         assert_eq!(fdb.set(mine, A, Kind::Static, 0), Ok(None));
@@ -84,7 +84,7 @@ fn a_reader_never_takes_the_value_of_another_key() {
 
 #[test]
 fn two_learners_of_one_key_make_one_entry() {
-    explore(6, || {
+    explore(2, || {
         let fdb = Arc::new(Fdb::new(1, SEED));
         let other = thread::spawn({
             let fdb = Arc::clone(&fdb);
@@ -109,7 +109,7 @@ fn two_learners_of_one_key_make_one_entry() {
 
 #[test]
 fn a_refreshed_entry_is_not_aged_out() {
-    explore(6, || {
+    explore(2, || {
         let fdb = Arc::new(Fdb::new(1, SEED));
         assert_eq!(learn(&fdb, key(1), A, 0), Learned::New);
         let control = thread::spawn({
@@ -130,7 +130,7 @@ fn a_refreshed_entry_is_not_aged_out() {
 
 #[test]
 fn a_move_races_with_removal_and_with_another_move() {
-    explore(3, || {
+    explore(1, || {
         let fdb = Arc::new(Fdb::new(1, SEED));
         assert_eq!(learn(&fdb, key(1), A, 0), Learned::New);
         let control = thread::spawn({
@@ -153,7 +153,7 @@ fn a_move_races_with_removal_and_with_another_move() {
 
 #[test]
 fn a_static_entry_set_over_a_learned_one_wins_over_moves() {
-    explore(6, || {
+    explore(3, || {
         let fdb = Arc::new(Fdb::new(1, SEED));
         assert_eq!(learn(&fdb, key(1), A, 0), Learned::New);
         let control = thread::spawn({
@@ -176,7 +176,7 @@ fn a_static_entry_set_over_a_learned_one_wins_over_moves() {
 /// One entry goes to the larger table while a reader looks for it.
 #[test]
 fn nothing_is_invisible_while_it_migrates() {
-    explore(6, || {
+    explore(2, || {
         let fdb = Fdb::new(1, SEED);
         assert_eq!(fdb.set(key(1), A, Kind::Static, 0), Ok(None));
         assert_eq!(learn(&fdb, key(2), B, 0), Learned::New);
@@ -198,7 +198,7 @@ fn nothing_is_invisible_while_it_migrates() {
 /// Learning goes on during a migration: a move is not lost, a new key goes to the larger table once.
 #[test]
 fn what_is_learned_while_migrating_is_kept() {
-    explore(3, || {
+    explore(2, || {
         let fdb = Fdb::new(1, SEED);
         assert_eq!(learn(&fdb, key(1), A, 0), Learned::New);
         let growing = Arc::new(fdb.grow(2).expect("it can grow"));
@@ -278,7 +278,7 @@ impl Crowd {
 #[test]
 fn nothing_is_invisible_while_it_makes_room() {
     let crowd = Crowd::search();
-    explore(3, move || {
+    explore(2, move || {
         let (fdb, last, displaced) = crowd.build();
         let learner = thread::spawn({
             let fdb = Arc::clone(&fdb);

@@ -44,7 +44,7 @@ use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 pub(super) const SLOTS: usize = 4;
 
 /// Largest capacity of a table.
-pub(super) const MAX_CAPACITY: usize = SLOTS / 2 << MAX_BUCKET_BITS;
+pub(super) const MAX_CAPACITY: usize = (SLOTS / 2) << MAX_BUCKET_BITS;
 
 const EMPTY: u64 = 0;
 
