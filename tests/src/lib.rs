@@ -21,6 +21,7 @@ pub mod frames;
 pub mod linux_vtep;
 pub mod netns;
 pub mod ovs_vtep;
+pub mod ping;
 pub mod process;
 pub mod programs;
 pub mod stream;

@@ -15,10 +15,10 @@
 //! underlay's ends of the veth pairs or in workloads: a device that AF_XDP serves shows tcpdump little.
 
 use std::net::Ipv4Addr;
-use std::process::Command;
+use std::time::Duration;
 
 use crate::netns::Namespace;
-use crate::process::Finished;
+use crate::ping::{Echo, every_answer};
 use crate::wait::{SOON, wait_until};
 
 /// MTU of underlay links.
@@ -148,31 +148,25 @@ impl Workload {
     #[track_caller]
     pub fn reaches(&self, to: &Self) {
         let what = format!("{} reaches {}", self.name, to.name);
-        wait_until(&what, SOON, || self.ping_finished(to.address, 1, 1).success());
+        let answered =
+            || Echo::open(&self.namespace, to.address).request(Duration::from_millis(500)) == Ok(true);
+        wait_until(&what, SOON, answered);
     }
 
     /// Sends `count` pings, of which every one must be answered exactly once.
     #[track_caller]
-    pub fn ping(&self, to: Ipv4Addr, count: u32) {
-        let finished = self.ping_finished(to, count, 5);
-        let full = format!("{count} packets transmitted, {count} received, 0% packet loss");
-        assert!(finished.stdout.contains(&full), "{} -> {to}: {finished}", self.name);
-        assert!(!finished.stdout.contains("DUP!"), "{} -> {to}: {finished}", self.name);
+    pub fn ping(&self, to: Ipv4Addr, count: usize) {
+        every_answer(&self.namespace, to, count);
     }
 
     /// Sends a few pings, none of which may be answered.
     #[track_caller]
     pub fn does_not_reach(&self, to: Ipv4Addr) {
-        let finished = self.ping_finished(to, 3, 1);
-        assert!(finished.stdout.contains(" 0 received"), "{} -> {to} is reachable: {finished}", self.name);
-    }
-
-    /// Pings, waiting up to `patience` seconds for the last answer.
-    fn ping_finished(&self, to: Ipv4Addr, count: u32, patience: u32) -> Finished {
-        let mut command: Command = self.namespace.command("ping");
-        command.args(["-n", "-i", "0.05", "-c", &count.to_string()]);
-        command.args(["-W", &patience.to_string(), &to.to_string()]);
-        Finished::of(&mut command)
+        let mut echo = Echo::open(&self.namespace, to);
+        for _ in 0..3 {
+            let answer = echo.request(Duration::from_millis(300));
+            assert_eq!(answer, Ok(false), "{} -> {to} is reachable", self.name);
+        }
     }
 }
 

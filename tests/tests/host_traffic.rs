@@ -10,6 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use vtep_tests::daemon::xdp_programs;
+use vtep_tests::ping::every_answer;
 use vtep_tests::process::{Finished, Process};
 use vtep_tests::traffic::Transfer;
 use vtep_tests::wait::SOON;
@@ -42,7 +43,7 @@ impl Net {
     fn hosts_talk(&self) {
         for (from, to) in [(&self.a, &self.b), (&self.b, &self.a)] {
             from.namespace.ip("neigh flush dev up0");
-            let _ = from.namespace.run(&format!("ping -n -c 5 -i 0.05 -W 1 {}", to.address));
+            every_answer(&from.namespace, to.address, 5);
             Transfer { bytes: 1 << 20, write_size: 64 << 10 }.run(from, to);
         }
     }
