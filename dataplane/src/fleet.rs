@@ -37,7 +37,9 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// The CPU is not there, or not for this process.
-    #[error("worker {worker} could not be pinned to CPU {cpu}: this process may run on CPUs {allowed}; change `cpu` of that [[worker]] or the process's affinity")]
+    #[error(
+        "worker {worker} could not be pinned to CPU {cpu}: this process may run on CPUs {allowed}; change `cpu` of that [[worker]] or the process's affinity"
+    )]
     Pin {
         /// The worker.
         worker: usize,
@@ -113,7 +115,15 @@ impl Fleet {
             let (counters, gauges) = (Arc::clone(&equipment.counters), Arc::clone(&equipment.gauges));
             let thread = launch(worker, equipment).map_err(failed(worker))?;
             let bell = bell.clone();
-            fleet.members.push(Member { config, mailbox, bell, counters, gauges, events, thread: Some(thread) });
+            fleet.members.push(Member {
+                config,
+                mailbox,
+                bell,
+                counters,
+                gauges,
+                events,
+                thread: Some(thread),
+            });
         }
         Ok(fleet)
     }

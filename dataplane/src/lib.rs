@@ -2,10 +2,10 @@
 #![forbid(unsafe_code)]
 pub mod config;
 pub mod control;
-pub mod plan;
+pub mod fleet;
 pub mod logging;
 pub mod notify;
-pub mod underlay;
-pub mod fleet;
+pub mod plan;
 pub mod publish;
+pub mod underlay;
 pub mod worker;

@@ -75,7 +75,9 @@ pub struct Publication {
 
 /// A worker did not take up a published version in time.
 #[derive(Debug, thiserror::Error)]
-#[error("worker {worker} has not taken up version {version} of the tables within {waited:?}; it is stuck or starved of its CPU")]
+#[error(
+    "worker {worker} has not taken up version {version} of the tables within {waited:?}; it is stuck or starved of its CPU"
+)]
 pub struct Stuck {
     /// The worker.
     pub worker: usize,
