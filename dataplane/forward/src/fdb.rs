@@ -4,9 +4,9 @@
 //! and the control thread use one database at once. It knows nothing of frames, of the published tables that it is
 //! part of, or of clocks: time is an argument.
 //!
-//! A lookup reads one or two cache lines, and never waits, retries or takes a lock ([`table`] argues why that is
+//! A lookup reads one or two cache lines, and never waits, retries or takes a lock (`table` argues why that is
 //! correct). A worker refreshes and moves entries without a lock; to add one it tries for the writer lock, and if
-//! somebody has it leaves the learning to the next frame. [`growth`] tells how the table is replaced by a larger one.
+//! somebody has it leaves the learning to the next frame. `growth` tells how the table is replaced by a larger one.
 //!
 //! The batch way: [`Fdb::hash`] and [`Fdb::prefetch`] for each frame of a batch, then [`Fdb::lookup`] and
 //! [`Fdb::learn`] for each.

@@ -101,7 +101,7 @@ impl State {
     fn open(&self, config: &PortConfig) -> Result<OpenPort, String> {
         let Some(link) = self.underlay.link(&config.device) else {
             return Err(format!(
-                "there is no device {} in this network namespace; the port opens when it appears",
+                "there is no device {} in this network namespace",
                 config.device
             ));
         };
