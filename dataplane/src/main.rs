@@ -45,11 +45,17 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), String> {
-    let mut config = match &arguments.config {
-        Some(path) => config::load(path).map_err(|faults| faults.to_string())?,
-        None => Config::default(),
+    let (mut config, warnings) = match &arguments.config {
+        Some(path) => {
+            let (config, faults) = config::load_with_warnings(path).map_err(|faults| faults.to_string())?;
+            (config, faults.one_line_each().collect::<Vec<_>>())
+        }
+        None => (Config::default(), Vec::new()),
     };
     if arguments.check {
+        for warning in &warnings {
+            let _ = writeln!(std::io::stderr(), "{warning}");
+        }
         let file = arguments.config.unwrap_or_default();
         let _ = writeln!(std::io::stdout(), "{}: ok", file.display());
         return Ok(());
@@ -61,6 +67,9 @@ fn run(arguments: Arguments) -> Result<(), String> {
         config.daemon.log = log;
     }
     logging::init(&config.daemon.log, config.daemon.log_target).map_err(|error| format!("vtepd: {error}"))?;
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
     serve(config, arguments.config).map_err(|error| {
         tracing::error!("{error}");
         format!("vtepd: {error}")

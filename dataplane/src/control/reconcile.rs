@@ -10,6 +10,7 @@ use wire::{Mac, Vni};
 use super::port::OpenPort;
 use super::state::{Stale, State};
 use crate::config::{PortConfig, PortRole};
+use crate::plan::ChunkBudget;
 
 impl State {
     /// Acts upon everything that is stale.
@@ -117,15 +118,8 @@ impl State {
                 *queues += 1;
             }
         }
-        OpenPort::open(&self.steering, &self.fleet, id, config, link, self.fill_level(), &mut load)
+        OpenPort::open(&self.steering, &self.fleet, id, config, link, ChunkBudget::of(&self.config).per_queue(), &mut load)
             .map_err(|error| error.to_string())
-    }
-
-    /// Descriptors that each fill ring may hold if all configured queues share three quarters of the chunks; the rest
-    /// is for frames in hand and in transmit rings.
-    fn fill_level(&self) -> u32 {
-        let queues: u32 = self.config.ports.iter().map(|port| port.queues.unwrap_or(1)).sum();
-        (self.umem.chunks() / 4 * 3 / queues.max(1)).max(64)
     }
 
     /// Makes the static entries of the FDB those of the configuration.
