@@ -218,9 +218,11 @@ fn rubbish_on_the_socket_harms_nobody() {
 fn an_independent_client_can_call_every_method() {
     let net = Net::new();
     let daemon = net.daemon();
+    let spare = net.a.workload("spare", "10.0.0.3");
     // What tests/setup has made.
     let mut command = Command::new(programs::repository().join("target/tools/venv/bin/python"));
-    command.arg(programs::repository().join("tests/varlink-client.py")).arg(daemon.socket());
+    command.arg(programs::repository().join("tests/varlink-client.py"));
+    command.arg(daemon.socket()).arg(&spare.name);
     let finished = Finished::of(&mut command);
     assert!(finished.success(), "{finished}");
 }

@@ -89,6 +89,39 @@ fn a_changed_key_takes_effect() {
     stream.stop().assert_complete();
 }
 
+/// Hundreds of changes to everything else, while frames pass.
+#[test]
+fn requests_lose_nothing_of_what_stays() {
+    let net = Net::new();
+    let _far = net.far(Variant::TWO_WORKERS);
+    let near = Daemon::start(&net.a, Variant::TWO_WORKERS, &[net.first()]);
+    net.a1.reaches(&net.b1);
+    let streams = [(&net.a1, &net.b1), (&net.b1, &net.a1)]
+        .map(|(from, to)| UdpStream::start(from, to, Duration::from_millis(1)));
+    for round in 0..20 {
+        for line in [
+            "vni add 200 local 192.0.2.1 encap gre",
+            "remote add 192.0.2.2 vni 200",
+            "port add a2 vni 200",
+            "fdb add 02:00:00:00:00:99 vni 200 dst 192.0.2.2",
+            "fdb replace 02:00:00:00:00:99 vni 200 dev a2",
+            "neigh add 10.0.0.99 lladdr 02:00:00:00:00:99 vni 200",
+            "vni replace 200 local 192.0.2.1 encap gre ttl 7",
+            "fdb flush vni 200",
+            "neigh flush vni 200",
+            "reload",
+            "port del a2",
+            "vni del 200",
+        ] {
+            near.change(line);
+        }
+        assert_eq!(near.list("vni show").len(), 1, "round {round}");
+    }
+    for stream in streams {
+        stream.stop().assert_complete();
+    }
+}
+
 /// A file with faults changes nothing, and the log tells every fault.
 #[test]
 fn a_faulty_file_changes_nothing() {
