@@ -176,8 +176,13 @@ impl Fleet {
     }
 
     /// Replaces the published state; workers take it up between two batches.
-    pub fn publish(&self, next: Published) {
+    pub fn publish(&mut self, next: Published) {
         self.publication.publish(next);
+    }
+
+    /// Frees earlier states that no worker holds any more.
+    pub fn sweep(&mut self) {
+        self.publication.sweep();
     }
 
     /// The published state.

@@ -70,6 +70,8 @@ impl Wiring {
 /// Where the current state hangs, and how far each worker has come.
 pub struct Publication {
     current: Arc<ArcSwap<Published>>,
+    /// Earlier states that a worker may still hold. Kept here so that it is never a worker who frees one.
+    retired: Vec<Arc<Published>>,
     seen: Arc<[CachePadded<AtomicU64>]>,
 }
 
@@ -92,7 +94,7 @@ impl Publication {
     #[must_use]
     pub fn new(first: Published, workers: usize) -> Self {
         let seen = (0..workers).map(|_| CachePadded::new(AtomicU64::new(0))).collect();
-        Self { current: Arc::new(ArcSwap::from_pointee(first)), seen }
+        Self { current: Arc::new(ArcSwap::from_pointee(first)), retired: Vec::new(), seen }
     }
 
     /// A worker's end.
@@ -113,8 +115,15 @@ impl Publication {
     }
 
     /// Replaces the current state.
-    pub fn publish(&self, next: Published) {
-        self.current.store(Arc::new(next));
+    pub fn publish(&mut self, next: Published) {
+        let previous = self.current.swap(Arc::new(next));
+        self.retired.push(previous);
+        self.sweep();
+    }
+
+    /// Frees earlier states that no worker holds any more.
+    pub fn sweep(&mut self) {
+        self.retired.retain(|state| Arc::strong_count(state) > 1);
     }
 
     /// Waits until every worker has taken up `version`. Workers that sleep must have been woken by the caller.
@@ -165,5 +174,64 @@ impl Subscription {
             }
         }
         published
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forward::fdb::Fdb;
+    use forward::tables::TablesParts;
+
+    use super::*;
+
+    fn state(version: u64) -> Published {
+        let parts = TablesParts {
+            version,
+            ports: Vec::new(),
+            domains: Vec::new(),
+            remotes: Vec::new(),
+            neighbours: Arc::default(),
+            fdb: Arc::new(Fdb::new(64, [1, 2])),
+        };
+        Published { version, tables: Tables::build(parts).unwrap(), wiring: Wiring::default() }
+    }
+
+    #[test]
+    fn a_version_is_settled_once_every_worker_has_taken_it_up() {
+        let mut publication = Publication::new(state(1), 2);
+        let (mut one, mut other) = (publication.subscribe(0), publication.subscribe(1));
+        publication.publish(state(2));
+        assert_eq!(one.load().version, 2);
+        let stuck = publication.settled(2, Duration::ZERO).unwrap_err();
+        assert_eq!((stuck.worker, stuck.version), (1, 2));
+        assert!(stuck.to_string().starts_with("worker 1 has not taken up version 2 of the tables"));
+        assert_eq!(other.load().version, 2);
+        publication.settled(2, Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn a_state_that_a_worker_holds_is_kept_until_it_lets_go() {
+        let mut publication = Publication::new(state(1), 1);
+        let mut worker = publication.subscribe(0);
+        let held = Arc::clone(worker.load());
+        let watched = Arc::downgrade(&held);
+        publication.publish(state(2));
+        worker.load();
+        drop(held);
+        assert!(watched.upgrade().is_some(), "it is not the worker who frees it");
+        publication.sweep();
+        assert!(watched.upgrade().is_none());
+    }
+
+    #[test]
+    fn wiring_names_each_owner_once() {
+        let mut wiring = Wiring::default();
+        wiring.add(PortId(3), 1);
+        wiring.add(PortId(3), 0);
+        wiring.add(PortId(3), 1);
+        wiring.set_burst(PortId(3), true);
+        assert_eq!(wiring.owners(PortId(3)), [1, 0]);
+        assert_eq!((wiring.owners(PortId(0)), wiring.owners(PortId(9))), ([].as_slice(), [].as_slice()));
+        assert_eq!((wiring.ports(), wiring.burst(PortId(3)), wiring.burst(PortId(0))), (4, Some(true), None));
     }
 }

@@ -75,6 +75,7 @@ impl State {
     /// A second has passed.
     pub(super) fn tick(&mut self) {
         let now = self.now();
+        self.fleet.sweep();
         self.age(now);
         self.watch_rings(now);
         // Notifications can be lost; a look from time to time mends that, too.
@@ -141,6 +142,7 @@ impl State {
                     // A worker has acknowledged the new view and is about to let go of the old one.
                     patience -= 1;
                     std::thread::sleep(Duration::from_micros(100));
+                    self.fleet.sweep();
                 }
                 // The next tick goes on.
                 Migration::Waiting | Migration::Blocked => return,

@@ -101,10 +101,7 @@ impl State {
 
     fn open(&self, config: &PortConfig) -> Result<OpenPort, String> {
         let Some(link) = self.underlay.link(&config.device) else {
-            return Err(format!(
-                "there is no device {} in this network namespace",
-                config.device
-            ));
+            return Err(format!("there is no device {} in this network namespace", config.device));
         };
         if let PortRole::Access { vni } = config.role
             && self.domain_id(vni).is_none()
@@ -118,8 +115,16 @@ impl State {
                 *queues += 1;
             }
         }
-        OpenPort::open(&self.steering, &self.fleet, id, config, link, ChunkBudget::of(&self.config).per_queue(), &mut load)
-            .map_err(|error| error.to_string())
+        OpenPort::open(
+            &self.steering,
+            &self.fleet,
+            id,
+            config,
+            link,
+            ChunkBudget::of(&self.config).per_queue(),
+            &mut load,
+        )
+        .map_err(|error| error.to_string())
     }
 
     /// Makes the static entries of the FDB those of the configuration.

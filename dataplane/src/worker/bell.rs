@@ -67,3 +67,45 @@ impl AsFd for Bell {
         self.inner.event.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use rustix::event::{PollFd, PollFlags, poll};
+
+    use super::*;
+
+    #[test]
+    fn no_wake_up_is_lost_between_looking_and_sleeping() {
+        const ROUNDS: u32 = 20_000;
+        let (bell, work) = (Bell::new().unwrap(), Arc::new(AtomicU32::new(0)));
+        let (waker, done) = (bell.clone(), Arc::clone(&work));
+        let thread = std::thread::spawn(move || {
+            for round in 1..=ROUNDS {
+                // The next piece of work only once the sleeper has seen this one.
+                while done.load(Ordering::Acquire) & 1 != 0 {
+                    std::thread::yield_now();
+                }
+                done.store(round << 1 | 1, Ordering::Release);
+                waker.ring();
+            }
+        });
+        let mut seen = 0;
+        while seen < ROUNDS {
+            bell.prepare();
+            if work.load(Ordering::Acquire) & 1 == 0 {
+                // Without a limit: a lost wake-up hangs the test.
+                poll(&mut [PollFd::new(&bell, PollFlags::IN)], None).unwrap();
+            }
+            bell.awake();
+            let now = work.load(Ordering::Acquire);
+            if now & 1 != 0 {
+                seen = now >> 1;
+                work.store(now & !1, Ordering::Release);
+            }
+        }
+        thread.join().unwrap();
+        assert!(!bell.asleep());
+    }
+}
