@@ -6,10 +6,12 @@ use api::{Balance, Chunks, Drop, PortStats, StatsReply, StatusReply, WorkerStats
 use forward::counters::{Counters, PortCounts};
 use forward::ids::PortId;
 use forward::verdict::DropReason;
+use xsk::Statistics;
 
 use super::super::paths::Way;
+use super::super::port::OpenPort;
 use super::super::state::State;
-use crate::config::PortConfig;
+use crate::config::{PortConfig, PortRole};
 
 /// Time for the workers to write their gauges once more before they are read.
 const GAUGE: Duration = Duration::from_micros(200);
@@ -165,15 +167,52 @@ impl State {
         let mut drops = Vec::new();
         for config in self.named(name) {
             let counts = self.port_id(&config.name).map(|id| self.counts(id)).unwrap_or_default();
-            let reasons = DropReason::ALL.iter().map(|reason| (reason, counts.drops_for(*reason)));
-            drops.extend(reasons.filter(|(_, count)| all || *count != 0).map(|(reason, count)| Drop {
-                reason: reason.name().to_owned(),
-                help: reason.help().to_owned(),
+            let ours = DropReason::ALL
+                .iter()
+                .map(|reason| (reason.name(), reason.help(), counts.drops_for(*reason)));
+            let kernels =
+                self.ports.get(&config.name).map(|port| self.kernel_drops(port)).unwrap_or_default();
+            let reasons = ours.chain(kernels).filter(|(_, _, count)| all || *count != 0);
+            drops.extend(reasons.map(|(reason, help, count)| Drop {
+                reason: reason.to_owned(),
+                help: help.to_owned(),
                 count,
                 port: Some(config.name.clone()),
             }));
         }
         drops
+    }
+
+    /// Frames that the kernel could not give to us since the port was opened. They were never received, so the balance
+    /// does not know them.
+    fn kernel_drops(&self, port: &OpenPort) -> Vec<(&'static str, &'static str, u64)> {
+        let mut sum = Statistics::default();
+        for queue in &port.queues {
+            if let Ok(Some(statistics)) = queue.statistics.read() {
+                sum.rx_ring_full += statistics.rx_ring_full;
+                sum.rx_dropped += statistics.rx_dropped;
+            }
+        }
+        // From an uplink such frames go on to the kernel.
+        let strays = match port.config.role {
+            PortRole::Uplink => 0,
+            PortRole::Access { .. } => {
+                self.steering.counters(port.id.0).map_or(0, |counters| counters.no_socket)
+            }
+        };
+        vec![
+            (
+                "RX_RING_FULL",
+                "The kernel found the port's receive ring full: its worker was too slow.",
+                sum.rx_ring_full,
+            ),
+            (
+                "RX_DROPPED",
+                "The kernel had no chunk for the frame, or the frame is longer than one.",
+                sum.rx_dropped,
+            ),
+            ("NO_SOCKET", "The frame came to a queue of the device that no socket serves.", strays),
+        ]
     }
 
     /// Configured ports, all or the one of this name.
