@@ -10,7 +10,8 @@ use vtep_tests::capture::Witnesses;
 use vtep_tests::filter::Tunnel;
 use vtep_tests::frames::{self, BROADCAST, RawSocket};
 use vtep_tests::traffic::Transfer;
-use vtep_tests::{Capture, Daemon, LinuxVtep, Segment, Underlay, Variant};
+use vtep_tests::wait::SOON;
+use vtep_tests::{Capture, Daemon, LinuxVtep, Segment, Underlay, Variant, wait_until};
 
 in_every_variant!(
     workloads_ping_and_both_sides_learn,
@@ -156,6 +157,29 @@ fn outer_headers_are_as_the_rfc_has_them(variant: Variant) {
     assert_eq!(flows.len(), 64, "a flow has one source port: {flows:?}");
     let ports: HashSet<&String> = flows.iter().map(|(_, outer)| outer).collect();
     assert!(ports.len() > 48, "64 flows have {} source ports", ports.len());
+}
+
+/// The underlay takes packets of 1600 bytes: a workload's packet of 1550 just fits, one of 1551 is counted.
+#[test]
+fn frames_that_do_not_fit_are_counted() {
+    let underlay = Underlay::new();
+    let (a, b) = (underlay.node(1), underlay.node(2));
+    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    a1.namespace.ip("link set eth0 mtu 1700");
+    a.namespace.ip("link set a1 mtu 1700");
+    let _far = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
+    let near = Daemon::start(&a, Variant::ONE_WORKER, &[Segment::vxlan(100).access(&a1).remote(&b)]);
+    a1.reaches(&b1);
+    let wire = Capture::start(&underlay.namespace, &a.underlay_device);
+    let macs = (frames::octets(&a1.mac), frames::octets(&b1.mac));
+    let mut socket = RawSocket::of(&a1);
+    let packet =
+        |size: usize, port| frames::udp(macs, (a1.address, b1.address), (40_000, port), &vec![0; size - 28]);
+    socket.repeat(&packet(1550, 5001), 10);
+    socket.repeat(&packet(1551, 5002), 10);
+    wait_until("those that do not fit are counted", SOON, || near.drops("PKT_TOO_BIG") == 10);
+    wire.wait_for(&Tunnel::vxlan(100).udp(5001), 10);
+    assert_eq!(wire.count(&Tunnel::vxlan(100).udp(5002)), 0);
 }
 
 /// A tagged frame is carried as it is.
