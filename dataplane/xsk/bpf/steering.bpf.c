@@ -14,6 +14,7 @@
 #define MAX_QUEUES 64
 #define MAX_WORKERS 64
 #define MAX_UDP_PORTS 8
+#define FIRST_ADDRESSES 8
 #define MAX_BURST 256
 #define PORT_TABLE 4096 /* four times MAX_PORTS: probes stay short */
 #define PROBES 8
@@ -50,6 +51,7 @@ struct rules {
 	u16 udp_ports[MAX_UDP_PORTS]; /* host byte order; 0: none */
 	u32 gre;
 	u32 reserved;
+	u32 first[FIRST_ADDRESSES]; /* IPv4 addresses, in network byte order, that need no look into the map; 0: none */
 };
 
 struct {
@@ -242,6 +244,18 @@ INLINE int is_vxlan_port(const struct rules *rules, u16 port)
 	return found && port;
 }
 
+INLINE int is_first_address(const struct rules *rules, const u8 *address)
+{
+	int found = 0;
+	u32 word;
+
+	__builtin_memcpy(&word, address, sizeof(word));
+#pragma unroll
+	for (u32 i = 0; i < FIRST_ADDRESSES; i++)
+		found |= rules->first[i] == word;
+	return found && word;
+}
+
 /* Whether an unfragmented packet is of a tunnel that we serve; its payload begins at `payload`. */
 INLINE int is_tunnel(const struct rules *rules, u8 protocol, const u8 *payload, const u8 *end)
 {
@@ -271,6 +285,8 @@ INLINE int is_ours(const u8 *start, const u8 *end)
 			return 0;
 		if (!is_tunnel(rules, ip[9], ip + header, end))
 			return 0;
+		if (is_first_address(rules, ip + 16))
+			return 1;
 		to.bytes[10] = 0xff;
 		to.bytes[11] = 0xff;
 		__builtin_memcpy(to.bytes + 12, ip + 16, 4);

@@ -18,6 +18,7 @@ mod netdev;
 mod open;
 mod ports;
 mod ring;
+mod rules;
 mod run;
 mod socket;
 mod steering;
@@ -27,8 +28,9 @@ pub use burst::{Burst, BurstReport, PortReport, Unsuitable};
 pub use device::{Device, DeviceConfig, Mode, Refusal};
 pub use error::Error;
 pub use netdev::{receive_queues, transmit_dropped};
+pub use rules::UplinkRules;
 pub use socket::{Flushed, Outstanding, Socket, SocketConfig, Statistics, StatisticsReader};
-pub use steering::{Attachment, LinkMode, Role, Steering, SteeringConfig, SteeringCounters, UplinkRules};
+pub use steering::{Attachment, LinkMode, Role, Steering, SteeringConfig, SteeringCounters};
 pub use umem::{Chunk, Memory, Room, Umem, UmemConfig};
 
 /// Ports that one program steers: a port's slot is below this.

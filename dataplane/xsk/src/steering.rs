@@ -2,20 +2,18 @@
 //! counters. Used by the control thread only; the program itself is bpf/steering.bpf.c.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aya::maps::xdp::{DevMapHash, XskMap};
-use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
+use aya::maps::{Array, Map, MapData, MapError, PerCpuArray};
 use aya::programs::links::FdLink;
 use aya::programs::{ProgramFd, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 
 use crate::ports::{self, PortTable};
-use crate::{
-    Burst, Chunk, Error, MAX_PORTS, MAX_QUEUES, MAX_UDP_PORTS, Umem, Unsuitable, burst, netdev, open, umem,
-};
+use crate::rules::{RuleMaps, UplinkRules};
+use crate::{Burst, Chunk, Error, MAX_PORTS, MAX_QUEUES, Umem, Unsuitable, burst, netdev, open, umem};
 
 /// The object that build.rs compiled.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/steering.bpf.o"));
@@ -23,8 +21,6 @@ static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/steerin
 const PAGE: usize = 4096;
 /// The loopback's index in every network namespace, which marks the frames of a burst: never a port.
 const LOOPBACK: u32 = 1;
-/// Addresses that the map `addresses` holds.
-const MAX_ADDRESSES: usize = 4096;
 
 /// Sizes of the shared frame memory, which the program can read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,19 +38,6 @@ pub enum Role {
     Uplink,
     /// A workload: every frame; without a socket it is dropped, never given to the host's own stack.
     Access,
-}
-
-/// What the program takes from uplinks. One set for all of them.
-///
-/// Taken are untagged, unfragmented IPv4 packets (with or without options) and IPv6 packets (without extension headers).
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct UplinkRules {
-    /// Our underlay addresses, at most 2048: only packets to one of them are taken.
-    pub addresses: Vec<IpAddr>,
-    /// UDP destination ports that are VXLAN, at most [`crate::MAX_UDP_PORTS`].
-    pub udp_ports: Vec<u16>,
-    /// Whether GRE (IP protocol 47) is taken.
-    pub gre: bool,
 }
 
 /// How the program is attached to a device.
@@ -104,14 +87,11 @@ pub(crate) struct Shared {
 struct Loaded {
     ebpf: Ebpf,
     ports: Array<MapData, ports::Encoded>,
-    rules: Array<MapData, [u8; 24]>,
-    addresses: HashMap<MapData, [u8; 16], u32>,
+    rules: RuleMaps,
     sockets: XskMap<MapData>,
     devices: DevMapHash<MapData>,
     counters: PerCpuArray<MapData, [u64; 4]>,
     table: PortTable,
-    current: UplinkRules,
-    udp_ports: [u16; MAX_UDP_PORTS],
 }
 
 impl Steering {
@@ -217,32 +197,7 @@ impl Steering {
     ///
     /// [`Error::Configuration`] beyond the limits, [`Error::Map`].
     pub fn set_rules(&self, rules: &UplinkRules) -> Result<(), Error> {
-        if rules.addresses.len() > MAX_ADDRESSES / 2 {
-            return Err(Error::Configuration(format!("at most {} local addresses", MAX_ADDRESSES / 2)));
-        }
-        let mut loaded = self.shared.lock();
-        let udp_ports = keep_places(&loaded.udp_ports, &rules.udp_ports).ok_or_else(|| {
-            Error::Configuration(format!("at most {MAX_UDP_PORTS} UDP ports for VXLAN, none of them 0"))
-        })?;
-        // New addresses first and old ones last, so that no packet that is ours before and after is missed.
-        for address in &rules.addresses {
-            loaded
-                .addresses
-                .insert(mapped(*address), 1, 0)
-                .map_err(|error| map_failure("addresses", &error))?;
-        }
-        let mut value = [0; 24];
-        for (bytes, port) in value.chunks_exact_mut(2).zip(udp_ports) {
-            bytes.copy_from_slice(&port.to_ne_bytes());
-        }
-        value[16..20].copy_from_slice(&u32::from(rules.gre).to_ne_bytes());
-        loaded.rules.set(0, value, 0).map_err(|error| map_failure("uplink_rules", &error))?;
-        loaded.udp_ports = udp_ports;
-        let before = std::mem::replace(&mut loaded.current, rules.clone());
-        for address in before.addresses.into_iter().filter(|address| !rules.addresses.contains(address)) {
-            loaded.addresses.remove(&mapped(address)).map_err(|error| map_failure("addresses", &error))?;
-        }
-        Ok(())
+        self.shared.lock().rules.set(rules)
     }
 
     /// Counters of a port.
@@ -296,14 +251,14 @@ impl Loaded {
     fn new(mut ebpf: Ebpf) -> Result<Self, Error> {
         Ok(Self {
             ports: typed("ports", take(&mut ebpf, "ports")?)?,
-            rules: typed("uplink_rules", take(&mut ebpf, "uplink_rules")?)?,
-            addresses: typed("addresses", take(&mut ebpf, "addresses")?)?,
+            rules: RuleMaps::new(
+                typed("uplink_rules", take(&mut ebpf, "uplink_rules")?)?,
+                typed("addresses", take(&mut ebpf, "addresses")?)?,
+            ),
             sockets: typed("sockets", take(&mut ebpf, "sockets")?)?,
             devices: typed("devices", take(&mut ebpf, "devices")?)?,
             counters: typed("counters", take(&mut ebpf, "counters")?)?,
             table: PortTable::new(),
-            current: UplinkRules::default(),
-            udp_ports: [0; MAX_UDP_PORTS],
             ebpf,
         })
     }
@@ -398,29 +353,6 @@ impl Drop for Attachment {
     }
 }
 
-/// An address as the map has it.
-fn mapped(address: IpAddr) -> [u8; 16] {
-    match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
-        IpAddr::V6(address) => address.octets(),
-    }
-}
-
-/// The new set of ports, with those that stay where they were: the program reads the array while it is written, and
-/// must find them at any moment. `None` when there are too many, or a 0.
-fn keep_places(before: &[u16; MAX_UDP_PORTS], wanted: &[u16]) -> Option<[u16; MAX_UDP_PORTS]> {
-    let mut after = before.map(|port| if wanted.contains(&port) { port } else { 0 });
-    for port in wanted {
-        if *port == 0 {
-            return None;
-        }
-        if !after.contains(port) {
-            *after.iter_mut().find(|place| **place == 0)? = *port;
-        }
-    }
-    Some(after)
-}
-
 fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, Error> {
     ebpf.take_map(name).ok_or_else(|| Error::Map { map: name, reason: "missing from the object".to_owned() })
 }
@@ -439,7 +371,7 @@ fn map_data(map: Map) -> Result<MapData, Error> {
     }
 }
 
-fn map_failure(map: &'static str, error: &(dyn std::error::Error + 'static)) -> Error {
+pub(crate) fn map_failure(map: &'static str, error: &(dyn std::error::Error + 'static)) -> Error {
     Error::Map { map, reason: crate::error::in_full(error) }
 }
 
@@ -476,25 +408,4 @@ fn attach_failure(device: String, ifindex: u32, mode: LinkMode, source: std::io:
         _ => "",
     };
     Error::AttachRefused { device, mode, source, remedy }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ports_that_stay_keep_their_places() {
-        let before = [1, 2, 3, 0, 0, 0, 0, 0];
-        assert_eq!(keep_places(&before, &[3, 9, 1]), Some([1, 9, 3, 0, 0, 0, 0, 0]));
-        assert_eq!(keep_places(&before, &[]), Some([0; 8]));
-        assert_eq!(keep_places(&before, &[9, 8, 7, 6, 5, 4, 3, 2, 1]), None);
-        assert_eq!(keep_places(&before, &[0]), None);
-        assert_eq!(keep_places(&[0; 8], &[5, 5]), Some([5, 0, 0, 0, 0, 0, 0, 0]));
-    }
-
-    #[test]
-    fn ipv4_addresses_are_mapped_into_ipv6() {
-        let expected = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 1];
-        assert_eq!(mapped("192.0.2.1".parse().unwrap()), expected);
-    }
 }

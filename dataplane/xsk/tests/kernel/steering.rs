@@ -149,6 +149,32 @@ fn rules_change_live() {
 }
 
 #[test]
+fn many_addresses_are_ours_and_stop_being_so() {
+    let (here, there) = (Namespace::new(), Namespace::new());
+    veth(&here, "near", &there, "far", 1);
+    let far = there.within(|| Raw::open(there.ifindex("far")));
+    here.within(|| {
+        let address = |n: u8| Ipv4Addr::new(192, 0, 2, n);
+        let set = |numbers: &[u8]| UplinkRules {
+            addresses: numbers.iter().map(|n| address(*n).into()).collect(),
+            ..rules()
+        };
+        let all: Vec<u8> = (100..120).collect();
+        let mut uplink = Uplink::new(here.ifindex("near"), &set(&all), LinkMode::Native);
+        let taken = |uplink: &mut Uplink| -> Vec<u8> {
+            (98..122).filter(|n| uplink.takes(&far, &packets::udp4(address(*n), 4789))).collect()
+        };
+        assert_eq!(taken(&mut uplink), all);
+        // Some of the first and some of the last, in another order.
+        let fewer = [119, 101, 103, 110];
+        uplink.steering.set_rules(&set(&fewer)).unwrap();
+        assert_eq!(taken(&mut uplink), [101, 103, 110, 119]);
+        uplink.steering.set_rules(&set(&[])).unwrap();
+        assert_eq!(taken(&mut uplink), []);
+    });
+}
+
+#[test]
 fn without_a_socket_an_access_port_is_silent_and_an_uplink_belongs_to_the_kernel() {
     let (here, there) = (Namespace::new(), Namespace::new());
     veth(&here, "near", &there, "far", 1);
