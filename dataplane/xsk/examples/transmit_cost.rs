@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
     println!("{name}: {}, {length} bytes, burst: {:?}", device.mode, steering.probe_burst(ifindex));
     let socket = &mut device.sockets[0];
-    let mut burst = steering.burst(0)?;
+    let mut transmitter = steering.burst(0)?;
     for batch in [1, 2, 4, 8, 12, 16, 24, 32, 64, 128, 256] {
         let rounds = FRAMES / batch;
         let (begin, mut refused) = (now(), 0);
@@ -54,16 +54,19 @@ fn main() -> Result<(), Box<dyn Error>> {
             for _ in 0..batch {
                 let mut chunk = free.pop().ok_or("no chunk")?;
                 chunk.set_span(256, length);
-                free.extend(burst.push(0, chunk).err());
+                free.extend(transmitter.push(0, chunk).err());
             }
-            lost += burst.flush(&mut free)?.ports.iter().map(|port| port.dropped + port.refused).sum::<u32>();
+            lost += transmitter
+                .flush(&mut free)?
+                .ports
+                .iter()
+                .map(|port| port.dropped + port.refused)
+                .sum::<u32>();
         }
         let frames = (rounds * batch) as u64;
-        let burst = now() - begin;
+        let (ring, burst) = (ring / frames, (now() - begin) / frames);
         println!(
-            "batch {batch:3}: ring {:5} ns per frame, burst {:5} ({lost} not taken)",
-            ring / frames,
-            burst / frames
+            "batch {batch:3}: ring {ring:5} ns per frame ({refused} not taken), burst {burst:5} ({lost})"
         );
     }
     Ok(())
