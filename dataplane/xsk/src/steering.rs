@@ -32,6 +32,9 @@ pub struct SteeringConfig {
 }
 
 /// What a port faces, which decides what the program takes from it.
+///
+/// XDP does not see a VLAN tag that the kernel carries beside the frame, and so neither do sockets: such a frame comes
+/// untagged. A veth does that whose other end has `tx-vlan-offload` (the default), and a NIC with `rx-vlan-offload`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
     /// The underlay: only tunnel packets for us ([`UplinkRules`]); everything else goes to the kernel.

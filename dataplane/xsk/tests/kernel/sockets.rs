@@ -320,3 +320,27 @@ fn a_device_that_vanishes_is_an_error_and_its_chunks_come_back() {
         assert_complete(&steering, &free);
     });
 }
+
+#[test]
+fn a_frame_larger_than_a_chunk_is_dropped_and_counted() {
+    let (here, there) = (Namespace::new(), Namespace::new());
+    veth(&here, "near", &there, "far", 1);
+    for (namespace, device) in [(&here, "near"), (&there, "far")] {
+        namespace.run(&["ip", "link", "set", device, "mtu", "3000"]);
+    }
+    let far = there.within(|| Raw::open(there.ifindex("far")));
+    here.within(|| {
+        let (steering, mut free) = load();
+        let (_attachment, mut sockets) = open(&steering, 0, here.ifindex("near"), 1, &mut free);
+        far.send(&numbered(1, 2048 - 256));
+        far.send(&numbered(2, 2048 - 256 + 1));
+        far.send(&numbered(3, 64));
+        let mut received = receive(&steering, &mut sockets[0], 2, &mut free);
+        let numbers: Vec<_> = received.iter_mut().map(|chunk| number(&read(&steering, chunk))).collect();
+        assert_eq!(numbers, [Some(1), Some(3)]);
+        assert_eq!(sockets[0].statistics().unwrap().rx_dropped, 1);
+        free.extend(received);
+        free.extend(sockets.pop().unwrap().close());
+        assert_complete(&steering, &free);
+    });
+}
