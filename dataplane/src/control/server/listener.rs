@@ -41,7 +41,7 @@ pub enum BindError {
         group: String,
     },
     /// The host refuses.
-    #[error("cannot {action} {path}", path = path.display())]
+    #[error("cannot {action} {path}: {source}{remedy}", path = path.display(), remedy = remedy(source))]
     Host {
         /// What was tried.
         action: &'static str,
@@ -50,6 +50,17 @@ pub enum BindError {
         /// What the host said.
         source: io::Error,
     },
+}
+
+/// What helps against a refusal of the host, where that is known.
+fn remedy(source: &io::Error) -> &'static str {
+    match source.kind() {
+        ErrorKind::PermissionDenied => {
+            "; start vtepd as root, or give it a --socket in a directory that it may write to"
+        }
+        ErrorKind::ReadOnlyFilesystem => "; choose a --socket on a file system that can be written to",
+        _ => "",
+    }
 }
 
 /// The listening socket. Removed from the file system when dropped.
@@ -190,7 +201,7 @@ fn group_id(group: &str) -> Result<u32, BindError> {
 
 #[cfg(test)]
 mod tests {
-    use super::may_write;
+    use super::*;
 
     #[test]
     fn writing_takes_a_user_or_the_group() {
@@ -203,5 +214,21 @@ mod tests {
         assert!(may_write(0, 0, DAEMON, 0o140_666, GROUP));
         assert!(may_write(DAEMON, 1000, DAEMON, 0o140_666, GROUP));
         assert!(may_write(1000, GROUP, DAEMON, 0o140_666, GROUP));
+    }
+
+    #[test]
+    fn a_refusal_names_the_file_the_reason_and_the_remedy() {
+        let path = PathBuf::from("/run/vtep/vtep.sock");
+        let refused =
+            |kind| BindError::Host { action: "lock", path: path.clone(), source: io::Error::from(kind) };
+        assert_eq!(
+            refused(ErrorKind::PermissionDenied).to_string(),
+            "cannot lock /run/vtep/vtep.sock: permission denied; start vtepd as root, or give it a --socket in a \
+             directory that it may write to"
+        );
+        assert_eq!(
+            refused(ErrorKind::OutOfMemory).to_string(),
+            "cannot lock /run/vtep/vtep.sock: out of memory"
+        );
     }
 }
