@@ -117,7 +117,7 @@ struct {
 	TYPE(value, struct page);
 } memory SEC(".maps");
 
-enum outcome { WAITING, REDIRECTED, REFUSED };
+enum outcome { WAITING, REDIRECTED, REFUSED, UNFIT };
 
 struct descriptor {
 	u32 chunk;
@@ -206,8 +206,10 @@ INLINE int transmit(struct xdp_md *frame)
 			return XDP_DROP;
 		failed = fill_frame(frame, page, (descriptor->chunk & 1) * (PAGE / 2), descriptor, initial, 448, 1600);
 	}
-	if (failed)
+	if (failed) {
+		descriptor->outcome = UNFIT;
 		return XDP_DROP;
+	}
 	action = bpf_redirect_map(&devices, descriptor->slot, XDP_DROP);
 	if (action == XDP_REDIRECT)
 		descriptor->outcome = REDIRECTED;

@@ -22,7 +22,7 @@ use aya::{Btf, Ebpf};
 
 use crate::mapping::Mapping;
 use crate::steering::Shared;
-use crate::{Chunk, Error, MAX_BURST, MAX_PORTS, MAX_WORKERS, Umem, netdev, run};
+use crate::{Chunk, Error, MAX_BURST, MAX_PORTS, MAX_WORKERS, Umem, netdev, syscall};
 
 /// Bytes of the ring of one worker (`struct burst`), and where its parts are.
 const RING: usize = 8192;
@@ -37,6 +37,7 @@ const _: () = assert!(ERRORS + MAX_PORTS as usize * 2 <= RING);
 /// `enum outcome`.
 const WAITING: u16 = 0;
 const REDIRECTED: u16 = 1;
+const UNFIT: u16 = 3;
 
 /// Length of a live run's initial frame for worker 0 (`FIRST_LENGTH`); worker n's is n bytes longer.
 const FIRST_LENGTH: usize = 64;
@@ -107,7 +108,7 @@ impl Burst {
             return Err(Error::Configuration(format!("worker {worker} has a burst transmitter already")));
         }
         let (head_limit, len_limit) = if umem.chunk_size() == 4096 { (576, 3520) } else { (448, 1600) };
-        let burst = Self {
+        let mut burst = Self {
             waiting: Vec::with_capacity(MAX_BURST),
             reports: Vec::with_capacity(MAX_BURST),
             places: vec![ABSENT; usize::from(MAX_PORTS)].into(),
@@ -118,14 +119,31 @@ impl Burst {
             len_limit,
         };
         burst.clear();
-        // One run with nothing to send: its only frame is dropped by the program.
-        match burst.run(1) {
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Err(Error::BurstUnsupported(
-                "the kernel has no live-frame runs; Linux 5.18 is needed".to_owned(),
-            )),
-            Err(error) => Err(Error::BurstUnsupported(error.to_string())),
-            Ok(()) => Ok(burst),
+        burst.len_limit = burst.longest_frame().map_err(|error| {
+            Error::BurstUnsupported(match error.raw_os_error() {
+                Some(libc::EINVAL) => "the kernel has no live-frame runs; Linux 5.18 is needed".to_owned(),
+                _ => error.to_string(),
+            })
+        })?;
+        Ok(burst)
+    }
+
+    /// The length, up to `len_limit`, that fits into a live frame of this kernel: a page less some headers whose size
+    /// depends on its configuration. Found by trial, with frames to a port that cannot be.
+    fn longest_frame(&self) -> io::Result<u16> {
+        let (mut fits, mut limit) = (64, self.len_limit);
+        while fits < limit {
+            let middle = (fits + limit).div_ceil(2);
+            self.describe(0, MAX_PORTS, (0, 0, middle));
+            self.word(NEXT).store(0, Relaxed);
+            self.word(END).store(1, Release);
+            let result = self.run(1);
+            self.word(END).store(0, Relaxed);
+            result?;
+            if self.outcome(0) == UNFIT { limit = middle - 1 } else { fits = middle }
         }
+        self.word(NEXT).store(0, Relaxed);
+        Ok(fits)
     }
 
     /// Adds a frame for a port ([`crate::Steering::attach`]); it leaves with the next [`Burst::flush`]. Frames of one
@@ -140,14 +158,14 @@ impl Burst {
         if self.waiting.len() == MAX_BURST || slot >= MAX_PORTS || !self.fits(&chunk) {
             return Err(chunk);
         }
-        self.describe(self.waiting.len(), slot, &chunk);
+        self.describe(self.waiting.len(), slot, (chunk.index(), chunk.head(), chunk.len()));
         self.waiting.push((slot, chunk));
         Ok(())
     }
 
-    /// Whether a frame can be burst: it is in the shared memory, and within the program's bounds on offset and length
-    /// (2048-byte chunks: head ≤ 448, length ≤ 1600; 4096-byte chunks: head ≤ 576, length ≤ 3520; at least 14 bytes).
-    /// Others take the ring.
+    /// Whether a frame can be burst: it is in the shared memory, has at least 14 bytes and is within the program's bounds.
+    /// With chunks of 2048 bytes the head is at most 448 and the length 1600; with 4096 the head is at most 576 and the
+    /// length what a live frame holds (3408 as a rule, found by trial at the start, at most 3520). Others take the ring.
     #[must_use]
     #[inline]
     pub fn fits(&self, chunk: &Chunk) -> bool {
@@ -199,7 +217,7 @@ impl Burst {
         free.extend(self.waiting.drain(..done as usize).map(|(_, chunk)| chunk));
         self.word(NEXT).store(0, Relaxed);
         for (place, (slot, chunk)) in self.waiting.iter().enumerate() {
-            self.describe(place, *slot, chunk);
+            self.describe(place, *slot, (chunk.index(), chunk.head(), chunk.len()));
         }
         result.map_err(Error::Burst)?;
         Ok(BurstReport { ports: &self.reports })
@@ -214,7 +232,7 @@ impl Burst {
     fn account(&mut self, done: usize) {
         for place in 0..done {
             let slot = self.waiting[place].0;
-            let outcome = self.half(DESCRIPTORS + place * DESCRIPTOR + 10).load(Relaxed);
+            let outcome = self.outcome(place);
             let report = self.report(slot);
             if outcome == REDIRECTED {
                 report.sent += 1;
@@ -243,15 +261,21 @@ impl Burst {
         &mut self.reports[usize::from(*place)]
     }
 
-    /// Writes the descriptor of a frame.
+    /// Writes the descriptor of a frame: its chunk, where in it it begins, its length.
     #[inline]
-    fn describe(&self, place: usize, slot: u16, chunk: &Chunk) {
+    fn describe(&self, place: usize, slot: u16, (chunk, head, len): (u32, u16, u16)) {
         let start = DESCRIPTORS + place * DESCRIPTOR;
-        self.word(start).store(chunk.index(), Relaxed);
-        self.half(start + 4).store(chunk.head(), Relaxed);
-        self.half(start + 6).store(chunk.len(), Relaxed);
+        self.word(start).store(chunk, Relaxed);
+        self.half(start + 4).store(head, Relaxed);
+        self.half(start + 6).store(len, Relaxed);
         self.half(start + 8).store(slot, Relaxed);
         self.half(start + 10).store(WAITING, Relaxed);
+    }
+
+    /// What the program made of the frame at a place.
+    #[inline]
+    fn outcome(&self, place: usize) -> u16 {
+        self.half(DESCRIPTORS + place * DESCRIPTOR + 10).load(Relaxed)
     }
 
     /// Forgets whatever an earlier owner of the ring left.
@@ -267,7 +291,11 @@ impl Burst {
     /// Runs the program on so many frames.
     fn run(&self, frames: u32) -> io::Result<()> {
         const INITIAL: [u8; FIRST_LENGTH + MAX_WORKERS as usize] = [0; FIRST_LENGTH + MAX_WORKERS as usize];
-        run::live_frames(&self.shared.program, &INITIAL[..FIRST_LENGTH + usize::from(self.worker)], frames)
+        syscall::live_frames(
+            &self.shared.program,
+            &INITIAL[..FIRST_LENGTH + usize::from(self.worker)],
+            frames,
+        )
     }
 
     #[inline]

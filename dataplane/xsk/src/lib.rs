@@ -19,9 +19,9 @@ mod open;
 mod ports;
 mod ring;
 mod rules;
-mod run;
 mod socket;
 mod steering;
+mod syscall;
 mod umem;
 
 pub use burst::{Burst, BurstReport, PortReport, Unsuitable};

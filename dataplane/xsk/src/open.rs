@@ -145,14 +145,19 @@ fn bind_patiently(fd: &OwnedFd, config: &SocketConfig) -> Result<(), Error> {
     }
 }
 
-/// Waits until the kernel has let go of the last socket of a queue: until another one, with memory of its own and in
-/// copy mode, is no longer told that the queue is busy. Says whether that happened in time.
+/// Waits until the kernel has let go of the last socket of a queue, and says whether it did: until another one, with
+/// memory of its own, is no longer told that the queue is busy. It asks for zero-copy, because a device that cannot do
+/// that refuses after it has looked whether the queue is busy, which leaves nothing to tear down.
+///
+/// Closing a descriptor does not suffice to know. The teardown of a zero-copy socket is asynchronous, and any socket
+/// lives on while a child that another thread has just forked still has its descriptor.
 pub(crate) fn wait_for_teardown(ifindex: u32, queue: u32) -> bool {
     let memory = UmemConfig { chunks: 2, chunk_size: 4096, memory: Memory::Anonymous };
     let Ok((umem, _)) = Umem::new(&memory) else { return false };
-    let config = SocketConfig { ifindex, queue, ring_size: 2, zero_copy: false, link: LinkMode::Native };
+    let config = SocketConfig { ifindex, queue, ring_size: 2, zero_copy: true, link: LinkMode::Native };
     match open(&umem, &config) {
-        Ok(_) | Err(Error::DeviceMissing { .. }) => true,
+        // A device that is gone has been taken from its sockets.
+        Ok(_) | Err(Error::ZeroCopyRefused { .. } | Error::DeviceMissing { .. }) => true,
         Err(_) => false,
     }
 }

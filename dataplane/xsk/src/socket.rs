@@ -297,19 +297,17 @@ impl Socket {
     /// Closes the socket and gives back every chunk that it held, each exactly once: those in its rings and those
     /// that the kernel had taken from them. Frames not yet received or transmitted are lost.
     ///
-    /// The teardown of a zero-copy socket goes on in the kernel for a moment, and the device may write to its chunks
-    /// meanwhile: that is waited for. If it does not end within two seconds, the chunks are lost rather than shared.
+    /// Waits until the kernel has let go of the queue, which takes a moment in zero-copy mode or while another thread
+    /// starts a process. If it has not within two seconds, the chunks are lost rather than shared with the kernel, and
+    /// [`Umem::held`] goes on counting them.
     #[must_use]
     pub fn close(self) -> Vec<Chunk> {
-        let Self { fd, umem, holder, fill, completion, receive, transmit, mode, ifindex, queue, .. } = self;
+        let Self { fd, umem, holder, fill, completion, receive, transmit, ifindex, queue, .. } = self;
         // The mappings keep the socket alive: they go before its descriptor. Once it is released (`xsk_release`) the
-        // kernel has waited for its last receiver and, in copy mode, touches the chunks no more.
+        // kernel has waited for its last receiver and touches the chunks no more.
         drop((fill, completion, receive, transmit));
         release(fd);
-        if mode == Mode::ZeroCopy && !crate::open::wait_for_teardown(ifindex, queue) {
-            return Vec::new();
-        }
-        umem.end_holder(holder)
+        if crate::open::wait_for_teardown(ifindex, queue) { umem.end_holder(holder) } else { Vec::new() }
     }
 }
 

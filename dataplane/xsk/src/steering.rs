@@ -2,18 +2,19 @@
 //! counters. Used by the control thread only; the program itself is bpf/steering.bpf.c.
 
 use std::fmt;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aya::maps::xdp::{DevMapHash, XskMap};
 use aya::maps::{Array, Map, MapData, MapError, PerCpuArray};
-use aya::programs::links::FdLink;
-use aya::programs::{ProgramFd, Xdp, XdpMode};
+use aya::programs::{ProgramFd, Xdp};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 
 use crate::ports::{self, PortTable};
 use crate::rules::{RuleMaps, UplinkRules};
-use crate::{Burst, Chunk, Error, MAX_PORTS, MAX_QUEUES, Umem, Unsuitable, burst, netdev, open, umem};
+use crate::{
+    Burst, Chunk, Error, MAX_PORTS, MAX_QUEUES, Umem, Unsuitable, burst, netdev, open, syscall, umem,
+};
 
 /// The object that build.rs compiled.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/steering.bpf.o"));
@@ -88,6 +89,7 @@ pub(crate) struct Shared {
 }
 
 struct Loaded {
+    #[expect(dead_code, reason = "holds the attachments of the programs that count a burst's drops")]
     ebpf: Ebpf,
     ports: Array<MapData, ports::Encoded>,
     rules: RuleMaps,
@@ -165,10 +167,8 @@ impl Steering {
         }
         loaded.enter(slot, ifindex, role)?;
         // The program finds its port from the first frame on.
-        match loaded.link(ifindex, mode) {
-            Ok(link) => {
-                Ok(Attachment { link: Some(link), shared: Arc::clone(&self.shared), slot, ifindex, mode })
-            }
+        match syscall::link_create(&self.shared.program, ifindex, mode) {
+            Ok(link) => Ok(Attachment { link, shared: Arc::clone(&self.shared), slot, ifindex, mode }),
             Err(source) => {
                 loaded.forget(slot, ifindex);
                 Err(attach_failure(device.name, ifindex, mode, source))
@@ -293,35 +293,12 @@ impl Loaded {
         }
         let _ = self.devices.remove(u32::from(slot));
     }
-
-    /// Attaches the program through a `bpf_link`, which the kernel ends with the process and which never replaces
-    /// another program.
-    fn link(&mut self, ifindex: u32, mode: LinkMode) -> Result<FdLink, std::io::Error> {
-        let mode = match mode {
-            LinkMode::Native => XdpMode::Driver,
-            LinkMode::Generic => XdpMode::Skb,
-        };
-        let program: &mut Xdp = self
-            .ebpf
-            .program_mut("steer")
-            .and_then(|program| program.try_into().ok())
-            .ok_or(std::io::ErrorKind::NotFound)?;
-        let attached = program.attach_to_if_index(ifindex, mode).and_then(|id| program.take_link(id));
-        let errno = |error: &(dyn std::error::Error + 'static)| {
-            crate::error::errno(error).map_or_else(
-                || std::io::Error::other(crate::error::in_full(error)),
-                std::io::Error::from_raw_os_error,
-            )
-        };
-        let link = attached.map_err(|error| errno(&error))?;
-        // Not a bpf_link: attached by netlink on a kernel that has none for XDP, where it would outlive the process.
-        FdLink::try_from(link).map_err(|_| std::io::Error::from_raw_os_error(libc::EOPNOTSUPP))
-    }
 }
 
 /// The program on one device. Dropping it detaches.
 pub struct Attachment {
-    link: Option<FdLink>,
+    /// The kernel ends it with the process.
+    link: OwnedFd,
     shared: Arc<Shared>,
     slot: u16,
     ifindex: u32,
@@ -350,8 +327,8 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        // Closing the link detaches; only then may the program no longer know the port.
-        drop(self.link.take());
+        // Only then may the program no longer know the port. Refused when the device is gone, and the link with it.
+        let _ = syscall::link_detach(&self.link);
         self.shared.lock().forget(self.slot, self.ifindex);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use xsk::{Burst, Chunk, PortReport, Steering, Unsuitable};
+use xsk::{Burst, Chunk, LinkMode, PortReport, Role, Steering, SteeringConfig, Unsuitable};
 
 use crate::lab::{Namespace, veth, wait_for};
 use crate::packets::{number, numbered};
@@ -271,5 +271,44 @@ fn frames_that_do_not_fit_are_given_back_and_waiting_ones_can_be_reclaimed() {
         drop(burst);
         let _again = steering.burst(0).unwrap();
         assert_complete(&steering, &free);
+    });
+}
+
+#[test]
+fn large_chunks_carry_large_frames_up_to_what_a_live_frame_holds() {
+    let (here, there) = (Namespace::new(), Namespace::new());
+    veth(&here, "near", &there, "far", 1);
+    for (namespace, device) in [(&here, "near"), (&there, "far")] {
+        namespace.run(&["ip", "link", "set", device, "mtu", "3506"]);
+    }
+    there.run(&["ethtool", "-K", "far", "gro", "on"]);
+    let far = there.within(|| Raw::open(there.ifindex("far")));
+    here.within(|| {
+        let (steering, _, mut free) =
+            Steering::load(&SteeringConfig { chunks: 64, chunk_size: 4096 }).unwrap();
+        let _port = steering.attach(0, here.ifindex("near"), Role::Access, LinkMode::Native).unwrap();
+        let mut burst = steering.burst(0).unwrap();
+        let mut longest = 0;
+        for len in 2900..=3520 {
+            let chunk = write(&steering, free.pop().unwrap(), &numbered(len, len as usize));
+            match burst.push(0, chunk) {
+                Ok(()) => {
+                    assert!(longest == 0 || longest + 1 == len, "a gap from {longest} to {len}");
+                    assert_eq!(flush(&mut burst, &mut free), sent(0, 1));
+                    longest = len;
+                }
+                Err(chunk) => free.push(chunk),
+            }
+        }
+        let arrived = far.expect(longest as usize - 2899, |frame| number(frame).is_some());
+        assert_eq!(*arrived.last().unwrap(), numbered(longest, longest as usize));
+        // From as far back as a head may be.
+        let mut chunk = free.pop().unwrap();
+        let room = steering.umem().room(&mut chunk);
+        room.bytes[576..576 + 3000].copy_from_slice(&numbered(7, 3000));
+        chunk.set_span(576, 3000);
+        burst.push(0, chunk).unwrap();
+        assert_eq!(flush(&mut burst, &mut free), sent(0, 1));
+        assert_eq!(far.expect(1, |frame| number(frame).is_some()), [numbered(7, 3000)]);
     });
 }

@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 use std::os::fd::AsFd;
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use xsk::{Attachment, Chunk, LinkMode, Role, Socket, SocketConfig, Steering, SteeringConfig};
 
@@ -342,5 +345,33 @@ fn a_frame_larger_than_a_chunk_is_dropped_and_counted() {
         free.extend(received);
         free.extend(sockets.pop().unwrap().close());
         assert_complete(&steering, &free);
+    });
+}
+
+#[test]
+fn processes_started_meanwhile_keep_neither_program_nor_chunks() {
+    let (here, there) = (Namespace::new(), Namespace::new());
+    veth(&here, "near", &there, "far", 1);
+    let ifindex = here.ifindex("near");
+    here.within(|| {
+        let ((steering, mut free), (other, _)) = (load(), load());
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // Until it executes, a new process has all our descriptors.
+            let starter = scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    assert!(Command::new("true").status().unwrap().success());
+                }
+            });
+            for _ in 0..20 {
+                let (attachment, mut sockets) = open(&steering, 0, ifindex, 1, &mut free);
+                drop(attachment);
+                drop(other.attach(0, ifindex, Role::Access, LinkMode::Native).unwrap());
+                free.extend(sockets.pop().unwrap().close());
+                assert_complete(&steering, &free);
+            }
+            done.store(true, Relaxed);
+            starter.join().unwrap();
+        });
     });
 }
