@@ -157,7 +157,8 @@ fn numbers_can_be_watched() {
         Process::start(command.arg("--socket").arg(daemon.socket()).args(["--watch=0.1", "--json", "stats"]));
     let seen = || watch.stdout().matches("\"balance\"").count();
     vtep_tests::wait_until("three readings", SOON, || seen() >= 3);
-    watch.signal(rustix::process::Signal::INT);
+    // Not SIGINT, which whoever runs the tests in the background has them ignore.
+    watch.signal(rustix::process::Signal::TERM);
     let _ = watch.wait(SOON);
 }
 
