@@ -142,7 +142,7 @@ impl Plane {
             .iter()
             .flatten()
             .any(|neighbour| !neighbour.frames_in.is_empty() || !neighbour.home_in.is_empty())
-            || self.queues.iter().any(Queue::has_frames)
+            || self.queues.iter().any(|queue| queue.has_frames() || queue.is_waiting())
     }
 
     /// The UMEM that a chunk is of.

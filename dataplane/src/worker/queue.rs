@@ -168,6 +168,11 @@ impl Queue {
         self.pending == 0 && self.unflushed.frames == 0
     }
 
+    /// Whether the kernel left frames in the tx ring that it may take when asked again.
+    pub(super) const fn is_waiting(&self) -> bool {
+        self.pending != 0 && !self.refusing
+    }
+
     /// Whether the device would not transmit when last asked.
     pub(super) const fn is_refusing(&self) -> bool {
         self.refusing

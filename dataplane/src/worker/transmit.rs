@@ -27,6 +27,12 @@ impl Plane {
     /// Sends every staged frame, then makes the system calls.
     pub(super) fn dispatch(&mut self) {
         if self.staged.is_empty() {
+            // The kernel may have left something in a ring when it was last asked.
+            for index in 0..self.queues.len() {
+                if self.queues.get(index).is_some_and(Queue::is_waiting) {
+                    self.flush(index);
+                }
+            }
             return;
         }
         let mut staged = std::mem::take(&mut self.staged);
