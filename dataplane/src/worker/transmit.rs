@@ -162,21 +162,23 @@ impl Plane {
             self.counters.dropped(port, DropReason::NoChunk, 1);
             return;
         };
-        let mut refused = match self.queues.get_mut(index) {
-            Some(queue) => queue.push(chunk),
-            None => Some(chunk),
-        };
+        let mut refused = self.push_ring(index, chunk);
         if let Some(chunk) = refused.take() {
             // The ring is full: let the kernel work it off, and try once more.
             self.flush(index);
             self.reap_queue(index);
-            refused = match self.queues.get_mut(index) {
-                Some(queue) => queue.push(chunk),
-                None => Some(chunk),
-            };
+            refused = self.push_ring(index, chunk);
         }
         if let Some(chunk) = refused {
             self.drop_frame(port, DropReason::TxRingFull, chunk);
+        }
+    }
+
+    /// Into the ring of a queue, or back when it is full.
+    fn push_ring(&mut self, index: usize, chunk: Chunk) -> Option<Chunk> {
+        match self.queues.get_mut(index) {
+            Some(queue) => queue.push(chunk),
+            None => Some(chunk),
         }
     }
 
