@@ -1,0 +1,2 @@
+//! Benchmarks: a packet generator and sink, and the comparison with other switches.
+#![forbid(unsafe_code)]
