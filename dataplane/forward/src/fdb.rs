@@ -8,7 +8,7 @@
 //! correct). A worker refreshes and moves entries without a lock; to add one it tries for the writer lock, and if
 //! somebody has it leaves the learning to the next frame. `growth` tells how the table is replaced by a larger one.
 //!
-//! The batch way: [`Fdb::hash`] and [`Fdb::prefetch`] for each frame of a batch, then [`Fdb::lookup`] and
+//! The batch way: [`Fdb::probe`] and a prefetch of [`Probe::line`] for each frame of a batch, then [`Fdb::lookup`] and
 //! [`Fdb::learn`] for each.
 
 mod control;
@@ -29,15 +29,16 @@ use std::sync::{Arc, Weak};
 pub use control::NeedsGrowth;
 pub use counts::Limits;
 pub use growth::Migration;
-pub use key::{Hash, Key};
+pub use key::Key;
 pub use value::{Entry, Kind};
 
 use crate::ids::DomainId;
 use crate::link::Place;
 use crate::sync::Ordering;
 use counts::Counts;
-use key::Hasher;
+use key::{Hash, Hasher};
 use shared::Shared;
+pub use table::{Advise, Bucket};
 use table::{Slot, Table};
 use value::Value;
 
@@ -84,60 +85,58 @@ impl Fdb {
     /// process, keys the hash.
     #[must_use]
     pub fn new(capacity: usize, seed: [u64; 2]) -> Self {
+        Self::advised(capacity, seed, |_, _| {})
+    }
+
+    /// As [`Fdb::new`]; `advise` is told of the memory of each table, this one's and those it grows into.
+    #[must_use]
+    pub fn advised(capacity: usize, seed: [u64; 2], advise: Advise) -> Self {
         Self {
             hasher: Hasher::new(seed),
-            current: Arc::new(Table::new(capacity)),
+            current: Arc::new(Table::new(capacity, advise)),
             next: None,
-            shared: Arc::new(Shared::new()),
+            shared: Arc::new(Shared::new(advise)),
             alive: Arc::new(()),
             older: Vec::new(),
         }
     }
 
-    /// The hash of a key, for [`Fdb::prefetch`], [`Fdb::lookup`] and [`Fdb::learn`]. It outlives growing.
+    /// Where a key's entry is, if there is one. To be prefetched some tens of nanoseconds before it is looked up.
     #[inline]
     #[must_use]
-    pub fn hash(&self, key: Key) -> Hash {
-        self.hasher.hash(key)
+    pub fn probe(&self, key: Key) -> Probe<'_> {
+        let hash = self.hasher.hash(key);
+        Probe { key, hash, bucket: self.current.primary(hash) }
     }
 
-    /// Brings into the cache what a lookup will read.
-    #[inline]
-    pub fn prefetch(&self, hash: Hash) {
-        self.current.prefetch(hash);
-        if let Some(next) = &self.next {
-            next.prefetch(hash);
-        }
-    }
-
-    /// The entry of a key; `hash` is the key's.
+    /// The entry that a probe of this view leads to.
     #[inline]
     #[must_use]
-    pub fn lookup(&self, hash: Hash, key: Key) -> Option<Entry> {
-        self.find(hash, key).map(|(_, value)| value.entry())
+    pub fn lookup(&self, probe: &Probe<'_>) -> Option<Entry> {
+        self.find(probe).map(|(_, value)| value.entry())
     }
 
-    /// Learns that a frame from `key` came from `place` at `now` (monotonic seconds). An entry's age is written at most
-    /// once a second. `limits` are those of this place and domain; `ageing` is any domain's ageing time in seconds and
-    /// is asked only when room is short.
+    /// Learns that a frame from the probe's key came from `place` at `now` (monotonic seconds). An entry's age is
+    /// written at most once a second. `limits` are those of this place and domain; `ageing` is any domain's ageing time
+    /// in seconds and is asked only when room is short.
     #[inline]
     pub fn learn(
         &self,
-        hash: Hash,
-        key: Key,
+        probe: &Probe<'_>,
         place: Place,
         now: u32,
         limits: Option<Limits>,
         ageing: impl Fn(DomainId) -> u32,
     ) -> Learned {
-        match self.find(hash, key) {
+        match self.find(probe) {
             Some((_, value)) if value.is_current(place, now) => Learned::Known,
             Some((slot, value)) => self.confirm(slot, value, place, now, limits),
-            None => self.insert(hash, key, place, now, limits, ageing),
+            None => self.insert(probe, place, now, limits, ageing),
         }
     }
 
     /// A frame from a known address came in: refresh or move its entry, or neither.
+    #[inline(never)]
     fn confirm(&self, slot: &Slot, value: Value, place: Place, now: u32, limits: Option<Limits>) -> Learned {
         if value.place() == place {
             let stale = value.kind().ages() && value.age(now) > 0;
@@ -168,16 +167,16 @@ impl Fdb {
     #[inline(never)]
     fn insert(
         &self,
-        hash: Hash,
-        key: Key,
+        probe: &Probe<'_>,
         place: Place,
         now: u32,
         limits: Option<Limits>,
         ageing: impl Fn(DomainId) -> u32,
     ) -> Learned {
+        let Probe { key, hash, .. } = *probe;
         let Some(_writer) = self.shared.lock.try_lock() else { return Learned::Deferred };
         // Somebody may have added it between our search and the lock. From here on nobody else can.
-        if let Some((slot, value)) = self.find(hash, key) {
+        if let Some((slot, value)) = self.find(probe) {
             return self.confirm(slot, value, place, now, limits);
         }
         let Some(table) = self.target() else { return Learned::Deferred };
@@ -238,10 +237,10 @@ impl Fdb {
         self.shared.counts.learned_in(domain)
     }
 
-    /// The slot that holds `key`, and its value. Without the writer lock both may be out of date at once.
+    /// The slot that holds the probe's key, and its value. Without the writer lock both may be out of date at once.
     #[inline]
-    fn find(&self, hash: Hash, key: Key) -> Option<(&Slot, Value)> {
-        self.current.primary(hash).find(key, hash.tag()).or_else(|| self.find_beyond(hash, key))
+    fn find<'a>(&'a self, probe: &Probe<'a>) -> Option<(&'a Slot, Value)> {
+        probe.bucket.find(probe.key, probe.hash.tag()).or_else(|| self.find_beyond(probe.hash, probe.key))
     }
 
     #[inline(never)]
@@ -250,6 +249,31 @@ impl Fdb {
             let next = self.next.as_ref()?;
             next.pair(hash).into_iter().find_map(|bucket| bucket.find(key, hash.tag()))
         })
+    }
+}
+
+/// A key with its hash and the cache line that a lookup reads first, which with a table at most half full is nearly
+/// always the only one. Of one view; another view's answers may be wrong for it, but never out of bounds.
+#[derive(Clone, Copy)]
+pub struct Probe<'a> {
+    key: Key,
+    hash: Hash,
+    bucket: &'a Bucket,
+}
+
+impl<'a> Probe<'a> {
+    /// The key.
+    #[inline]
+    #[must_use]
+    pub const fn key(&self) -> Key {
+        self.key
+    }
+
+    /// What a prefetch should ask for ([`crate::link::Link::prefetch`]).
+    #[inline]
+    #[must_use]
+    pub const fn line(&self) -> &'a Bucket {
+        self.bucket
     }
 }
 

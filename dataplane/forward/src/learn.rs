@@ -1,7 +1,7 @@
 //! Second stage: remember where the source address is. Sees the source's key, the forwarding database, and where the
 //! frame came from.
 
-use crate::fdb::{Fdb, Hash, Key, Learned};
+use crate::fdb::{Fdb, Learned, Probe};
 use crate::ids::DomainId;
 use crate::link::{Event, Place};
 use crate::verdict::DropReason;
@@ -17,7 +17,7 @@ pub enum Lesson {
     Unlearned,
 }
 
-/// Learns that `key` is at `place`. `ageing` is any domain's ageing time in seconds.
+/// Learns that the probe's key is at `place`. `ageing` is any domain's ageing time in seconds.
 ///
 /// # Errors
 /// `VXLAN_ENTRY_EXISTS` if the address is bound to another place: whoever uses it here is not whom it belongs to, and
@@ -25,16 +25,15 @@ pub enum Lesson {
 #[inline]
 pub fn learn(
     fdb: &Fdb,
-    key: Key,
-    hash: Hash,
+    probe: &Probe<'_>,
     place: Place,
     now: u32,
     ageing: impl Fn(DomainId) -> u32,
 ) -> Result<Lesson, DropReason> {
-    match fdb.learn(hash, key, place, now, None, ageing) {
+    match fdb.learn(probe, place, now, None, ageing) {
         Learned::Known | Learned::Refreshed | Learned::New | Learned::Deferred => Ok(Lesson::Known),
         Learned::Moved { from } => {
-            let (domain, mac) = (key.domain(), key.mac());
+            let (domain, mac) = (probe.key().domain(), probe.key().mac());
             Ok(Lesson::Moved(Event::Moved { domain, mac, from, to: place }))
         }
         Learned::Full | Learned::Limited => Ok(Lesson::Unlearned),

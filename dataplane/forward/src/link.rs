@@ -17,6 +17,20 @@ pub trait Link {
     /// The frame in a chunk.
     fn frame<'a>(&'a self, chunk: &'a mut Self::Chunk) -> Frame<'a>;
 
+    /// Asks for the cache lines in which a frame's headers lie and an outer header will be pushed, before they are
+    /// needed. A hint that changes nothing; without an implementation nothing is asked for.
+    #[inline]
+    fn prefetch_frame(&self, chunk: &Self::Chunk) {
+        let _ = chunk;
+    }
+
+    /// Asks for the cache line in which something lies, before it is needed. A hint, as above. It is the link's
+    /// because the instruction is out of reach of safe code.
+    #[inline]
+    fn prefetch<T>(&self, place: &T) {
+        let _ = place;
+    }
+
     /// A second chunk with the same bytes at the same offsets, or `None` when no chunk is free.
     fn duplicate(&mut self, chunk: &mut Self::Chunk) -> Option<Self::Chunk>;
 

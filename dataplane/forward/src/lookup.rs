@@ -2,7 +2,7 @@
 
 use wire::Mac;
 
-use crate::fdb::{Fdb, Hash, Key};
+use crate::fdb::{Fdb, Probe};
 use crate::link::Place;
 use crate::verdict::{DropReason, Verdict};
 
@@ -12,8 +12,8 @@ use crate::verdict::{DropReason, Verdict};
 /// overlay (split horizon: every VTEP has a tunnel to every other, so the sender's reached it already).
 #[inline]
 #[must_use]
-pub fn lookup(fdb: &Fdb, key: Key, hash: Hash, from: Place) -> Verdict {
-    let destination = key.mac();
+pub fn lookup(fdb: &Fdb, probe: &Probe<'_>, from: Place) -> Verdict {
+    let destination = probe.key().mac();
     if destination.is_multicast() {
         return if is_link_local(destination) {
             Verdict::Drop(DropReason::LinkLocal)
@@ -21,7 +21,7 @@ pub fn lookup(fdb: &Fdb, key: Key, hash: Hash, from: Place) -> Verdict {
             Verdict::Flood
         };
     }
-    let Some(entry) = fdb.lookup(hash, key) else { return Verdict::Flood };
+    let Some(entry) = fdb.lookup(probe) else { return Verdict::Flood };
     match (from, entry.place) {
         (Place::Port(ingress), Place::Port(egress)) if ingress == egress => {
             Verdict::Drop(DropReason::SameIngress)

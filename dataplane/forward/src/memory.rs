@@ -134,6 +134,7 @@ impl Memory {
 impl Link for Memory {
     type Chunk = Chunk;
 
+    #[inline]
     fn frame<'a>(&'a self, chunk: &'a mut Chunk) -> Frame<'a> {
         Frame { room: &mut chunk.room, head: &mut chunk.head, len: &mut chunk.len }
     }
@@ -148,6 +149,7 @@ impl Link for Memory {
         Some(copy)
     }
 
+    #[inline]
     fn transmit(&mut self, port: PortId, flow: u32, chunk: Chunk) {
         match self.waiting.get_mut(usize::from(port.0)) {
             Some(waiting) if *waiting < self.ring_size => {
@@ -162,6 +164,7 @@ impl Link for Memory {
         }
     }
 
+    #[inline]
     fn release(&mut self, chunk: Chunk) {
         self.free.push(chunk);
     }

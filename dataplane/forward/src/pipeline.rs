@@ -17,8 +17,8 @@ use wire::ethernet::EtherType;
 use wire::{Mac, arp};
 
 use crate::counters::Counters;
-use crate::fdb::{Hash, Key};
-use crate::ids::{DomainId, PortId, RemoteId};
+use crate::fdb::{Key, Probe};
+use crate::ids::{PortId, RemoteId};
 use crate::learn::{self, Lesson};
 use crate::limits::BATCH;
 use crate::link::{Event, Link, Now, Place};
@@ -35,44 +35,28 @@ use crate::verdict::{DropReason, Verdict};
 /// The switch as one worker runs it: scratch memory, nothing else.
 #[derive(Debug)]
 pub struct Pipeline {
-    jobs: Box<[Job; BATCH]>,
     recent: Recent,
     /// Of the next outer packet. Any value will do with DF set (RFC 6864 section 4.1); a running one reads well.
     identification: u16,
 }
 
-/// One frame of a batch under way.
-#[derive(Clone, Copy, Debug)]
-struct Job {
+/// One frame of a batch under way, which nothing has refused yet.
+struct Job<'t> {
     headers: Headers,
-    source: Hash,
-    destination: Hash,
+    source: Probe<'t>,
+    destination: Probe<'t>,
     from: Place,
     verdict: Verdict,
 }
 
-impl Job {
-    /// What the place of a job holds before the first batch.
-    fn empty() -> Self {
-        let (nowhere, hash) = (Key::new(DomainId(1), Mac::ZERO), Hash::default());
-        let headers = Headers {
-            destination: nowhere,
-            source: nowhere,
-            ethertype: EtherType(0),
-            offset: 0,
-            length: 0,
-            flow: 0,
-        };
-        let verdict = Verdict::Drop(DropReason::PortUnknown);
-        Self { headers, source: hash, destination: hash, from: Place::Port(PortId(0)), verdict }
-    }
-}
+/// The frames of a batch, in its order.
+type Jobs<'t> = ArrayVec<Result<Job<'t>, DropReason>, BATCH>;
 
 impl Pipeline {
-    /// With scratch memory for one batch. Nothing is allocated from here on.
+    /// With scratch memory. Nothing is allocated from here on.
     #[must_use]
     pub fn new() -> Self {
-        Self { jobs: Box::new([Job::empty(); BATCH]), recent: Recent::new(), identification: 0 }
+        Self { recent: Recent::new(), identification: 0 }
     }
 
     /// Takes a batch of frames that came in at `ingress` through the switch. Every chunk goes back to the link, in the
@@ -86,14 +70,15 @@ impl Pipeline {
         ingress: PortId,
         batch: &mut ArrayVec<L::Chunk, BATCH>,
     ) {
-        let Self { jobs, recent, identification } = self;
+        let Self { recent, identification } = self;
         let (tally, traffic) = (Tally::default(), TrafficTally::default());
         let seconds = now.seconds();
         let mut run =
             Run { link, tables, counters, seconds, ingress, recent, identification, tally, traffic };
-        run.parse(batch, jobs);
-        run.decide(batch, jobs);
-        run.deliver(batch, jobs);
+        let mut jobs = Jobs::new();
+        run.parse(batch, &mut jobs);
+        run.decide(batch, &mut jobs);
+        run.deliver(batch, &jobs);
         run.tally.settle(counters, ingress);
         run.traffic.settle(counters);
     }
@@ -118,27 +103,27 @@ struct Run<'a, L> {
     traffic: TrafficTally,
 }
 
-impl<L: Link> Run<'_, L> {
+impl<'t, L: Link> Run<'t, L> {
     /// Pass 1: what each frame is, and which lines of the forwarding database it will need.
-    fn parse(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut [Job; BATCH]) {
+    fn parse(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut Jobs<'t>) {
         let role = self.tables.port(self.ingress).map(|port| port.role);
         self.tally.received.frames = batch.len() as u64;
         let mut last = LastTunnel::default();
-        for (job, chunk) in jobs.iter_mut().zip(batch) {
-            if let Err(reason) = self.parse_one(job, chunk, role, &mut last) {
-                job.verdict = Verdict::Drop(reason);
-            }
+        for chunk in batch.iter() {
+            self.link.prefetch_frame(chunk);
+        }
+        for chunk in batch {
+            jobs.push(self.parse_one(chunk, role, &mut last));
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn parse_one(
         &mut self,
-        job: &mut Job,
         chunk: &mut L::Chunk,
         role: Option<Role>,
         last: &mut LastTunnel,
-    ) -> Result<(), DropReason> {
+    ) -> Result<Job<'t>, DropReason> {
         let mut frame = self.link.frame(chunk);
         self.tally.received.bytes += frame.length() as u64;
         let (domain, from) = match role.ok_or(DropReason::PortUnknown)? {
@@ -153,38 +138,36 @@ impl<L: Link> Run<'_, L> {
             return Err(DropReason::MacInvalidSource);
         }
         self.traffic.received(self.counters, domain, from, headers.length);
-        job.source = self.prefetched(headers.source);
-        job.destination = self.prefetched(headers.destination);
-        (job.headers, job.from, job.verdict) = (headers, from, Verdict::Flood);
-        Ok(())
+        let source = self.prefetched(headers.source);
+        let destination = self.prefetched(headers.destination);
+        Ok(Job { headers, source, destination, from, verdict: Verdict::Flood })
     }
 
-    #[inline]
-    fn prefetched(&self, key: Key) -> Hash {
-        let hash = self.tables.fdb().hash(key);
-        self.tables.fdb().prefetch(hash);
-        hash
+    #[inline(always)]
+    fn prefetched(&self, key: Key) -> Probe<'t> {
+        let probe = self.tables.fdb().probe(key);
+        self.link.prefetch(probe.line());
+        probe
     }
 
     /// Pass 2: learn and look up.
-    fn decide(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut [Job; BATCH]) {
+    fn decide(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut Jobs<'t>) {
         for (job, chunk) in jobs.iter_mut().zip(batch) {
-            if !matches!(job.verdict, Verdict::Drop(_)) {
+            if let Ok(job) = job {
                 job.verdict = self.decide_one(job, chunk);
             }
         }
     }
 
-    #[inline]
-    fn decide_one(&mut self, job: &Job, chunk: &mut L::Chunk) -> Verdict {
+    #[inline(always)]
+    fn decide_one(&mut self, job: &Job<'t>, chunk: &mut L::Chunk) -> Verdict {
         let tables = self.tables;
         let Some(domain) = tables.domain(job.headers.domain()) else {
             return Verdict::Drop(DropReason::PortUnknown);
         };
         if domain.learning {
             let ageing = |id| tables.domain(id).map_or(0, |domain| domain.ageing);
-            let key = job.headers.source;
-            match learn::learn(tables.fdb(), key, job.source, job.from, self.seconds, ageing) {
+            match learn::learn(tables.fdb(), &job.source, job.from, self.seconds, ageing) {
                 Ok(Lesson::Known) => {}
                 Ok(Lesson::Moved(event)) => self.link.event(event),
                 Ok(Lesson::Unlearned) => self.tally.unlearned += 1,
@@ -192,30 +175,44 @@ impl<L: Link> Run<'_, L> {
             }
         }
         if job.headers.ethertype == EtherType::ARP
-            && let Some(answer) = self.proxy(job, domain, chunk)
+            && let Some(answer) = self.proxy(&job.headers, job.from, domain, chunk)
         {
             return Verdict::Answer(answer);
         }
-        lookup::lookup(tables.fdb(), job.headers.destination, job.destination, job.from)
+        lookup::lookup(tables.fdb(), &job.destination, job.from)
     }
 
     /// An ARP message: tells control of a new neighbour, and gives the address to answer with.
     #[cold]
-    fn proxy(&mut self, job: &Job, domain: &Domain, chunk: &mut L::Chunk) -> Option<Mac> {
-        let message = proxy::message(&job.headers, self.link.frame(chunk).bytes())?;
+    #[inline(never)]
+    fn proxy(
+        &mut self,
+        headers: &Headers,
+        from: Place,
+        domain: &Domain,
+        chunk: &mut L::Chunk,
+    ) -> Option<Mac> {
+        let message = proxy::message(headers, self.link.frame(chunk).bytes())?;
         let neighbours = self.tables.neighbours();
         if domain.learning
-            && let Some(event) = proxy::news(&message, domain, neighbours, job.from)
+            && let Some(event) = proxy::news(&message, domain, neighbours, from)
         {
             self.recent.tell(self.link, event, self.seconds);
         }
-        let Place::Port(ingress) = job.from else { return None };
-        proxy::answer(&message, &job.headers, domain, neighbours, self.tables.fdb(), ingress)
+        let Place::Port(ingress) = from else { return None };
+        proxy::answer(&message, headers, domain, neighbours, self.tables.fdb(), ingress)
     }
 
     /// Pass 3: send each frame where it goes.
-    fn deliver(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &[Job; BATCH]) {
+    fn deliver(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &Jobs<'t>) {
         for (job, chunk) in jobs.iter().zip(batch.drain(..)) {
+            let job = match job {
+                Ok(job) => job,
+                Err(reason) => {
+                    self.discard(chunk, *reason);
+                    continue;
+                }
+            };
             match job.verdict {
                 Verdict::Forward(port) => self.forward(job, Place::Port(port), chunk),
                 Verdict::Encapsulate(remote) => self.forward(job, Place::Remote(remote), chunk),
@@ -226,8 +223,8 @@ impl<L: Link> Run<'_, L> {
         }
     }
 
-    #[inline]
-    fn forward(&mut self, job: &Job, to: Place, chunk: L::Chunk) {
+    #[inline(always)]
+    fn forward(&mut self, job: &Job<'t>, to: Place, chunk: L::Chunk) {
         match Exit::new(self.tables, &job.headers, to) {
             Ok(exit) => self.send(job, exit, chunk),
             Err(reason) => {
@@ -239,7 +236,7 @@ impl<L: Link> Run<'_, L> {
 
     /// Head-end replication: a copy to every other member of the domain, the frame itself to the last that takes it.
     #[inline(never)]
-    fn flood(&mut self, job: &Job, chunk: L::Chunk) {
+    fn flood(&mut self, job: &Job<'t>, chunk: L::Chunk) {
         let tables = self.tables;
         let Some(domain) = tables.domain(job.headers.domain()) else {
             return self.discard(chunk, DropReason::PortUnknown);
@@ -277,8 +274,8 @@ impl<L: Link> Run<'_, L> {
         }
     }
 
-    #[inline]
-    fn send(&mut self, job: &Job, exit: Exit<'_>, mut chunk: L::Chunk) {
+    #[inline(always)]
+    fn send(&mut self, job: &Job<'t>, exit: Exit<'t>, mut chunk: L::Chunk) {
         *self.identification = self.identification.wrapping_add(1);
         let flow = job.headers.flow;
         match exit.rewrite(&mut self.link.frame(&mut chunk), flow, *self.identification) {
@@ -292,7 +289,7 @@ impl<L: Link> Run<'_, L> {
     }
 
     #[cold]
-    fn answer(&mut self, job: &Job, mac: Mac, mut chunk: L::Chunk) {
+    fn answer(&mut self, job: &Job<'t>, mac: Mac, mut chunk: L::Chunk) {
         let mut frame = self.link.frame(&mut chunk);
         if arp::reply_in_place(frame.bytes_mut(), usize::from(job.headers.offset), mac).is_err() {
             return self.discard(chunk, DropReason::FrameTooShort);

@@ -72,7 +72,7 @@ pub fn answer(
         return None;
     }
     let key = Key::new(domain.id, target);
-    let entry = fdb.lookup(fdb.hash(key), key)?;
+    let entry = fdb.lookup(&fdb.probe(key))?;
     (entry.place != Place::Port(ingress)).then_some(target)
 }
 

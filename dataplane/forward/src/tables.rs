@@ -109,18 +109,21 @@ impl Tables {
     }
 
     /// A port.
+    #[inline]
     #[must_use]
     pub fn port(&self, id: PortId) -> Option<&Port> {
         at(&self.ports, usize::from(id.0))
     }
 
     /// A bridge domain.
+    #[inline]
     #[must_use]
     pub fn domain(&self, id: DomainId) -> Option<&Domain> {
         at(&self.domains, usize::from(id.0))
     }
 
     /// A remote and the way there.
+    #[inline]
     #[must_use]
     pub fn remote(&self, id: RemoteId) -> Option<&Egress> {
         at(&self.remotes, id.0 as usize)
@@ -148,6 +151,7 @@ impl Tables {
     }
 
     /// Whether an address is that of one of our ports.
+    #[inline]
     #[must_use]
     pub fn is_own(&self, mac: Mac) -> bool {
         self.own.contains(mac)
@@ -160,12 +164,14 @@ impl Tables {
     }
 
     /// The forwarding database.
+    #[inline]
     #[must_use]
     pub fn fdb(&self) -> &Fdb {
         &self.fdb
     }
 }
 
+#[inline]
 fn at<T>(rows: &[Option<T>], index: usize) -> Option<&T> {
     rows.get(index)?.as_ref()
 }
@@ -203,12 +209,14 @@ impl OwnAddresses {
         Self { filter, sorted: sorted.into() }
     }
 
-    /// Word and bit of the filter: the last octets differ most, in random addresses and in those of one maker.
+    /// Word and bit of the filter: the last bits differ most, in random addresses and in those of one maker.
+    #[inline]
     const fn place(mac: Mac) -> (usize, u64) {
-        let [.., high, low] = mac.0;
-        ((high ^ low >> 6) as usize & 63, 1 << (low & 63))
+        let bits = mac.to_u64();
+        ((bits >> 6) as usize & 63, 1 << (bits & 63))
     }
 
+    #[inline]
     fn contains(&self, mac: Mac) -> bool {
         let (word, bit) = Self::place(mac);
         self.filter[word] & bit != 0 && self.sorted.binary_search(&mac).is_ok()

@@ -18,7 +18,7 @@ fn key(domain: u16, mac: u64) -> Key {
 /// Learns as a worker does over many frames: again while somebody else is writing.
 fn learn(fdb: &Fdb, key: Key, place: Place, limits: Limits) -> Learned {
     loop {
-        match fdb.learn(fdb.hash(key), key, place, 5, Some(limits), |_| 300) {
+        match fdb.learn(&fdb.probe(key), place, 5, Some(limits), |_| 300) {
             Learned::Deferred => thread::yield_now(),
             learned => return learned,
         }
@@ -145,7 +145,7 @@ fn places_and_domains_beyond_the_bounds_of_the_switch_are_harmless() {
     for (mac, place) in far.into_iter().enumerate() {
         let key = key(u16::MAX, mac as u64);
         assert_eq!(learn(&fdb, key, place, Limits { place: 0, domain: 0 }), Learned::New);
-        assert_eq!(fdb.lookup(fdb.hash(key), key).map(|entry| entry.place), Some(place));
+        assert_eq!(fdb.lookup(&fdb.probe(key)).map(|entry| entry.place), Some(place));
         assert_eq!((fdb.learned_at(place), fdb.learned_in(DomainId(u16::MAX))), (0, 0));
         assert!(fdb.remove(key).is_some());
     }

@@ -29,11 +29,11 @@ fn explore(preemptions: usize, scenario: impl Fn() + Send + Sync + 'static) {
 }
 
 fn place_of(fdb: &Fdb, key: Key) -> Option<Place> {
-    fdb.lookup(fdb.hash(key), key).map(|entry| entry.place)
+    fdb.lookup(&fdb.probe(key)).map(|entry| entry.place)
 }
 
 fn learn(fdb: &Fdb, key: Key, place: Place, now: u32) -> Learned {
-    fdb.learn(fdb.hash(key), key, place, now, None, |_| 10)
+    fdb.learn(&fdb.probe(key), place, now, None, |_| 10)
 }
 
 fn entries(fdb: &Fdb) -> Vec<(Key, Entry)> {

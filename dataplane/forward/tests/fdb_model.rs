@@ -154,7 +154,7 @@ impl Model {
 
     fn learn(&mut self, key: Key, place: Place, limits: Option<Limits>, view: usize) -> Loss {
         let fdb = self.view(view);
-        let learned = fdb.learn(fdb.hash(key), key, place, self.now, limits, ageing);
+        let learned = fdb.learn(&fdb.probe(key), place, self.now, limits, ageing);
         let limits = limits.unwrap_or(Limits::NONE);
         let crowded = self.count(|_, entry| entry.place == place) >= limits.place;
         let full = self.count(|other, _| other.domain() == key.domain()) >= limits.domain;
@@ -228,9 +228,7 @@ impl Model {
         for fdb in &self.views {
             assert_eq!(fdb.len(), self.entries.len());
             for key in universe() {
-                let hash = fdb.hash(key);
-                fdb.prefetch(hash);
-                assert_eq!(fdb.lookup(hash, key), self.entries.get(&key).copied());
+                assert_eq!(fdb.lookup(&fdb.probe(key)), self.entries.get(&key).copied());
             }
         }
         for place in (0..PLACES).map(place) {

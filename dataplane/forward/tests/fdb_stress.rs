@@ -98,11 +98,10 @@ impl Drop for Stop<'_> {
 
 fn read(random: &mut Random, fdb: &Fdb) -> u64 {
     let indices: [u32; 64] = std::array::from_fn(|_| random.below(KEYS));
-    let hashes = indices.map(|index| fdb.hash(key(index)));
-    hashes.iter().for_each(|hash| fdb.prefetch(*hash));
+    let probes = indices.map(|index| fdb.probe(key(index)));
     let mut found = 0;
-    for (index, hash) in indices.into_iter().zip(hashes) {
-        let entry = fdb.lookup(hash, key(index));
+    for (index, probe) in indices.into_iter().zip(probes) {
+        let entry = fdb.lookup(&probe);
         if let Some(entry) = entry {
             found += 1;
             assert_eq!(owner(entry.place), Some(index), "{entry:?} is not {:?}'s", key(index));
@@ -119,7 +118,7 @@ fn learn(random: &mut Random, fdb: &Fdb, now: u32) -> u64 {
     for _ in 0..64 {
         let index = random.below(KEYS);
         let which = random.below(PLACES);
-        let result = fdb.learn(fdb.hash(key(index)), key(index), place(index, which), now, None, |_| 3);
+        let result = fdb.learn(&fdb.probe(key(index)), place(index, which), now, None, |_| 3);
         match result {
             Learned::Moved { from } => assert_eq!(owner(from), Some(index)),
             Learned::Bound => assert_ne!(which, if index < PINNED { 0 } else { 2 }),

@@ -116,7 +116,11 @@ impl State {
         let sizes = SteeringConfig { chunks: config.umem.chunks, chunk_size: config.umem.chunk_size };
         let (steering, umem, chunks) = Steering::load(&sizes)?;
         let random = RandomState::new();
-        let fdb = Arc::new(Fdb::new(FDB_CAPACITY, [random.hash_one(0), random.hash_one(1)]));
+        let advise = |address, bytes| {
+            xsk::advise_large_pages(address, bytes);
+        };
+        let seed = [random.hash_one(0), random.hash_one(1)];
+        let fdb = Arc::new(Fdb::advised(FDB_CAPACITY, seed, advise));
         let parts = TablesParts {
             version: 1,
             ports: Vec::new(),

@@ -146,6 +146,7 @@ impl Plane {
     }
 
     /// The UMEM that a chunk is of.
+    #[inline]
     pub(super) fn memory(&self, chunk: &Chunk) -> &Umem {
         if chunk.umem() == self.umem.id() {
             return &self.umem;
@@ -170,9 +171,22 @@ impl Plane {
 impl Link for Plane {
     type Chunk = Chunk;
 
+    #[inline]
     fn frame<'a>(&'a self, chunk: &'a mut Chunk) -> Frame<'a> {
         let xsk::Room { bytes, head, len } = self.memory(chunk).room(chunk);
         Frame { room: bytes, head, len }
+    }
+
+    #[inline]
+    fn prefetch_frame(&self, chunk: &Chunk) {
+        if chunk.umem() == self.umem.id() {
+            self.umem.prefetch(chunk);
+        }
+    }
+
+    #[inline]
+    fn prefetch<T>(&self, place: &T) {
+        xsk::prefetch(place);
     }
 
     fn duplicate(&mut self, chunk: &mut Chunk) -> Option<Chunk> {
@@ -181,6 +195,7 @@ impl Link for Plane {
         Some(copy)
     }
 
+    #[inline]
     fn transmit(&mut self, port: PortId, flow: u32, chunk: Chunk) {
         if self.staged.len() >= STAGE {
             self.dispatch();

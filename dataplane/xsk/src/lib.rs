@@ -10,6 +10,7 @@
 //! comes back from the kernel is checked against a ledger of who holds what before a token is made from it.
 
 mod burst;
+mod cache;
 mod cursor;
 mod device;
 mod error;
@@ -25,6 +26,7 @@ mod syscall;
 mod umem;
 
 pub use burst::{Burst, BurstReport, PortReport, Unsuitable};
+pub use cache::{advise_large_pages, prefetch};
 pub use device::{Device, DeviceConfig, Mode, Refusal};
 pub use error::Error;
 pub use netdev::{receive_queues, transmit_dropped};

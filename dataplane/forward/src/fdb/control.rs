@@ -31,14 +31,15 @@ impl Fdb {
     ///
     /// [`NeedsGrowth`] if growing must come first; nothing has changed then.
     pub fn set(&self, key: Key, place: Place, kind: Kind, now: u32) -> Result<Option<Entry>, NeedsGrowth> {
-        let hash = self.hash(key);
+        let probe = self.probe(key);
+        let hash = probe.hash;
         let value = Value::new(place, kind, now, hash.tag());
         let _writer = self.shared.lock.lock();
         let counts = &self.shared.counts;
         if kind == Kind::Dynamic {
             counts.reserve(key.domain(), place, Limits::NONE);
         }
-        if let Some((slot, old)) = self.find(hash, key) {
+        if let Some((slot, old)) = self.find(&probe) {
             let old = exchange(slot, old, value);
             if old.kind() == Kind::Dynamic {
                 counts.release(key.domain(), old.place());
@@ -59,9 +60,9 @@ impl Fdb {
 
     /// Removes the entry of a key, whatever its kind.
     pub fn remove(&self, key: Key) -> Option<Entry> {
-        let hash = self.hash(key);
+        let probe = self.probe(key);
         let _writer = self.shared.lock.lock();
-        let (slot, _) = self.find(hash, key)?;
+        let (slot, _) = self.find(&probe)?;
         Some(self.shared.take_out(slot, key).entry())
     }
 
@@ -106,7 +107,7 @@ impl Fdb {
     /// The entry in a slot, read as the workers do.
     fn read(&self, slot: &Slot) -> Option<(Key, Value)> {
         let key = slot.key()?;
-        let value = slot.value_of(key, self.hash(key).tag())?;
+        let value = slot.value_of(key, self.hasher.hash(key).tag())?;
         Some((key, value))
     }
 

@@ -44,7 +44,7 @@ impl Fdb {
     pub fn grow(&self, capacity: usize) -> Option<Self> {
         let possible = self.next.is_none() && self.current.capacity() < MAX_CAPACITY;
         possible.then(|| {
-            let table = Table::new(capacity.max(self.current.capacity() * 2));
+            let table = Table::new(capacity.max(self.current.capacity() * 2), self.shared.advise);
             self.successor(Arc::clone(&self.current), Some(Arc::new(table)))
         })
     }
@@ -96,7 +96,7 @@ impl Fdb {
     fn drain(&self, bucket: &Bucket, next: &Table) -> bool {
         bucket.slots().iter().all(|slot| {
             let Some(key) = slot.key() else { return true };
-            let (hash, value) = (self.hash(key), slot.value());
+            let (hash, value) = (self.hasher.hash(key), slot.value());
             let room = self.room(next, value.seen());
             let found = match value.kind() {
                 Kind::Dynamic => room.for_learned(hash, |_| 0),

@@ -60,7 +60,7 @@ impl fmt::Debug for Key {
 /// ├─ tag ┼ distance ┼─ first ─┤      low bits, at most 24 each: the primary bucket; how the secondary differs
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Hash(u64);
+pub(super) struct Hash(u64);
 
 /// Most bits that may select a bucket: more would overlap the tag.
 pub(super) const MAX_BUCKET_BITS: u32 = 24;

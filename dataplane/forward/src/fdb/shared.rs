@@ -3,7 +3,7 @@
 use super::counts::Counts;
 use super::key::Key;
 use super::lock::WriterLock;
-use super::table::{Slot, Table};
+use super::table::{Advise, Slot, Table};
 use super::value::{Kind, Value};
 use crate::sync::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
@@ -16,16 +16,18 @@ pub(super) struct Shared {
     pub(super) entries: AtomicUsize,
     pub(super) wants_growth: AtomicBool,
     pub(super) counts: Counts,
+    pub(super) advise: Advise,
 }
 
 impl Shared {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(advise: Advise) -> Self {
         Self {
             lock: WriterLock::default(),
             walks: AtomicU32::new(0),
             entries: AtomicUsize::new(0),
             wants_growth: AtomicBool::new(false),
             counts: Counts::new(),
+            advise,
         }
     }
 

@@ -107,10 +107,10 @@ impl Slot {
     }
 }
 
-/// One cache line of slots.
+/// One cache line of slots: what a lookup reads, and what a prefetch ([`crate::link::Link::prefetch`]) asks for.
 #[derive(Default)]
 #[repr(align(64))]
-pub(super) struct Bucket([Slot; SLOTS]);
+pub struct Bucket([Slot; SLOTS]);
 
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Bucket>() == 64);
@@ -139,6 +139,10 @@ impl Bucket {
     }
 }
 
+/// Told of the memory of a new table, by address and bytes, before anybody touches it: where large pages can be had,
+/// this is the moment to ask for them.
+pub type Advise = fn(usize, usize);
+
 /// A power of two of buckets. It never changes its size; growing makes a larger one.
 pub(super) struct Table {
     buckets: Box<[Bucket]>,
@@ -150,13 +154,14 @@ pub(super) struct Table {
 
 impl Table {
     /// A table that holds `capacity` entries when it is half full.
-    pub(super) fn new(capacity: usize) -> Self {
-        let buckets = capacity.clamp(1, MAX_CAPACITY).div_ceil(SLOTS / 2).next_power_of_two();
-        Self {
-            buckets: (0..buckets).map(|_| Bucket::default()).collect(),
-            draining: AtomicBool::new(false),
-            drained: AtomicUsize::new(0),
-        }
+    ///
+    /// `advise` is told of its memory before anybody touches it.
+    pub(super) fn new(capacity: usize, advise: Advise) -> Self {
+        let count = capacity.clamp(1, MAX_CAPACITY).div_ceil(SLOTS / 2).next_power_of_two();
+        let mut buckets: Vec<Bucket> = Vec::with_capacity(count);
+        advise(buckets.as_ptr().addr(), count * size_of::<Bucket>());
+        buckets.resize_with(count, Bucket::default);
+        Self { buckets: buckets.into(), draining: AtomicBool::new(false), drained: AtomicUsize::new(0) }
     }
 
     pub(super) fn buckets(&self) -> &[Bucket] {
@@ -184,17 +189,5 @@ impl Table {
     #[inline]
     pub(super) fn secondary(&self, hash: Hash) -> &Bucket {
         &self.buckets[hash.secondary(self.buckets.len() - 1)]
-    }
-
-    /// Brings both buckets of a key into the cache.
-    ///
-    /// The prefetch instruction is out of reach of safe code, so this is a load whose result is thrown away
-    /// unobserved. An out-of-order core goes on without it; unlike a prefetch it holds its place in the reorder
-    /// buffer until it is done, which bounds the loads under way at some twenty instead of the core's miss buffers.
-    #[inline]
-    pub(super) fn prefetch(&self, hash: Hash) {
-        for bucket in self.pair(hash) {
-            std::hint::black_box(bucket.0[0].key.load(Ordering::Relaxed));
-        }
     }
 }

@@ -7,7 +7,7 @@ use wire::Mac;
 const HERE: Place = Place::Port(PortId(1));
 
 fn learn(fdb: &Fdb, key: Key) -> Learned {
-    fdb.learn(fdb.hash(key), key, HERE, 1, None, |_| 300)
+    fdb.learn(&fdb.probe(key), HERE, 1, None, |_| 300)
 }
 
 fn key(mac: u64) -> Key {
@@ -16,7 +16,7 @@ fn key(mac: u64) -> Key {
 
 /// Buckets that a lookup of `key` reads.
 fn probes(fdb: &Fdb, key: Key) -> usize {
-    let hash = fdb.hash(key);
+    let hash = fdb.probe(key).hash;
     1 + usize::from(fdb.current.primary(hash).find(key, hash.tag()).is_none())
 }
 
@@ -40,7 +40,7 @@ fn crafted_sets_cost_at_most_twice_a_random_one() {
     let spread = |map: fn(u64) -> u64| (0..COUNT).map(map).map(key).collect::<Vec<_>>();
     let foreign = Fdb::new(COUNT as usize, [99, 100]);
     let in_one_bucket = (1..).map(scramble).map(key).filter(|key| {
-        let hash = foreign.hash(*key);
+        let hash = foreign.probe(*key).hash;
         hash.primary(255) == 0
     });
     let sets = [
@@ -83,7 +83,7 @@ fn the_promised_capacity_fits() {
 fn keys_at(fdb: &Fdb, primary: usize, secondary: usize) -> impl Iterator<Item = Key> + '_ {
     let mask = fdb.current.buckets().len() - 1;
     (1..).map(scramble).map(key).filter(move |key| {
-        let hash = fdb.hash(*key);
+        let hash = fdb.probe(*key).hash;
         (hash.primary(mask), hash.secondary(mask)) == (primary, secondary)
     })
 }
@@ -103,7 +103,7 @@ fn entries_make_room_by_going_to_their_secondary_bucket() {
     }
     assert!(displaceable.iter().all(|key| probes(&fdb, *key) == 2));
     for key in displaceable.iter().chain(&crowd) {
-        assert!(fdb.lookup(fdb.hash(*key), *key).is_some());
+        assert!(fdb.lookup(&fdb.probe(*key)).is_some());
     }
     // Buckets 0, 1 and 3 are full; the crowd of bucket 1 goes to bucket 2, then all is full.
     let more: Vec<_> = keys_at(&fdb, 0, 1).skip(4).take(5).collect();
@@ -119,11 +119,11 @@ fn a_pinned_entry_evicts_the_longest_silent_learned_one_and_is_never_evicted() {
     let keys: Vec<_> = keys_at(&fdb, 0, 1).take(9).collect();
     for (seen, key) in keys[..8].iter().enumerate() {
         let seen = (seen as u32 + 3) % 8;
-        assert_eq!(fdb.learn(fdb.hash(*key), *key, HERE, seen, None, |_| 300), Learned::New);
+        assert_eq!(fdb.learn(&fdb.probe(*key), HERE, seen, None, |_| 300), Learned::New);
     }
     assert_eq!(fdb.set(keys[8], HERE, Kind::Static, 9), Ok(None));
     // Seen at second 0: the sixth.
-    let known = |key: &&Key| fdb.lookup(fdb.hash(**key), **key).is_some();
+    let known = |key: &&Key| fdb.lookup(&fdb.probe(**key)).is_some();
     let (kept, gone): (Vec<&Key>, Vec<&Key>) = keys.iter().partition(known);
     assert_eq!(gone, [&keys[5]]);
     for key in kept {
@@ -154,7 +154,7 @@ fn a_pinned_entry_displaces_another_pinned_one_if_that_finds_room() {
     let victim = keys_at(&fdb, 3, 2).next();
     assert!(victim.is_some_and(|key| fdb.set(key, HERE, Kind::Dynamic, 1).is_ok()));
     assert_eq!(refused.map(|key| fdb.set(key, HERE, Kind::Static, 2)), Some(Ok(None)));
-    assert!(victim.is_some_and(|key| fdb.lookup(fdb.hash(key), key).is_none()));
+    assert!(victim.is_some_and(|key| fdb.lookup(&fdb.probe(key)).is_none()));
     let mut found = 0;
     fdb.for_each(|_, entry| found += usize::from(entry.kind == Kind::Static));
     assert_eq!((found, fdb.len()), (12, 16));
@@ -164,12 +164,12 @@ fn a_pinned_entry_displaces_another_pinned_one_if_that_finds_room() {
 fn a_value_with_another_keys_tag_is_not_returned() {
     let fdb = Fdb::new(1, [5, 6]);
     let mine = key(1);
-    let hash = fdb.hash(mine);
+    let hash = fdb.probe(mine).hash;
     let slot = fdb.current.primary(hash).vacancy().into_iter().next();
     let foreign = Value::new(HERE, Kind::Static, 0, hash.tag() ^ 1);
     assert!(slot.is_some_and(|slot| {
         slot.fill(mine, foreign);
         slot.value() == foreign
     }));
-    assert_eq!(fdb.lookup(hash, mine), None);
+    assert_eq!(fdb.lookup(&fdb.probe(mine)), None);
 }

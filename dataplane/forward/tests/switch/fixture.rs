@@ -150,7 +150,7 @@ impl Switch {
     pub(crate) fn place_of(&self, domain: DomainId, mac: Mac) -> Option<Place> {
         let key = Key::new(domain, mac);
         let fdb = self.tables.fdb();
-        fdb.lookup(fdb.hash(key), key).map(|entry| entry.place)
+        fdb.lookup(&fdb.probe(key)).map(|entry| entry.place)
     }
 
     /// Makes these the neighbours.

@@ -41,7 +41,7 @@ impl State {
         if let (Some(vni), Some(mac)) = (filter.vni, filter.mac) {
             // One entry at most: no need to look at all.
             let key = self.domain_id(vni).map(|domain| Key::new(domain, mac));
-            let entry = key.and_then(|key| Some((key, self.fdb.lookup(self.fdb.hash(key), key)?)));
+            let entry = key.and_then(|key| Some((key, self.fdb.lookup(&self.fdb.probe(key))?)));
             if let Some((key, entry)) = entry.filter(|(key, entry)| self.matches(filter, *key, entry))
                 && let Some(entry) = self.entry_view(key, entry)
             {
