@@ -1,2 +1,4 @@
 //! Benchmarks: a packet generator and sink, and the comparison with other switches.
 #![forbid(unsafe_code)]
+
+pub mod memory;
