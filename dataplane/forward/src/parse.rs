@@ -1,6 +1,7 @@
 //! First stage: what a frame is. Makes [`Headers`] once, strips the outer header of what comes from an uplink, and
 //! completes checksums that a workload left to its device. Knows the tunnels we take, but no forwarding entry.
 
+use std::net::Ipv4Addr;
 use std::ops::Range;
 
 use wire::checksum::Sum;
@@ -13,6 +14,7 @@ use crate::entropy;
 use crate::fdb::Key;
 use crate::frame::Frame;
 use crate::ids::DomainId;
+use crate::signature::{self, Signature};
 use crate::tunnel::{Origin, Tunnel, TunnelTable};
 use crate::verdict::DropReason;
 
@@ -99,13 +101,58 @@ fn behind_tags(frame: &[u8], ethertype: EtherType) -> Result<(EtherType, u16), D
     if !ethertype.is_tag() {
         return Ok((ethertype, ethernet::LENGTH as u16));
     }
+    payload_behind_tags(frame)
+}
+
+#[inline(never)]
+fn payload_behind_tags(frame: &[u8]) -> Result<(EtherType, u16), DropReason> {
     let payload = ethernet::payload(frame).map_err(|_| DropReason::FrameTooShort)?;
     Ok((payload.ethertype, payload.offset as u16))
 }
 
 /// The flow of an IPv4 packet, its checksum completed; `None` if it is malformed.
-#[inline]
+#[inline(always)]
 fn ipv4_flow(packet: &mut [u8]) -> Option<u32> {
+    match plain_ipv4_flow(packet) {
+        Some(flow) => Some(flow),
+        None => any_ipv4_flow(packet),
+    }
+}
+
+/// [`ipv4_flow`] of nearly every packet: whole, without options, TCP or UDP with a checksum that is complete. All others
+/// are left to [`any_ipv4_flow`], which says the same of these.
+#[inline(always)]
+fn plain_ipv4_flow(packet: &[u8]) -> Option<u32> {
+    let header = packet.first_chunk::<{ ipv4::LENGTH }>()?;
+    let [version_and_length, _, l0, l1, _, _, f0, f1, _, protocol, ..] = *header;
+    let segment = packet.get(ipv4::LENGTH..usize::from(u16::from_be_bytes([l0, l1])))?;
+    let fragment = u16::from_be_bytes([f0, f1]) & !ipv4::DONT_FRAGMENT;
+    if version_and_length != 0x45 || fragment != 0 {
+        return None;
+    }
+    let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *header;
+    let (source, destination) = (Ipv4Addr::new(s0, s1, s2, s3), Ipv4Addr::new(d0, d1, d2, d3));
+    let protocol = Protocol(protocol);
+    let ports = segment.first_chunk::<4>().map(|ports| u32::from_be_bytes(*ports))?;
+    let (checksum, length) = match protocol {
+        Protocol::TCP => {
+            let [.., c0, c1] = *segment.first_chunk::<18>()?;
+            (u16::from_ne_bytes([c0, c1]), segment.len() as u16)
+        }
+        Protocol::UDP => {
+            let [.., l0, l1, c0, c1] = *segment.first_chunk::<{ udp::LENGTH }>()?;
+            (u16::from_ne_bytes([c0, c1]), u16::from_be_bytes([l0, l1]))
+        }
+        _ => return None,
+    };
+    if Sum::of_pseudo_ipv4(source, destination, protocol, length).fold_ne() == checksum {
+        return None;
+    }
+    Some(entropy::of_ipv4(source, destination, protocol, ports))
+}
+
+#[inline(never)]
+fn any_ipv4_flow(packet: &mut [u8]) -> Option<u32> {
     let (header, length) = ipv4::Header::parse(packet).ok()?;
     let ipv4::Header { source, destination, protocol, .. } = header;
     if header.is_fragment() {
@@ -119,7 +166,7 @@ fn ipv4_flow(packet: &mut [u8]) -> Option<u32> {
 }
 
 /// The flow of an IPv6 packet, its checksum completed; `None` if it is malformed.
-#[inline]
+#[inline(never)]
 fn ipv6_flow(packet: &mut [u8]) -> Option<u32> {
     let (header, _) = ipv6::Header::parse(packet).ok()?;
     let ipv6::Header { source, destination, .. } = header;
@@ -178,15 +225,35 @@ impl Upper {
 
 /// The tunnel that the previous packet of a batch belonged to: the next one's often is the same.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct LastTunnel(Option<(Tunnel, Origin)>);
+pub struct LastTunnel {
+    tunnel: Option<(Tunnel, Origin)>,
+    vxlan: Option<(Signature, Origin)>,
+}
 
 /// Strips the outer header of a tunnel packet for us, and whatever follows the packet, and tells whom it came
 /// from. A frame that is refused stays as it is, but for a completed inner checksum.
 ///
 /// # Errors
 /// Why the packet is refused.
-#[inline]
+#[inline(always)]
 pub fn outer(
+    frame: &mut Frame<'_>,
+    tunnels: &TunnelTable,
+    last: &mut LastTunnel,
+) -> Result<Origin, DropReason> {
+    if let Some((signature, origin)) = last.vxlan
+        && let Some(end) = signature.matches(frame.bytes())
+    {
+        frame.truncate(end);
+        frame.pull(signature::LENGTH as u16).ok_or(DropReason::FrameTooShort)?;
+        return Ok(origin);
+    }
+    any_outer(frame, tunnels, last)
+}
+
+/// [`outer`] of a packet that is not through the same VXLAN tunnel as the one before.
+#[inline(never)]
+fn any_outer(
     frame: &mut Frame<'_>,
     tunnels: &TunnelTable,
     last: &mut LastTunnel,
@@ -204,11 +271,14 @@ pub fn outer(
         _ => return Err(DropReason::NotTunnel),
     };
     let tunnel = Tunnel::new(header.destination, header.source, encapsulation);
-    let origin = match last.0 {
+    let origin = match last.tunnel {
         Some((same, origin)) if same == tunnel => origin,
         _ => tunnels.lookup(tunnel).ok_or_else(|| tunnels.refusal(tunnel))?,
     };
-    last.0 = Some((tunnel, origin));
+    last.tunnel = Some((tunnel, origin));
+    if header.protocol == Protocol::UDP {
+        last.vxlan = Signature::new(frame.bytes()).map(|signature| (signature, origin));
+    }
     let start = ethernet::LENGTH + length;
     // Both lie within the frame, whose length is a u16.
     frame.truncate((start + inner.end) as u16);

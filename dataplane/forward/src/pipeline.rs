@@ -16,7 +16,7 @@ use arrayvec::ArrayVec;
 use wire::ethernet::EtherType;
 use wire::{Mac, arp};
 
-use crate::counters::Counters;
+use crate::counters::{Amount, Counters};
 use crate::fdb::{Key, Probe};
 use crate::ids::{PortId, RemoteId};
 use crate::learn::{self, Lesson};
@@ -112,8 +112,12 @@ impl<'t, L: Link> Run<'t, L> {
         for chunk in batch.iter() {
             self.link.prefetch_frame(chunk);
         }
+        let mut from_port = Amount::default();
         for chunk in batch {
-            jobs.push(self.parse_one(chunk, role, &mut last));
+            jobs.push(self.parse_one(chunk, role, &mut last, &mut from_port));
+        }
+        if let Some(Role::Access(domain)) = role {
+            self.traffic.received(self.counters, domain, from_port);
         }
     }
 
@@ -123,6 +127,7 @@ impl<'t, L: Link> Run<'t, L> {
         chunk: &mut L::Chunk,
         role: Option<Role>,
         last: &mut LastTunnel,
+        from_port: &mut Amount,
     ) -> Result<Job<'t>, DropReason> {
         let mut frame = self.link.frame(chunk);
         self.tally.received.bytes += frame.length() as u64;
@@ -137,7 +142,11 @@ impl<'t, L: Link> Run<'t, L> {
         if self.tables.is_own(headers.source.mac()) {
             return Err(DropReason::MacInvalidSource);
         }
-        self.traffic.received(self.counters, domain, from, headers.length);
+        let amount = Amount::frame(usize::from(headers.length));
+        match from {
+            Place::Port(_) => *from_port += amount,
+            Place::Remote(remote) => self.traffic.received_from(self.counters, domain, remote, amount),
+        }
         let source = self.prefetched(headers.source);
         let destination = self.prefetched(headers.destination);
         Ok(Job { headers, source, destination, from, verdict: Verdict::Flood })
