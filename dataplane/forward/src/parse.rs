@@ -14,7 +14,7 @@ use crate::entropy;
 use crate::fdb::Key;
 use crate::frame::Frame;
 use crate::ids::DomainId;
-use crate::signature::{self, Signature};
+use crate::signature::{self, KnownTunnels};
 use crate::tunnel::{Origin, Tunnel, TunnelTable};
 use crate::verdict::DropReason;
 
@@ -223,13 +223,6 @@ impl Upper {
     }
 }
 
-/// The tunnel that the previous packet of a batch belonged to: the next one's often is the same.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LastTunnel {
-    tunnel: Option<(Tunnel, Origin)>,
-    vxlan: Option<(Signature, Origin)>,
-}
-
 /// Strips the outer header of a tunnel packet for us, and whatever follows the packet, and tells whom it came
 /// from. A frame that is refused stays as it is, but for a completed inner checksum.
 ///
@@ -239,24 +232,22 @@ pub struct LastTunnel {
 pub fn outer(
     frame: &mut Frame<'_>,
     tunnels: &TunnelTable,
-    last: &mut LastTunnel,
+    known: &mut KnownTunnels,
 ) -> Result<Origin, DropReason> {
-    if let Some((signature, origin)) = last.vxlan
-        && let Some(end) = signature.matches(frame.bytes())
-    {
+    if let Some((origin, end)) = known.recognise(frame.bytes()) {
         frame.truncate(end);
         frame.pull(signature::LENGTH as u16).ok_or(DropReason::FrameTooShort)?;
         return Ok(origin);
     }
-    any_outer(frame, tunnels, last)
+    any_outer(frame, tunnels, known)
 }
 
-/// [`outer`] of a packet that is not through the same VXLAN tunnel as the one before.
+/// [`outer`] of any packet.
 #[inline(never)]
 fn any_outer(
     frame: &mut Frame<'_>,
     tunnels: &TunnelTable,
-    last: &mut LastTunnel,
+    known: &mut KnownTunnels,
 ) -> Result<Origin, DropReason> {
     let (header, _) = ethernet::Header::parse(frame.bytes()).map_err(|_| DropReason::FrameTooShort)?;
     if header.ethertype != EtherType::IPV4 {
@@ -271,13 +262,9 @@ fn any_outer(
         _ => return Err(DropReason::NotTunnel),
     };
     let tunnel = Tunnel::new(header.destination, header.source, encapsulation);
-    let origin = match last.tunnel {
-        Some((same, origin)) if same == tunnel => origin,
-        _ => tunnels.lookup(tunnel).ok_or_else(|| tunnels.refusal(tunnel))?,
-    };
-    last.tunnel = Some((tunnel, origin));
+    let origin = tunnels.lookup(tunnel).ok_or_else(|| tunnels.refusal(tunnel))?;
     if header.protocol == Protocol::UDP {
-        last.vxlan = Signature::new(frame.bytes()).map(|signature| (signature, origin));
+        known.remember(frame.bytes(), origin);
     }
     let start = ethernet::LENGTH + length;
     // Both lie within the frame, whose length is a u16.

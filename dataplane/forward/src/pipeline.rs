@@ -23,9 +23,10 @@ use crate::learn::{self, Lesson};
 use crate::limits::BATCH;
 use crate::link::{Event, Link, Now, Place};
 use crate::lookup;
-use crate::parse::{self, Headers, LastTunnel};
+use crate::parse::{self, Headers};
 use crate::proxy;
 use crate::rewrite::Exit;
+use crate::signature::KnownTunnels;
 use crate::tables::{Domain, Role, Tables};
 use crate::tally::{Tally, TrafficTally};
 use crate::tell::Recent;
@@ -36,6 +37,7 @@ use crate::verdict::{DropReason, Verdict};
 #[derive(Debug)]
 pub struct Pipeline {
     recent: Recent,
+    known: KnownTunnels,
     /// Of the next outer packet. Any value will do with DF set (RFC 6864 section 4.1); a running one reads well.
     identification: u16,
 }
@@ -56,7 +58,7 @@ impl Pipeline {
     /// With scratch memory. Nothing is allocated from here on.
     #[must_use]
     pub fn new() -> Self {
-        Self { recent: Recent::new(), identification: 0 }
+        Self { recent: Recent::new(), known: KnownTunnels::new(), identification: 0 }
     }
 
     /// Takes a batch of frames that came in at `ingress` through the switch. Every chunk goes back to the link, in the
@@ -70,11 +72,12 @@ impl Pipeline {
         ingress: PortId,
         batch: &mut ArrayVec<L::Chunk, BATCH>,
     ) {
-        let Self { recent, identification } = self;
+        let Self { recent, known, identification } = self;
+        known.turn_to(tables.version());
         let (tally, traffic) = (Tally::default(), TrafficTally::default());
         let seconds = now.seconds();
         let mut run =
-            Run { link, tables, counters, seconds, ingress, recent, identification, tally, traffic };
+            Run { link, tables, counters, seconds, ingress, recent, known, identification, tally, traffic };
         let mut jobs = Jobs::new();
         run.parse(batch, &mut jobs);
         run.decide(batch, &mut jobs);
@@ -98,6 +101,7 @@ struct Run<'a, L> {
     seconds: u32,
     ingress: PortId,
     recent: &'a mut Recent,
+    known: &'a mut KnownTunnels,
     identification: &'a mut u16,
     tally: Tally,
     traffic: TrafficTally,
@@ -108,13 +112,12 @@ impl<'t, L: Link> Run<'t, L> {
     fn parse(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut Jobs<'t>) {
         let role = self.tables.port(self.ingress).map(|port| port.role);
         self.tally.received.frames = batch.len() as u64;
-        let mut last = LastTunnel::default();
         for chunk in batch.iter() {
             self.link.prefetch_frame(chunk);
         }
         let mut from_port = Amount::default();
         for chunk in batch {
-            jobs.push(self.parse_one(chunk, role, &mut last, &mut from_port));
+            jobs.push(self.parse_one(chunk, role, &mut from_port));
         }
         if let Some(Role::Access(domain)) = role {
             self.traffic.received(self.counters, domain, from_port);
@@ -126,7 +129,6 @@ impl<'t, L: Link> Run<'t, L> {
         &mut self,
         chunk: &mut L::Chunk,
         role: Option<Role>,
-        last: &mut LastTunnel,
         from_port: &mut Amount,
     ) -> Result<Job<'t>, DropReason> {
         let mut frame = self.link.frame(chunk);
@@ -134,7 +136,7 @@ impl<'t, L: Link> Run<'t, L> {
         let (domain, from) = match role.ok_or(DropReason::PortUnknown)? {
             Role::Access(domain) => (domain, Place::Port(self.ingress)),
             Role::Uplink => {
-                let Origin { domain, remote } = parse::outer(&mut frame, self.tables.tunnels(), last)?;
+                let Origin { domain, remote } = parse::outer(&mut frame, self.tables.tunnels(), self.known)?;
                 (domain, Place::Remote(remote))
             }
         };

@@ -154,7 +154,7 @@ impl Tables {
     #[inline]
     #[must_use]
     pub fn is_own(&self, mac: Mac) -> bool {
-        self.own.contains(mac)
+        self.own.may_contain(mac) && self.own.contains(mac)
     }
 
     /// The neighbours of the ARP proxy.
@@ -217,8 +217,13 @@ impl OwnAddresses {
     }
 
     #[inline]
-    fn contains(&self, mac: Mac) -> bool {
+    fn may_contain(&self, mac: Mac) -> bool {
         let (word, bit) = Self::place(mac);
-        self.filter[word] & bit != 0 && self.sorted.binary_search(&mac).is_ok()
+        self.filter[word] & bit != 0
+    }
+
+    #[inline(never)]
+    fn contains(&self, mac: Mac) -> bool {
+        self.sorted.binary_search(&mac).is_ok()
     }
 }
