@@ -100,7 +100,8 @@ impl KnownTunnels {
     #[inline]
     pub(crate) fn turn_to(&mut self, version: u64) {
         if version != self.version {
-            *self = Self { version, ..Self::new() };
+            self.version = version;
+            self.tunnels.fill((Signature::default(), None));
         }
     }
 
