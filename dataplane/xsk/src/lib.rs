@@ -33,6 +33,7 @@ pub use netdev::{receive_queues, transmit_dropped};
 pub use rules::UplinkRules;
 pub use socket::{Flushed, Outstanding, Socket, SocketConfig, Statistics, StatisticsReader};
 pub use steering::{Attachment, LinkMode, Role, Steering, SteeringConfig, SteeringCounters};
+pub use syscall::run_live_frames;
 pub use umem::{Chunk, Memory, Room, Umem, UmemConfig};
 
 /// Ports that one program steers: a port's slot is below this.

@@ -1,0 +1,6 @@
+//! Generator and sink on a veth pair between two namespaces, as root.
+#![expect(clippy::panic, reason = "a failed test panics")]
+
+mod counts;
+mod lab;
+mod refusals;
