@@ -2,5 +2,6 @@
 #![expect(clippy::panic, reason = "a failed test panics")]
 
 mod counts;
+mod frames;
 mod lab;
 mod refusals;
