@@ -45,9 +45,9 @@ pub struct Sent {
     pub skipped: u64,
     /// Of `frames`, those that the device was not given: it is down, or its MTU too small.
     pub refused: u64,
-    /// Of `frames`, those that the device did not take: its peer's ring was full.
+    /// Of `frames`, those that the device did not take: its peer's ring was full, or the peer's MTU too small.
     pub dropped: u64,
-    /// How late a probe was sent at most, since rates were last changed.
+    /// How late a probe was sent at most, since the latest stream of probes began.
     pub latest_probe: Duration,
 }
 
@@ -56,6 +56,8 @@ pub struct Sent {
 pub struct Generator {
     device: Device,
     flows: u32,
+    /// Bytes of the longest frame with all headers.
+    largest: u32,
     orders: Sender<Order>,
     pace: Mutex<Pace>,
     state: Arc<State>,
@@ -76,9 +78,6 @@ impl Generator {
     /// Makes ready to send traffic out of a device, from a thread bound to `cpu`. Nothing is sent before
     /// [`Generator::set_rate`].
     ///
-    /// The device needs a driver that takes redirected frames; the peer of a veth must have an XDP program (an AF_XDP
-    /// switch has, and so has [`super::Sink`]) or GRO: `ethtool -K PEER gro on`.
-    ///
     /// # Errors
     ///
     /// [`Error::Traffic`], [`Error::TooLong`], [`Error::Namespace`], [`Error::Device`], [`Error::Cpu`],
@@ -91,7 +90,7 @@ impl Generator {
         let work = move || match Engine::new(&at, &what, cpu) {
             Ok(mut engine) => {
                 // The owner waits for this.
-                let _ = ready.send(Ok(Arc::clone(&engine.state)));
+                let _ = ready.send(Ok((Arc::clone(&engine.state), engine.initial.len() as u32)));
                 engine.work(&received);
             }
             Err(error) => {
@@ -99,9 +98,17 @@ impl Generator {
             }
         };
         let thread = thread::Builder::new().name("pktgen".to_owned()).spawn(work).map_err(Error::Run)?;
-        let state = started.recv().map_err(|_| Error::Stopped)??;
+        let (state, largest) = started.recv().map_err(|_| Error::Stopped)??;
         let pace = Mutex::new(Pace::PAUSED);
-        Ok(Self { device: device.clone(), flows: traffic.flows, orders, pace, state, thread: Some(thread) })
+        Ok(Self {
+            device: device.clone(),
+            flows: traffic.flows,
+            largest,
+            orders,
+            pace,
+            state,
+            thread: Some(thread),
+        })
     }
 
     /// Sends so many frames per second from now on: evenly spaced as far as a frame's own cost allows; `None` is as fast as
@@ -109,9 +116,13 @@ impl Generator {
     ///
     /// A generator that falls more than 200 µs behind gives up what it owes ([`Sent::skipped`]).
     ///
+    /// The device must have a driver that takes redirected frames, and an MTU that lets the frames pass; the peer of a
+    /// veth must have an XDP program (an AF_XDP switch has, and so has [`super::Sink`]) or GRO. That is looked at whenever
+    /// sending begins.
+    ///
     /// # Errors
     ///
-    /// [`Error::Rate`]; [`Error::Stopped`] or the reason why it has stopped.
+    /// [`Error::Rate`]; [`Error::Device`] when the device cannot; [`Error::Stopped`] or the reason why it has stopped.
     pub fn set_rate(&self, rate: Option<f64>) -> Result<(), Error> {
         self.change(|pace| pace.load = rate)
     }
@@ -131,12 +142,30 @@ impl Generator {
         let mut pace = lock(&self.pace);
         let mut wanted = *pace;
         change(&mut wanted);
+        if pace.is_paused() && !wanted.is_paused() {
+            self.device.within(|| self.examine())?;
+        }
         let (done, answer) = mpsc::channel();
         let sent = self.orders.send(Order(wanted, done));
         let result =
             sent.map_err(|_| Error::Stopped).and_then(|()| answer.recv().map_err(|_| Error::Stopped));
         result.map_err(|stopped| lock(&self.state.failure).take().unwrap_or(stopped))??;
         *pace = wanted;
+        Ok(())
+    }
+
+    /// Whether the device can take the frames; the calling thread must be in its namespace.
+    fn examine(&self) -> Result<(), Error> {
+        const ETHERNET: u32 = 14;
+        const OPERATION: &str = "sending to it";
+        let index = self.device.index()?;
+        xsk::probe_redirect(index).map_err(|error| self.device.refuses(OPERATION, error.to_string()))?;
+        let mtu = xsk::mtu(index).map_err(|error| self.device.refuses(OPERATION, error.to_string()))?;
+        if mtu + ETHERNET < self.largest {
+            let (largest, name, needed) = (self.largest, &self.device.name, self.largest - ETHERNET);
+            let reason = format!("frames have up to {largest} bytes; `ip link set {name} mtu {needed}`");
+            return Err(self.device.refuses(OPERATION, reason));
+        }
         Ok(())
     }
 
@@ -198,9 +227,9 @@ impl State {
     }
 
     /// The program must not be running.
-    fn set(&self, pace: &Pace) -> Result<(), Error> {
+    fn set(&self, before: &Pace, pace: &Pace) -> Result<(), Error> {
         let mut words = self.read()?;
-        pace.store(&mut words)?;
+        pace.store(before, &mut words)?;
         lock(&self.runs).set(0, words, 0).map_err(|error| map_failure("runs")(&error))
     }
 }
@@ -239,7 +268,7 @@ impl Engine {
         let state = Arc::new(State { runs: Mutex::new(runs), failure: Mutex::new(None) });
         let initial = vec![0; largest];
         let engine = Self { state, program: descriptor, _loaded: loaded, initial, pace: Pace::PAUSED };
-        engine.state.set(&Pace::PAUSED)?;
+        engine.state.set(&Pace::PAUSED, &Pace::PAUSED)?;
         // Nothing is due: this shows whether the kernel can, and whether such frames fit.
         engine.run(1, 1).map_err(|error| match error.raw_os_error() {
             Some(libc::EINVAL) => Error::TooLong { bytes: largest },
@@ -253,7 +282,7 @@ impl Engine {
         while let Some(order) = self.next(orders) {
             let result = match order {
                 Some(Order(pace, done)) => {
-                    let result = self.state.set(&pace);
+                    let result = self.state.set(&self.pace, &pace);
                     if result.is_ok() {
                         self.pace = pace;
                     }

@@ -50,11 +50,18 @@ impl Pace {
     /// Nothing is sent.
     pub(super) const PAUSED: Self = Self { load: Some(0.0), probes: None };
 
-    /// Writes it into the map's value, to begin now.
-    pub(super) fn store(&self, words: &mut Words) -> Result<(), Error> {
+    /// Whether nothing is sent.
+    pub(super) fn is_paused(&self) -> bool {
+        self.load == Some(0.0) && self.probes.is_none_or(|probes| probes.rate == 0.0)
+    }
+
+    /// Writes it into the map's value, to begin now in place of another pace.
+    pub(super) fn store(&self, before: &Self, words: &mut Words) -> Result<(), Error> {
+        if self.probes != before.probes && self.probes.is_some() {
+            words[LATEST] = 0;
+        }
         words[BEGAN] = now();
         words[TIME] = 0;
-        words[LATEST] = 0;
         (words[LOAD_INTERVAL], words[LOAD_DUE]) = match self.load {
             None => (0, 0),
             Some(rate) => interval(rate)?,

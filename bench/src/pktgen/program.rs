@@ -60,7 +60,11 @@ impl GeneratorProgram {
             ("destination_address", to.first_address.to_bits()),
             ("namespace", namespace),
         ];
+        // Some megabytes, which take their time to read: once for all three programs.
+        let btf = Btf::from_sys_fs()
+            .map_err(|error| refused(Self::NAME, "reading the kernel's BTF")(in_full(&error)))?;
         let mut loader = EbpfLoader::new();
+        loader.btf(Some(&btf));
         loader.override_global("headers", &headers.bytes[..], true);
         loader.override_global("sizes", &sizes[..], true);
         for (name, number) in &numbers {
@@ -70,7 +74,7 @@ impl GeneratorProgram {
             .load(GENERATOR)
             .map_err(|error| refused(Self::NAME, "loading its maps")(in_full(&error)))?;
         xdp(&mut ebpf, Self::NAME)?.load().map_err(program_failure(Self::NAME, "loading it"))?;
-        count_losses(&mut ebpf)?;
+        count_losses(&mut ebpf, &btf)?;
         let (runs, devices) = (map(&mut ebpf, "runs")?, map(&mut ebpf, "devices")?);
         Ok(Self { ebpf, runs, devices })
     }
@@ -97,16 +101,14 @@ impl GeneratorProgram {
 }
 
 /// Attaches the programs that count what the device does not take.
-fn count_losses(ebpf: &mut Ebpf) -> Result<(), Error> {
+fn count_losses(ebpf: &mut Ebpf, btf: &Btf) -> Result<(), Error> {
     for (name, tracepoint) in [("devmap_xmit", "xdp_devmap_xmit"), ("redirect_err", "xdp_redirect_err")] {
-        let btf =
-            Btf::from_sys_fs().map_err(|error| refused(name, "reading the kernel's BTF")(in_full(&error)))?;
         let program: &mut BtfTracePoint = ebpf
             .program_mut(name)
             .ok_or_else(|| refused(name, "looking it up")("missing from the object".to_owned()))?
             .try_into()
             .map_err(program_failure(name, "looking it up"))?;
-        program.load(tracepoint, &btf).map_err(program_failure(name, "loading it"))?;
+        program.load(tracepoint, btf).map_err(program_failure(name, "loading it"))?;
         program.attach().map_err(program_failure(name, "attaching it"))?;
     }
     Ok(())

@@ -1,5 +1,5 @@
 //! Generator and sink on a veth pair between two namespaces, as root.
-#![expect(clippy::panic, reason = "a failed test panics")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a failed test panics")]
 
 mod counts;
 mod frames;

@@ -1,6 +1,8 @@
 //! What cannot be is refused, in words that help.
 
 use vtep_bench::pktgen::{Device, Error, Generator, Hosts, Probe, ProbeConfig, Sink, Size, Traffic};
+use vtep_tests::wait::SOON;
+use vtep_tests::wait_until;
 use wire::Mac;
 
 use crate::lab::{Pair, plain};
@@ -56,4 +58,31 @@ fn rates_that_are_none() {
     let config = ProbeConfig { rate: 10.0, flow: Some(1) };
     assert_says(&Probe::start(&generator, &sink, config).unwrap_err(), &["flow 1"]);
     assert_eq!(generator.stop().unwrap().frames, 0);
+}
+
+#[test]
+fn devices_that_cannot() {
+    let pair = Pair::new();
+    let generator = Generator::start(&pair.source(), &plain(), 0).unwrap();
+    let error = generator.set_rate(Some(1.0)).unwrap_err();
+    assert_says(&error, &["/near", "no NAPI", "gro on"]);
+    let _sink = Sink::attach(&pair.sink()).unwrap();
+    generator.set_rate(Some(1.0)).unwrap();
+    pair.near.ip("link set near mtu 1000");
+    let traffic = Traffic { size: Size::Fixed(1014 + 1), ..plain() };
+    let generator = Generator::start(&pair.source(), &traffic, 0).unwrap();
+    assert_says(&generator.set_rate(None).unwrap_err(), &["/near", "1015 bytes", "mtu 1001"]);
+}
+
+#[test]
+fn a_device_that_goes_down_refuses() {
+    let pair = Pair::new();
+    let sink = Sink::attach(&pair.sink()).unwrap();
+    let generator = Generator::start(&pair.source(), &plain(), 0).unwrap();
+    generator.set_rate(Some(5_000.0)).unwrap();
+    wait_until("frames are sent", SOON, || sink.received().unwrap().frames > 0);
+    pair.near.ip("link set near down");
+    wait_until("frames are refused", SOON, || generator.sent().unwrap().refused > 10);
+    let sent = generator.stop().unwrap();
+    assert_eq!(sink.received().unwrap().frames, sent.frames - sent.refused - sent.dropped);
 }

@@ -25,11 +25,11 @@ mod steering;
 mod syscall;
 mod umem;
 
-pub use burst::{Burst, BurstReport, PortReport, Unsuitable};
+pub use burst::{Burst, BurstReport, PortReport, Unsuitable, probe as probe_redirect};
 pub use cache::{advise_large_pages, prefetch};
 pub use device::{Device, DeviceConfig, Mode, Refusal};
 pub use error::Error;
-pub use netdev::{receive_queues, transmit_dropped};
+pub use netdev::{mtu, receive_queues, transmit_dropped};
 pub use rules::UplinkRules;
 pub use socket::{Flushed, Outstanding, Socket, SocketConfig, Statistics, StatisticsReader};
 pub use steering::{Attachment, LinkMode, Role, Steering, SteeringConfig, SteeringCounters};
