@@ -3,16 +3,20 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aya::maps::{Array, MapData};
 use aya::programs::ProgramFd;
 use nix::sched::{CloneFlags, unshare};
-use rustix::thread::{CpuSet, LinkNameSpaceType, move_into_link_name_space, sched_setaffinity};
+use rustix::thread::{
+    CpuSet, LinkNameSpaceType, move_into_link_name_space, sched_setaffinity, set_current_timer_slack,
+};
 
 use super::Error;
 use super::device::Device;
@@ -21,14 +25,16 @@ use super::pace::{self, Pace, ProbeConfig, Words};
 use super::program::{GeneratorProgram, map_failure};
 use super::traffic::Traffic;
 
-/// Runs of the program in one system call: some milliseconds.
-const CALL: u32 = 16_384;
-/// The same when little is due: some ten microseconds.
-const SHORT_CALL: u32 = 512;
+/// How long one system call should take: its beginning costs some 15 µs, in which nothing is sent, and orders wait for its
+/// end.
+const CALL: Duration = Duration::from_millis(5);
+/// Runs of the program in one system call at least and at most.
+const RUNS: RangeInclusive<f64> = 64.0..=4_000_000.0;
 /// Runs before devices transmit. More are cheaper, fewer are timelier.
 const BATCH: u32 = 64;
 const SMALL_BATCH: u32 = 16;
-/// When nothing is due for as long, the thread sleeps, and wakes so much earlier.
+/// When nothing is due for as long, the thread sleeps. It wakes so much earlier, and then one call covers the time when the
+/// frame is due.
 const LULL: Duration = Duration::from_micros(200);
 const EARLY: Duration = Duration::from_micros(100);
 
@@ -242,6 +248,10 @@ struct Engine {
     _loaded: aya::Ebpf,
     initial: Vec<u8>,
     pace: Pace,
+    /// Seconds that a run of the program takes, lately.
+    cost: f64,
+    /// Whether the thread has just slept until something is nearly due.
+    lull: bool,
 }
 
 impl Engine {
@@ -253,6 +263,8 @@ impl Engine {
             set.set(cpu);
         }
         sched_setaffinity(None, &set).map_err(|errno| Error::Cpu { cpu, source: errno.into() })?;
+        // Sleeps end when they should. Without it they last 50 µs longer, which EARLY would have to include.
+        let _ = set_current_timer_slack(NonZeroU64::new(1));
         let headers = Headers::new(traffic)?;
         let largest = headers.inner + usize::from(traffic.size.all().into_iter().max().unwrap_or_default());
         let own = own_namespace().map_err(Error::Run)?;
@@ -267,7 +279,15 @@ impl Engine {
         let (runs, loaded) = program.into_parts();
         let state = Arc::new(State { runs: Mutex::new(runs), failure: Mutex::new(None) });
         let initial = vec![0; largest];
-        let engine = Self { state, program: descriptor, _loaded: loaded, initial, pace: Pace::PAUSED };
+        let engine = Self {
+            state,
+            program: descriptor,
+            _loaded: loaded,
+            initial,
+            pace: Pace::PAUSED,
+            cost: 1e-6,
+            lull: false,
+        };
         engine.state.set(&Pace::PAUSED, &Pace::PAUSED)?;
         // Nothing is due: this shows whether the kernel can, and whether such frames fit.
         engine.run(1, 1).map_err(|error| match error.raw_os_error() {
@@ -300,13 +320,14 @@ impl Engine {
     }
 
     /// The next order; nothing when frames are due first; `None` at the end.
-    fn next(&self, orders: &Receiver<Order>) -> Option<Option<Order>> {
+    fn next(&mut self, orders: &Receiver<Order>) -> Option<Option<Order>> {
         let wait = match self.state.read() {
             Ok(words) => pace::idle(&words),
             Err(_) => Some(Duration::ZERO),
         };
         let Some(wait) = wait else { return orders.recv().ok().map(Some) };
-        match orders.recv_timeout(if wait > LULL { wait - EARLY } else { Duration::ZERO }) {
+        self.lull = wait > LULL;
+        match orders.recv_timeout(if self.lull { wait - EARLY } else { Duration::ZERO }) {
             Ok(order) => Some(Some(order)),
             Err(RecvTimeoutError::Timeout) => Some(None),
             Err(RecvTimeoutError::Disconnected) => None,
@@ -314,13 +335,15 @@ impl Engine {
     }
 
     /// Runs the program for a while.
-    fn send(&self) -> Result<(), Error> {
-        let (runs, batch) = match self.pace.load {
-            None if self.pace.probes.is_none() => (CALL, BATCH),
-            Some(rate) if rate * LULL.as_secs_f64() < 1.0 => (SHORT_CALL, SMALL_BATCH),
-            _ => (CALL, SMALL_BATCH),
-        };
-        match self.run(runs, batch) {
+    fn send(&mut self) -> Result<(), Error> {
+        let flat_out = self.pace.load.is_none() && self.pace.probes.is_none();
+        let wanted = if self.lull { 2 * EARLY } else { CALL };
+        let runs = (wanted.as_secs_f64() / self.cost).clamp(*RUNS.start(), *RUNS.end());
+        let start = Instant::now();
+        let result = self.run(runs as u32, if flat_out { BATCH } else { SMALL_BATCH });
+        // Half of it is forgotten each time: a run is cheap or dear depending on what is due.
+        self.cost = (self.cost + start.elapsed().as_secs_f64() / runs) / 2.0;
+        match result {
             // A signal ended it between two batches.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             result => result.map_err(Error::Run),

@@ -24,7 +24,7 @@ fn what_is_sent_is_received() {
         let before = sink.received().unwrap();
         let traffic = Traffic { size, flows: 100, ..plain() };
         let generator = Generator::start(&pair.source(), &traffic, 0).unwrap();
-        let _ = send(&generator, 2000);
+        let _ = send(&generator, 500);
         let sent = generator.stop().unwrap();
         let received = sink.received().unwrap();
         let (frames, bytes) = (received.frames - before.frames, received.bytes - before.bytes);
