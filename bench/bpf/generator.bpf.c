@@ -9,7 +9,7 @@
 #define HEADERS 128
 #define SIZES 12
 #define NEVER (~0ULL)
-#define FRACTION 16 /* bits after the point of times in runs */
+#define FRACTION 12 /* bits after the point of times in runs: an interval is exact to 0.2 ps, and a run lasts 52 days */
 
 /* Load that is later than this is not made up for: it would be a burst that nobody asked for. In runs' unit. */
 #define PATIENCE (200000ULL << FRACTION)
@@ -39,7 +39,7 @@ const volatile u32 namespace = 0;
 
 /* --- Pace and counters --------------------------------------------------------------------------------------- */
 
-/* Userspace writes it between calls only. Times are 2^-16 ns since `began`, which is CLOCK_MONOTONIC in ns. */
+/* Userspace writes it between calls only. Times are 2^-12 ns since `began`, which is CLOCK_MONOTONIC in ns. */
 struct run {
 	u64 began;
 	u64 load_interval; /* 0: as fast as possible */
@@ -53,7 +53,7 @@ struct run {
 	u64 probes;
 	u64 latest;  /* ns by which the latest probe was late */
 	u64 skipped; /* load that was not sent because it was too late */
-	u64 refused; /* frames that the device was not given: it is down, or its MTU too small */
+	u64 refused; /* frames that the device was not given: it is gone or down, or its MTU too small */
 	u64 dropped; /* frames that the device did not take: its peer's ring is full */
 	u64 flow, source, destination, size;
 };
@@ -85,8 +85,10 @@ INLINE int due(struct run *run)
 			return NOTHING;
 		behind = run->time - run->load_due;
 		if (behind > PATIENCE && run->load_interval) {
-			run->skipped += (behind - PATIENCE) / run->load_interval;
-			run->load_due = run->time - PATIENCE;
+			u64 given_up = (behind - PATIENCE) / run->load_interval;
+
+			run->skipped += given_up;
+			run->load_due += given_up * run->load_interval;
 		}
 	}
 	run->load_due += run->load_interval;
@@ -103,7 +105,7 @@ INLINE u64 next_probe(struct run *run)
 	if (late > run->latest)
 		run->latest = late;
 	run->probes++;
-	run->probe_due += half + (run->probe_interval >> 16) * (bpf_get_prandom_u32() >> 16);
+	run->probe_due += half + ((run->probe_interval >> 8) * (bpf_get_prandom_u32() >> 16) >> 8);
 	return intended;
 }
 
@@ -235,10 +237,10 @@ int generate(struct xdp_md *frame)
 	if (write_frame(frame, run, len, intended))
 		return XDP_DROP;
 	action = bpf_redirect_map(&devices, 0, XDP_DROP);
-	if (action == XDP_REDIRECT) {
-		run->sent++;
-		run->bytes += len;
-	}
+	run->sent++;
+	run->bytes += len;
+	if (action != XDP_REDIRECT)
+		run->refused++;
 	return (int)action;
 }
 

@@ -41,7 +41,7 @@ const EARLY: Duration = Duration::from_micros(100);
 /// What a generator has sent since it was started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Sent {
-    /// Frames given to the device, probes included.
+    /// Frames for the device, probes included: the load offered.
     pub frames: u64,
     /// Their bytes, without frame check sequence, with tunnel headers.
     pub bytes: u64,
@@ -49,7 +49,7 @@ pub struct Sent {
     pub probes: u64,
     /// Frames that a rate asked for and that were not sent, because the generator was more than 200 µs behind.
     pub skipped: u64,
-    /// Of `frames`, those that the device was not given: it is down, or its MTU too small.
+    /// Of `frames`, those that the device was not given: it is gone or down, or its MTU too small.
     pub refused: u64,
     /// Of `frames`, those that the device did not take: its peer's ring was full, or the peer's MTU too small.
     pub dropped: u64,

@@ -27,7 +27,7 @@ pub(super) const DROPPED: usize = 13;
 /// Due never.
 const NEVER: u64 = u64::MAX;
 /// Bits after the point of times in nanoseconds (`FRACTION`).
-const FRACTION: u32 = 16;
+const FRACTION: u32 = 12;
 
 /// A stream of latency probes.
 #[derive(Clone, Copy, PartialEq, Debug)]
