@@ -329,9 +329,13 @@ pub enum Unsuitable {
     Unknown(String),
 }
 
-/// Asks the kernel whether a device takes redirected frames now. It keeps the answer current: for a veth it depends on
-/// the other end.
-pub(crate) fn probe(ifindex: u32) -> Result<(), Unsuitable> {
+/// Asks the kernel whether a device of the calling thread's network namespace takes redirected frames now. It keeps the
+/// answer current: for a veth it depends on the other end.
+///
+/// # Errors
+///
+/// Why not.
+pub fn probe(ifindex: u32) -> Result<(), Unsuitable> {
     let unknown = |error: io::Error| Unsuitable::Unknown(error.to_string());
     let features = netdev::xdp_features(ifindex).map_err(unknown)?;
     if features & netdev::XDP_FEATURE_TRANSMIT != 0 {

@@ -25,14 +25,15 @@ mod steering;
 mod syscall;
 mod umem;
 
-pub use burst::{Burst, BurstReport, PortReport, Unsuitable};
+pub use burst::{Burst, BurstReport, PortReport, Unsuitable, probe as probe_redirect};
 pub use cache::{advise_large_pages, prefetch};
 pub use device::{Device, DeviceConfig, Mode, Refusal};
 pub use error::Error;
-pub use netdev::{receive_queues, transmit_dropped};
+pub use netdev::{mtu, receive_queues, transmit_dropped};
 pub use rules::UplinkRules;
 pub use socket::{Flushed, Outstanding, Socket, SocketConfig, Statistics, StatisticsReader};
 pub use steering::{Attachment, LinkMode, Role, Steering, SteeringConfig, SteeringCounters};
+pub use syscall::run_live_frames;
 pub use umem::{Chunk, Memory, Room, Umem, UmemConfig};
 
 /// Ports that one program steers: a port's slot is below this.

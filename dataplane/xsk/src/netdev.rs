@@ -25,6 +25,8 @@ pub(crate) fn name(ifindex: u32) -> String {
 pub(crate) struct Link {
     pub(crate) name: String,
     pub(crate) is_veth: bool,
+    /// Bytes of an IP packet at most.
+    pub(crate) mtu: u32,
     /// Frames that it took for transmission and dropped.
     pub(crate) tx_dropped: u64,
     /// Identifier of its XDP program.
@@ -42,6 +44,7 @@ pub(crate) fn link(ifindex: u32) -> io::Result<Link> {
         for attribute in message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => link.name = name,
+                LinkAttribute::Mtu(mtu) => link.mtu = mtu,
                 LinkAttribute::LinkInfo(infos) => {
                     link.is_veth = infos.contains(&LinkInfo::Kind(InfoKind::Veth));
                 }
@@ -113,6 +116,15 @@ pub fn receive_queues(ifindex: u32) -> Result<u32, Error> {
 /// [`Error::DeviceMissing`].
 pub fn transmit_dropped(ifindex: u32) -> Result<u64, Error> {
     known(ifindex, "reading its counters").map(|link| link.tx_dropped)
+}
+
+/// Bytes of a device's longest IP packet, without its Ethernet header.
+///
+/// # Errors
+///
+/// [`Error::DeviceMissing`].
+pub fn mtu(ifindex: u32) -> Result<u32, Error> {
+    known(ifindex, "reading its MTU").map(|link| link.mtu)
 }
 
 /// The device, which must exist.

@@ -55,8 +55,24 @@ struct DetachAttributes {
 /// Frames that the kernel runs before it lets devices transmit them. It keeps as many pages at hand for each call.
 const BATCH: u32 = 64;
 
-/// Runs a program `frames` times, each time on a fresh live frame of the content and length of `initial`.
+/// Runs a program `frames` times, each time on a live frame of the content and length of `initial`.
 pub(crate) fn live_frames(program: &impl AsFd, initial: &[u8], frames: u32) -> io::Result<()> {
+    run_live_frames(program, initial, frames, BATCH)
+}
+
+/// Runs an XDP program `frames` times in one call, each time on a live frame: what the program redirects or passes really
+/// goes there (`BPF_PROG_RUN` with `BPF_F_TEST_XDP_LIVE_FRAMES`, Linux 5.18, Documentation/bpf/bpf_prog_run.rst).
+///
+/// A frame comes from the loopback device of the calling thread's network namespace and has the length of `initial`. Its
+/// content is that of `initial` when its page is used for the first time, and afterwards what was left in it. After
+/// each `batch` runs (at most 256) devices transmit what was redirected to them. More than one frame costs some 30 ms
+/// unless the program is attached to a device.
+///
+/// # Errors
+///
+/// The kernel's: among them `EINTR` when a signal ended the call between two batches, and `EINVAL` when `initial` does
+/// not fit into a live frame, which holds some 3400 bytes.
+pub fn run_live_frames(program: &impl AsFd, initial: &[u8], frames: u32, batch: u32) -> io::Result<()> {
     const BPF_F_TEST_XDP_LIVE_FRAMES: u32 = 1 << 1;
     let mut attributes = RunAttributes {
         program: number(program),
@@ -64,7 +80,7 @@ pub(crate) fn live_frames(program: &impl AsFd, initial: &[u8], frames: u32) -> i
         data_in: initial.as_ptr() as u64,
         repeat: frames,
         flags: BPF_F_TEST_XDP_LIVE_FRAMES,
-        batch_size: frames.min(BATCH),
+        batch_size: frames.min(batch),
         ..RunAttributes::default()
     };
     // SAFETY: the attributes are those of the command. The kernel reads `initial`, which outlives the call, and is given
