@@ -89,6 +89,24 @@ impl Overlay {
     }
 }
 
+/// The keys of `entries` stations, in random order, and where they are.
+#[must_use]
+pub fn keys(entries: usize) -> Vec<(Key, Place)> {
+    shuffled((0..entries).map(|index| station(index, REMOTES)))
+}
+
+/// As many keys that are none of [`keys`].
+#[must_use]
+pub fn strangers(entries: usize) -> Vec<(Key, Place)> {
+    shuffled((entries..2 * entries).map(|index| station(index, REMOTES)))
+}
+
+fn shuffled(stations: impl Iterator<Item = Station>) -> Vec<(Key, Place)> {
+    let mut keys: Vec<_> = stations.map(|station| (Key::new(DOMAIN, station.mac), station.place)).collect();
+    Rng::with_seed(2).shuffle(&mut keys);
+    keys
+}
+
 /// Addresses are in arithmetic progression and so distinct; which half a station is in alternates.
 fn station(index: usize, remotes: u32) -> Station {
     let number = index as u32;
