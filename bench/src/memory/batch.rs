@@ -66,8 +66,7 @@ impl Batch {
             let inner = if mix == Mix::Decapsulate { &mut original[50..] } else { &mut original[..] };
             let headers = parse::inner(inner, DOMAIN).expect("a frame of a workload");
             let fdb = overlay.tables.fdb();
-            let verdict =
-                lookup::lookup(fdb, headers.destination, fdb.hash(headers.destination), Place::Port(ACCESS));
+            let verdict = lookup::lookup(fdb, &fdb.probe(headers.destination), Place::Port(ACCESS));
             let place = match verdict {
                 Verdict::Encapsulate(remote) => Place::Remote(remote),
                 _ => Place::Port(ACCESS),

@@ -5,22 +5,24 @@
 //! documentation recommends for many lookups in a row: papaya's guard is pinned, the lock taken, once for a batch.
 
 use std::collections::HashMap;
+use std::hint::black_box;
 use std::sync::RwLock;
 
+use arrayvec::ArrayVec;
 use dashmap::DashMap;
 use foldhash::quality::RandomState;
-use forward::fdb::{Fdb, Key};
+use forward::fdb::{Fdb, Key, Probe};
 use forward::limits::BATCH;
 use forward::link::Place;
 
-use super::overlay::START;
+use super::overlay::{START, empty_fdb};
 
 /// What a switch does with its forwarding database.
 pub trait Database: Send + Sync {
     /// Empty, with room for this many entries.
     fn with_capacity(entries: usize) -> Self;
 
-    /// Looks up a batch of keys, and tells how many are known.
+    /// Looks up a batch of keys, at most 64, and tells how many are known.
     fn lookup(&self, keys: &[(Key, Place)]) -> usize;
 
     /// Learns a batch of addresses, known or not.
@@ -32,51 +34,45 @@ pub trait Database: Send + Sync {
 
 impl Database for Fdb {
     fn with_capacity(entries: usize) -> Self {
-        Self::new(entries, [0x9e37_79b9, 0x7f4a_7c15])
+        empty_fdb(entries)
     }
 
     #[inline]
     fn lookup(&self, keys: &[(Key, Place)]) -> usize {
-        let known =
-            |(key, _): &(Key, Place)| usize::from(Self::lookup(self, self.hash(*key), *key).is_some());
+        let known = |(key, _): &(Key, Place)| usize::from(Self::lookup(self, &self.probe(*key)).is_some());
         keys.iter().map(known).sum()
     }
 
     #[inline]
     fn learn(&self, entries: &[(Key, Place)]) {
         for (key, place) in entries {
-            let hash = self.hash(*key);
-            std::hint::black_box(Self::learn(self, hash, *key, *place, START.seconds(), None, |_| 300));
+            black_box(Self::learn(self, &self.probe(*key), *place, START.seconds(), None, |_| 300));
         }
     }
 
     fn remove(&self, key: Key) {
-        std::hint::black_box(Self::remove(self, key));
+        black_box(Self::remove(self, key));
     }
 }
 
-/// Our database as the pipeline uses it: all hashes of a batch are computed and prefetched first.
+/// Our database as the pipeline uses it: the lines of a batch are asked for before any is read.
 #[derive(Debug)]
 pub struct Prefetched(pub Fdb);
 
 impl Database for Prefetched {
     fn with_capacity(entries: usize) -> Self {
-        Self(<Fdb as Database>::with_capacity(entries))
+        Self(empty_fdb(entries))
     }
 
     #[inline]
     fn lookup(&self, keys: &[(Key, Place)]) -> usize {
-        let mut hashes = [forward::fdb::Hash::default(); BATCH];
-        let hash = |(key, _): &(Key, Place)| {
-            let hash = self.0.hash(*key);
-            self.0.prefetch(hash);
-            hash
-        };
-        for (place, key) in hashes.iter_mut().zip(keys) {
-            *place = hash(key);
+        let mut probes = ArrayVec::<Probe<'_>, BATCH>::new();
+        for (key, _) in keys {
+            let probe = self.0.probe(*key);
+            xsk::prefetch(probe.line());
+            probes.push(probe);
         }
-        let pairs = hashes.iter().zip(keys);
-        pairs.map(|(hash, (key, _))| usize::from(self.0.lookup(*hash, *key).is_some())).sum()
+        probes.iter().map(|probe| usize::from(self.0.lookup(probe).is_some())).sum()
     }
 
     #[inline]

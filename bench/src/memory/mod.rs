@@ -8,6 +8,7 @@ mod batch;
 mod contention;
 mod database;
 mod lane;
+mod link;
 mod overlay;
 mod scaling;
 #[cfg(test)]
