@@ -46,37 +46,55 @@ pub fn contend<D: Database>(entries: usize, windows: usize) -> Contention {
     let database = D::with_capacity(entries + entries / 64);
     database.learn(&keys);
     let (writing, done) = (AtomicBool::new(false), AtomicBool::new(false));
-    let mut rates = [Vec::new(), Vec::new()];
-    let (mut spent, mut updates) = (Duration::ZERO, 0);
-    thread::scope(|scope| {
+    let (writer, reader) = thread::scope(|scope| {
+        // A thread starts on the CPUs of the one that starts it, so that one must stay where it is.
         let writer = scope.spawn(|| {
             pin(0);
             write(&database, &keys, &others[..entries / 64], &writing, &done)
         });
-        pin(1);
-        let mut batches = keys.chunks_exact(BATCH).cycle();
-        for window in 0..=2 * windows {
-            let writes = window % 2 == 1;
-            writing.store(writes, Ordering::Relaxed);
-            let (begin, mut known) = (Instant::now(), 0);
-            while begin.elapsed() < WINDOW {
-                for batch in batches.by_ref().take(16) {
-                    known += database.lookup(batch);
-                }
-            }
-            let took = begin.elapsed();
-            spent += took * u32::from(writes);
-            // The first window warms up.
-            if window > 0 {
-                rates[usize::from(writes)].push(known as f64 / took.as_secs_f64());
+        let reader = scope.spawn(|| {
+            pin(1);
+            let seen = read(&database, &keys, windows, &writing);
+            done.store(true, Ordering::Relaxed);
+            seen
+        });
+        (writer.join(), reader.join())
+    });
+    let (updates, seen) = (writer.expect("the writer ends"), reader.expect("the reader ends"));
+    let [alone, with_writer] = seen.rates.map(median);
+    let updates = updates as f64 / seen.written.as_secs_f64();
+    Contention { alone, with_writer, ratio: with_writer / alone, updates }
+}
+
+/// What the reader saw.
+struct Seen {
+    /// Lookups per second of each window without the writer, and with it.
+    rates: [Vec<f64>; 2],
+    /// Time with the writer, in sum.
+    written: Duration,
+}
+
+/// Looks up all keys again and again, and lets the writer write in every other window.
+fn read<D: Database>(database: &D, keys: &[(Key, Place)], windows: usize, writing: &AtomicBool) -> Seen {
+    let mut seen = Seen { rates: [Vec::new(), Vec::new()], written: Duration::ZERO };
+    let mut batches = keys.chunks_exact(BATCH).cycle();
+    for window in 0..=2 * windows {
+        let writes = window % 2 == 1;
+        writing.store(writes, Ordering::Relaxed);
+        let (begin, mut known) = (Instant::now(), 0);
+        while begin.elapsed() < WINDOW {
+            for batch in batches.by_ref().take(16) {
+                known += database.lookup(batch);
             }
         }
-        done.store(true, Ordering::Relaxed);
-        updates = writer.join().expect("the writer has not panicked");
-    });
-    let [alone, with_writer] = rates.map(median);
-    let updates = updates as f64 / spent.as_secs_f64();
-    Contention { alone, with_writer, ratio: with_writer / alone, updates }
+        let took = begin.elapsed();
+        seen.written += took * u32::from(writes);
+        // The first window warms up.
+        if window > 0 {
+            seen.rates[usize::from(writes)].push(known as f64 / took.as_secs_f64());
+        }
+    }
+    seen
 }
 
 /// Updates at the wanted rate while `writing`, until `done`; tells how many.

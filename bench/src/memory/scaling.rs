@@ -82,7 +82,7 @@ impl Barrier {
     }
 }
 
-/// Keeps the calling thread on a CPU, if the host has it.
+/// Keeps the calling thread on one of its CPUs, if it has so many.
 pub(super) fn pin(number: usize) {
     if let Some(cpu) = core_affinity::get_core_ids().and_then(|cpus| cpus.get(number).copied()) {
         core_affinity::set_for_current(cpu);
