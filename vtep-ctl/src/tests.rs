@@ -68,6 +68,8 @@ const LINES: &[(&str, &str, &str)] = &[
     ("neigh del 10.0.0.1 vni 100", "RemoveNeighbour", r#"{"dst":"10.0.0.1","vni":100}"#),
     ("neigh flush vni 100", "FlushNeighbours", r#"{"vni":100}"#),
     ("stats show port east", "ShowStats", r#"{"port":"east"}"#),
+    ("stats buckets", "ShowStats", r#"{"buckets":true}"#),
+    ("stats flush", "FlushStats", "{}"),
     ("drops port east all", "ShowDrops", r#"{"port":"east","all":true}"#),
     ("reload", "Reload", "{}"),
 ];
