@@ -56,7 +56,7 @@ impl Moving {
     /// not grow.
     pub(crate) fn moved<const N: usize>(
         &mut self,
-        key: String,
+        key: &str,
         count: u64,
         parts: [u64; N],
     ) -> (u64, [u64; N]) {
@@ -65,11 +65,16 @@ impl Moving {
             self.now.counts.insert(key, value);
             value.checked_sub(before?)
         };
-        let more = grown(key.clone(), count);
-        let mut part_keys = (0..N).map(|part| format!("{key} {part}"));
-        let parts_more = parts.map(|part| part_keys.next().and_then(|key| grown(key, part)));
-        match (more, parts_more.iter().all(Option::is_some)) {
-            (Some(more), true) if more > 0 => (more, parts_more.map(Option::unwrap_or_default)),
+        let more = grown(key.to_owned(), count);
+        let mut number = 0;
+        let parts_more = parts.map(|part| {
+            number += 1;
+            grown(format!("{key} {number}"), part)
+        });
+        match more {
+            Some(more) if more > 0 && parts_more.iter().all(Option::is_some) => {
+                (more, parts_more.map(Option::unwrap_or_default))
+            }
             _ => (count, parts),
         }
     }
@@ -113,13 +118,13 @@ mod tests {
     fn parts_move_with_their_count() {
         let (mut moving, start) = (Moving::default(), Instant::now());
         moving.begin(start);
-        assert_eq!(moving.moved("a".into(), 10, [100, 200]), (10, [100, 200]));
+        assert_eq!(moving.moved("a", 10, [100, 200]), (10, [100, 200]));
         moving.begin(start + Duration::from_secs(1));
-        assert_eq!(moving.moved("a".into(), 15, [150, 200]), (5, [50, 0]));
+        assert_eq!(moving.moved("a", 15, [150, 200]), (5, [50, 0]));
         moving.begin(start + Duration::from_secs(2));
-        assert_eq!(moving.moved("a".into(), 15, [150, 200]), (15, [150, 200]), "nothing moved");
+        assert_eq!(moving.moved("a", 15, [150, 200]), (15, [150, 200]), "nothing moved");
         moving.begin(start + Duration::from_secs(3));
-        assert_eq!(moving.moved("a".into(), 2, [20, 30]), (2, [20, 30]), "all began anew");
+        assert_eq!(moving.moved("a", 2, [20, 30]), (2, [20, 30]), "all began anew");
     }
 
     #[test]

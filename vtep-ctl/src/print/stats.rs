@@ -110,7 +110,7 @@ fn cost(workers: &[api::WorkerStats], moving: &mut Moving) -> Columns {
         let name = format!("worker {}", worker.worker);
         let cost = &worker.cost;
         let stages = [cost.receive, cost.parse, cost.decide, cost.deliver, cost.transmit, cost.rest];
-        let (frames, stages) = moving.moved(format!("{name} cost"), cost.frames, stages);
+        let (frames, stages) = moving.moved(&format!("{name} cost"), cost.frames, stages);
         if frames != 0 {
             let each = |sum: u64| (sum as f64 / frames as f64).round().into();
             let mut row = vec![name.into(), frames.into()];
