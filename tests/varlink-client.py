@@ -88,6 +88,11 @@ def exercise(connection, device):
     balanced(stats["balance"], stats["chunks"])
     assert [port["ifname"] for port in stats["ports"]] == [PORT], stats
     assert stats["workers"], "no worker is shown"
+    for worker in call("ShowStats", buckets=True)["workers"]:
+        for name in ("residence", "batches"):
+            of = worker[name]
+            assert of["count"] == sum(bucket["count"] for bucket in of["buckets"]), (name, of)
+    call("FlushStats")
     for drop in call("ShowDrops", all=True)["drops"]:
         assert drop["reason"].isupper() and drop["help"] and drop["count"] >= 0, drop
 

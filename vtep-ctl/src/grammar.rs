@@ -182,9 +182,11 @@ pub(crate) const FORMS: &[Form] = &[
     form("neigh", "flush", "[vni N]", WITHIN_VNI, |given| {
         Ok(Request::FlushNeighbours(api::FlushNeighbours { vni: given.vni()? }))
     }),
-    form("stats", "show", "[port NAME]", OF_PORT, |given| {
-        Ok(Request::ShowStats(api::ShowStats { port: given.text("port") }))
+    form("stats", "show", "[port NAME] [buckets]", Shape { flags: &["buckets"], ..OF_PORT }, |given| {
+        let buckets = given.has("buckets").then_some(true);
+        Ok(Request::ShowStats(api::ShowStats { port: given.text("port"), buckets }))
     }),
+    form("stats", "flush", "", NOTHING, |_| Ok(Request::FlushStats(api::FlushStats {}))),
     form("drops", "show", "[port NAME] [all]", Shape { flags: &["all"], ..OF_PORT }, |given| {
         let all = given.has("all").then_some(true);
         Ok(Request::ShowDrops(api::ShowDrops { port: given.text("port"), all, cursor: None }))

@@ -1,5 +1,7 @@
 //! Answers as tables for people. What is no data goes to standard error.
 
+mod stats;
+
 use api::{Encapsulation, PortState, RemoteState};
 
 use crate::answer::Answer;
@@ -39,7 +41,7 @@ pub(crate) fn answer(answer: &Answer, moving: &mut Moving, paint: Paint) -> Prin
         Answer::Fdb(entries) => return fdb_table(entries.iter(), paint),
         Answer::FdbEntry(entry) => return fdb_table(std::iter::once(entry), paint),
         Answer::Neighbours(neighbours) => return neighbour_table(neighbours, paint),
-        Answer::Stats(reply) => stats(reply, moving, paint),
+        Answer::Stats(reply) => stats::stats(reply, moving, paint),
         Answer::Drops(drops) => return drop_table(drops, moving, paint),
         Answer::Flushed(reply) => format!("{} removed\n", counted(reply.flushed, "entry", "entries")),
         Answer::Reloaded(reply) => reloaded(reply, paint),
@@ -303,46 +305,6 @@ fn neighbour_table(neighbours: &[api::Neighbour], paint: Paint) -> Printed {
         ]);
     }
     Printed::table(&columns, "no neighbours", paint)
-}
-
-fn stats(reply: &api::StatsReply, moving: &mut Moving, paint: Paint) -> String {
-    let whole =
-        lines(&[("frames", balance(&reply.balance, moving)), ("chunks", chunks(&reply.chunks))], paint);
-    let mut workers =
-        Columns::new(&[">WORKER", ">CPU", ">RX", ">COPIES", ">TX", ">DROPPED", ">IN FLIGHT", ">HANDED OVER"]);
-    for worker in &reply.workers {
-        let mut count =
-            |what: &str, value| moving.count(format!("worker {} {what}", worker.worker), value).into();
-        workers.row(vec![
-            worker.worker.into(),
-            optional(worker.cpu),
-            count("rx", worker.rx),
-            count("copies", worker.copies),
-            count("tx", worker.tx),
-            count("dropped", worker.dropped),
-            worker.in_flight.into(),
-            count("handed_over", worker.handed_over),
-        ]);
-    }
-    let mut ports =
-        Columns::new(&["PORT", ">RX PACKETS", ">RX BYTES", ">TX PACKETS", ">TX BYTES", ">DROPPED"]);
-    for port in &reply.ports {
-        let mut count =
-            |what: &str, value| moving.count(format!("port {} {what}", port.ifname), value).into();
-        ports.row(vec![
-            (&port.ifname).into(),
-            count("rx_packets", port.rx_packets),
-            count("rx_bytes", port.rx_bytes),
-            count("tx_packets", port.tx_packets),
-            count("tx_bytes", port.tx_bytes),
-            count("dropped", port.dropped),
-        ]);
-    }
-    let tables = [workers, ports];
-    tables
-        .iter()
-        .filter(|table| !table.is_empty())
-        .fold(whole, |text, table| text + "\n" + &table.render(paint))
 }
 
 fn drop_table(drops: &[api::Drop], moving: &mut Moving, paint: Paint) -> Printed {

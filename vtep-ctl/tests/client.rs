@@ -155,6 +155,11 @@ fn every_command_reaches_the_daemon_and_comes_back() {
     assert_eq!(stats["ports"].as_array().unwrap().len(), 1);
     let balance = |name: &str| stats["balance"][name].as_u64().unwrap();
     assert_eq!(balance("rx") + balance("copies"), balance("tx") + balance("dropped") + balance("in_flight"));
+    let residence = |line: &str| daemon.json(line)["workers"][0]["residence"].clone();
+    assert_eq!(residence("stats buckets")["buckets"][0]["value"], residence("stats")["p50"]);
+    assert!(residence("stats").get("buckets").is_none());
+    daemon.run("stats flush").is_silent();
+    assert!(residence("stats")["count"].as_u64() < balance("rx").into());
     assert_eq!(daemon.json("drops show port east").as_array().unwrap().len(), 1);
     assert_eq!(daemon.json("drops all").as_array().unwrap().len(), 4);
     assert_eq!(daemon.json("reload"), json!({ "changes": 0, "restart": ["daemon.socket"] }));

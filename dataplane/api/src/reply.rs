@@ -33,6 +33,10 @@ macro_rules! replies {
     )*};
 }
 
+mod stats;
+
+pub use stats::{Bucket, Cost, Distribution, PortStats, StatsReply, WorkerStats};
+
 replies! {
     /// A reply that says no more than that it was done.
     Empty {}
@@ -346,58 +350,6 @@ replies! {
         /// The cursor of the next page.
         #[serde(skip_serializing_if = "Option::is_none")]
         next: Option<String>,
-    }
-
-    /// One worker thread.
-    #[derive(Copy, Eq)]
-    WorkerStats {
-        /// Its number, from 0.
-        worker: u32,
-        /// The CPU it is pinned to.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cpu: Option<u32>,
-        /// Frames received, those that another worker handed over not counted.
-        rx: u64,
-        /// Copies made to flood a frame to several receivers.
-        copies: u64,
-        /// Frames handed to the kernel for sending.
-        tx: u64,
-        /// Frames dropped.
-        dropped: u64,
-        /// Frames between receive and transmit.
-        in_flight: u64,
-        /// Frames handed to another worker, which owns the egress queue.
-        handed_over: u64,
-    }
-
-    /// Frames and bytes of one port.
-    #[derive(Eq)]
-    PortStats {
-        /// The port.
-        ifname: String,
-        /// Frames received.
-        rx_packets: u64,
-        /// Bytes of those, Ethernet header included.
-        rx_bytes: u64,
-        /// Frames sent.
-        tx_packets: u64,
-        /// Bytes of those, Ethernet header included.
-        tx_bytes: u64,
-        /// Frames that came in here and were dropped.
-        dropped: u64,
-    }
-
-    /// The counters.
-    #[derive(Eq)]
-    StatsReply {
-        /// Of the whole daemon.
-        balance: Balance,
-        /// Of the whole daemon.
-        chunks: Chunks,
-        /// By number.
-        workers: Vec<WorkerStats>,
-        /// By name.
-        ports: Vec<PortStats>,
     }
 
     /// Frames that went nowhere for one reason.

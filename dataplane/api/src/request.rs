@@ -356,7 +356,13 @@ methods! {
         /// Of this port only; the balance and the chunks are always the daemon's.
         #[serde(skip_serializing_if = "Option::is_none")]
         port: Option<String>,
+        /// Distributions in full; false by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        buckets: Option<bool>,
     } -> StatsReply;
+
+    /// Forgets what was measured so far.
+    FlushStats {} -> Empty;
 
     /// Reasons that dropped frames.
     #[derive(Default)]

@@ -43,6 +43,20 @@ pub trait Link {
 
     /// Tells the control thread something a worker saw. Bounded: beyond the bound it is counted and forgotten.
     fn event(&mut self, event: Event);
+
+    /// A pass over the batch has ended. For links that measure what each costs; the pipeline itself knows no clock.
+    fn passed(&mut self, _pass: Pass) {}
+}
+
+/// The passes of the pipeline over a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pass {
+    /// What each frame is, and what to prefetch.
+    Parse,
+    /// Learn, answer, look up.
+    Decide,
+    /// Rewrite and give to the link; counting.
+    Deliver,
 }
 
 /// Where a frame came from or a forwarding entry points to.

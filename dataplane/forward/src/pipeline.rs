@@ -21,7 +21,7 @@ use crate::fdb::{Key, Probe};
 use crate::ids::{PortId, RemoteId};
 use crate::learn::{self, Lesson};
 use crate::limits::BATCH;
-use crate::link::{Event, Link, Now, Place};
+use crate::link::{Event, Link, Now, Pass, Place};
 use crate::lookup;
 use crate::parse::{self, Headers};
 use crate::proxy;
@@ -80,10 +80,13 @@ impl Pipeline {
             Run { link, tables, counters, seconds, ingress, recent, known, identification, tally, traffic };
         let mut jobs = Jobs::new();
         run.parse(batch, &mut jobs);
+        run.link.passed(Pass::Parse);
         run.decide(batch, &mut jobs);
+        run.link.passed(Pass::Decide);
         run.deliver(batch, &jobs);
         run.tally.settle(counters, ingress);
         run.traffic.settle(counters);
+        run.link.passed(Pass::Deliver);
     }
 }
 
