@@ -1,4 +1,4 @@
-.PHONY: demo test audit fmt lint
+.PHONY: demo test bench audit fmt lint
 
 demo: # two nodes out of namespaces on this machine, with real output
 	tests/setup
@@ -6,6 +6,11 @@ demo: # two nodes out of namespaces on this machine, with real output
 
 test: # everything that proves the product, as root
 	tests/run
+
+bench: # beside other switches, as root: some 40 minutes; QUICK=1 under five, FULL=1 every combination
+	tests/setup
+	cargo build --release --package dataplane --package vtep-ctl
+	cargo run --package vtep-bench --bin compare -- $(if $(QUICK),--quick) $(if $(FULL),--full)
 
 audit: # licences, bans and sources of the dependencies
 	tests/audit

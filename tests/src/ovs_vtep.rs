@@ -9,7 +9,7 @@
 //! ```
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -21,12 +21,36 @@ use crate::wait::{SOON, wait_until};
 /// Where the package puts the database's schema.
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 
+/// How Open vSwitch takes frames from devices.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PortKind {
+    /// By packet sockets, in its main thread.
+    Packet,
+    /// By AF_XDP in native mode, in a polling thread on this CPU.
+    Afxdp {
+        /// The CPU.
+        cpu: usize,
+    },
+}
+
+impl PortKind {
+    /// What to say of a device's interface.
+    fn words(self, device: &str) -> String {
+        match self {
+            Self::Packet => String::new(),
+            Self::Afxdp { .. } => {
+                format!(" -- set interface {device} type=afxdp options:n_rxq=1 options:xdp-mode=native")
+            }
+        }
+    }
+}
+
 /// A running Open vSwitch. Dropping it ends its programs.
 #[derive(Debug)]
 pub struct OvsVtep {
     directory: TempDir,
     // The daemon first: it complains at length when its database goes away.
-    _daemon: Process,
+    daemon: Process,
     _database: Process,
 }
 
@@ -34,6 +58,12 @@ impl OvsVtep {
     /// Starts a switch on `node` with one bridge and one tunnel port per remote for each segment.
     #[must_use]
     pub fn start(node: &Node, segments: &[Segment]) -> Self {
+        Self::with_ports(node, segments, PortKind::Packet)
+    }
+
+    /// The same with ports of a kind.
+    #[must_use]
+    pub fn with_ports(node: &Node, segments: &[Segment], ports: PortKind) -> Self {
         let directory = tempfile::Builder::new().prefix("vtep-ovs-").tempdir().expect("temporary directory");
         let path = |name: &str| directory.path().join(name);
         let _ =
@@ -49,29 +79,47 @@ impl OvsVtep {
             &[text("", "conf.db"), text("--remote=punix:", "db.sock"), text("--unixctl=", "database.ctl")],
         );
         wait_until("ovsdb-server listens", SOON, || path("db.sock").exists());
-        let configure = |words: &str| {
-            let mut command = Command::new("ovs-vsctl");
-            command.arg("--timeout=10").arg(text("--db=unix:", "db.sock")).args(words.split_whitespace());
-            let _ = Finished::of(&mut command).output();
-        };
-        configure("--no-wait init");
+        configure(directory.path(), "--no-wait init");
+        if let PortKind::Afxdp { cpu } = ports {
+            let mask = 1_u64 << cpu;
+            configure(directory.path(), &format!("--no-wait set open . other_config:pmd-cpu-mask={mask:#x}"));
+        }
         let daemon = program("ovs-vswitchd", &[text("unix:", "db.sock"), text("--unixctl=", "switch.ctl")]);
-        configure("add-br br-phy -- set bridge br-phy datapath_type=netdev -- add-port br-phy up0");
+        let uplink = ports.words("up0");
+        let words =
+            format!("add-br br-phy -- set bridge br-phy datapath_type=netdev -- add-port br-phy up0{uplink}");
+        configure(directory.path(), &words);
         node.namespace.ip("addr flush dev up0");
         node.namespace.ip(&format!("addr add {}/24 dev br-phy", node.address));
         node.namespace.ip(&format!("link set br-phy mtu {UNDERLAY_MTU} up"));
         for segment in segments {
-            configure(&segment_words(node.address, segment));
+            configure(directory.path(), &segment_words(node.address, segment, ports));
         }
-        Self { directory, _daemon: daemon, _database: database }
+        Self { directory, daemon, _database: database }
+    }
+
+    /// Says something to `ovs-vsctl`, split at white space; gives its answer.
+    pub fn configure(&self, words: &str) -> String {
+        configure(self.directory.path(), words)
+    }
+
+    /// The socket that `ovs-appctl` talks to.
+    #[must_use]
+    pub fn control(&self) -> PathBuf {
+        self.directory.path().join("switch.ctl")
+    }
+
+    /// The daemon's process identifier.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.daemon.id()
     }
 
     /// The addresses that the bridge of a segment has learned, with the number of the port each is behind.
     #[must_use]
     pub fn learned(&self, vni: u32) -> Vec<(String, u32)> {
-        let control: PathBuf = self.directory.path().join("switch.ctl");
         let mut command = Command::new("ovs-appctl");
-        command.arg("--target").arg(control).arg("fdb/show").arg(format!("br-{vni}"));
+        command.arg("--target").arg(self.control()).arg("fdb/show").arg(format!("br-{vni}"));
         let text = Finished::of(&mut command).output();
         let entry = |line: &str| {
             let words: Vec<&str> = line.split_whitespace().collect();
@@ -87,8 +135,15 @@ impl OvsVtep {
     }
 }
 
+/// Runs `ovs-vsctl` on the database in a directory.
+fn configure(directory: &Path, words: &str) -> String {
+    let mut command = Command::new("ovs-vsctl");
+    command.arg("--timeout=10").arg(format!("--db=unix:{}", directory.join("db.sock").display()));
+    Finished::of(command.args(words.split_whitespace())).output()
+}
+
 /// The configuration of one segment. Workloads are ports 1, 2, …, tunnels 101, 102, ….
-fn segment_words(local: Ipv4Addr, segment: &Segment) -> String {
+fn segment_words(local: Ipv4Addr, segment: &Segment, ports: PortKind) -> String {
     let Segment { vni, encapsulation, devices, remotes, .. } = segment;
     let kind = match encapsulation {
         Encapsulation::Vxlan => "vxlan",
@@ -97,6 +152,7 @@ fn segment_words(local: Ipv4Addr, segment: &Segment) -> String {
     let mut words = format!("add-br br-{vni} -- set bridge br-{vni} datapath_type=netdev");
     for (number, device) in (1..).zip(devices) {
         words += &format!(" -- add-port br-{vni} {device} -- set interface {device} ofport_request={number}");
+        words += &ports.words(device);
     }
     for (number, remote) in (1..).zip(remotes) {
         words += &format!(

@@ -14,26 +14,41 @@ pub fn repository() -> &'static Path {
     manifest.parent().unwrap_or(manifest)
 }
 
-/// The directory of the built programs. The first call runs `cargo build`, which does nothing when they are up to date.
+/// The directory of the built programs.
+static BUILT: OnceLock<PathBuf> = OnceLock::new();
+
+/// The directory of the built programs, in the profile of the test. The first call runs `cargo build`, which does nothing
+/// when they are up to date.
 #[must_use]
 pub fn directory() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         // A test runs from TARGET/PROFILE/deps/.
         let test = env::current_exe().expect("the path of the test program");
-        let profile = test.ancestors().nth(2).expect("a test program lies in target/PROFILE/deps");
-        let target = profile.parent().expect("a profile lies in target");
-        let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        build.current_dir(repository());
-        build
-            .args(["build", "--quiet", "--package=dataplane", "--package=vtep-ctl", "--target-dir"])
-            .arg(target);
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        let _ = Finished::of(&mut build).output();
-        profile.to_owned()
+        build(test.ancestors().nth(2).expect("a test program lies in target/PROFILE/deps"))
     })
+}
+
+/// Takes the release build from now on, whatever the profile of the caller, a program in TARGET/PROFILE/: for
+/// measurements. It must come before anything else here.
+pub fn use_release() {
+    BUILT.get_or_init(|| {
+        let caller = env::current_exe().expect("the path of this program");
+        let target = caller.ancestors().nth(2).expect("a program lies in target/PROFILE");
+        build(&target.join("release"))
+    });
+}
+
+/// Builds the programs in the profile of a directory.
+fn build(profile: &Path) -> PathBuf {
+    let target = profile.parent().expect("a profile lies in target");
+    let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    build.current_dir(repository());
+    build.args(["build", "--quiet", "--package=dataplane", "--package=vtep-ctl", "--target-dir"]).arg(target);
+    if profile.ends_with("release") {
+        build.arg("--release");
+    }
+    let _ = Finished::of(&mut build).output();
+    profile.to_owned()
 }
 
 /// The daemon.

@@ -1,0 +1,74 @@
+//! vtepd with one worker, from the release build.
+
+use std::fmt::Write;
+
+use vtep_tests::{Daemon, Variant};
+
+use super::{Entries, Running, segment};
+use crate::compare::case::{Case, Direction};
+use crate::compare::memory::Memory;
+use crate::compare::placement::SWITCH_CPU;
+use crate::compare::stage::{ACCESS, FAR, Stage, UPLINK, VNI, text};
+
+/// A daemon on the stage's node.
+pub(super) struct Vtepd<'a> {
+    daemon: Daemon<'a>,
+}
+
+impl<'a> Vtepd<'a> {
+    /// Starts it; `transmit` is the setting of both ports.
+    pub(super) fn start(stage: &'a Stage, case: &Case, entries: &Entries, transmit: &'static str) -> Self {
+        let daemon = Daemon::with_config(&stage.node, &config(stage, case, entries, transmit));
+        daemon.wait_for_ports();
+        daemon.wait_for_remotes();
+        Self { daemon }
+    }
+}
+
+/// The configuration: defaults, but for the worker's CPU and the static entries.
+pub(in crate::compare) fn config(
+    stage: &Stage,
+    case: &Case,
+    entries: &Entries,
+    transmit: &'static str,
+) -> String {
+    let variant = Variant { workers: 1, transmit };
+    let mut out = format!("[[worker]]\ncpu = {SWITCH_CPU}\n\n");
+    out += &variant.port(UPLINK, "role = \"uplink\"");
+    out += &variant.port(ACCESS, &format!("vni = {VNI}"));
+    out += &vtep_tests::config_text::vni(&stage.node, &segment(case));
+    let place = match entries.direction {
+        Direction::Encap => format!("remote = \"{FAR}\""),
+        Direction::Decap => format!("port = \"{ACCESS}\""),
+    };
+    for mac in &entries.macs {
+        let _ = writeln!(out, "[[fdb]]\nvni = {VNI}\nmac = \"{}\"\n{place}\n", text(*mac));
+    }
+    out
+}
+
+impl Running for Vtepd<'_> {
+    fn mode(&self) -> String {
+        let ports = self.daemon.list("port show");
+        let word = |value: &serde_json::Value| value.as_str().unwrap_or("unknown").to_owned();
+        let port = |port: &serde_json::Value| {
+            let (name, mode, transmit) = (word(&port["ifname"]), word(&port["mode"]), &port["transmit"]);
+            let reason = transmit["reason"].as_str().map(|reason| format!(" ({reason})"));
+            format!("{name}: {mode}, transmit {}{}", word(&transmit["active"]), reason.unwrap_or_default())
+        };
+        ports.iter().map(port).collect::<Vec<_>>().join("; ")
+    }
+
+    fn memory(&self) -> Option<Memory> {
+        Memory::of(self.daemon.id())
+    }
+
+    fn drops(&self) -> Vec<(String, u64)> {
+        let drops = self.daemon.list("drops show all");
+        let counted = |drop: &serde_json::Value| {
+            let reason = format!("{} {}", drop["ifname"].as_str()?, drop["reason"].as_str()?);
+            Some((reason, drop["count"].as_u64().filter(|count| *count != 0)?))
+        };
+        drops.iter().filter_map(counted).collect()
+    }
+}
