@@ -67,7 +67,7 @@ fn unknown_keys_are_refused_with_what_was_probably_meant() {
             "unknown key `chunk_sise` in [umem] | did you mean `chunk_size`?",
             "unknown key `queues` in [[vni]] | `queues` belongs into [[port]]",
             "unknown key `zzz` in [[vni]] | the keys of [[vni]] are `id`, `local`, `encapsulation`, `udp_port`, `key`, \
-             `learning`, `ageing`, `arp_proxy`, `ttl`, `remotes`",
+             `learning`, `ageing`, `arp_proxy`, `nd_proxy`, `ttl`, `remotes`",
         ]
     );
     assert_eq!(
