@@ -220,10 +220,10 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
     ("ShowVnis", r#"{"cursor":"x"}"#, "cursor", r#""x" is no cursor"#, "leave it out"),
     (
         "SetNeighbour",
-        r#"{"dst":"::1","lladdr":"02:00:00:00:00:01","vni":100}"#,
+        r#"{"dst":"2001:db8::1/64","lladdr":"02:00:00:00:00:01","vni":100}"#,
         "dst",
-        "neighbours are IPv4",
-        "IPv4",
+        "is not an IP address",
+        "without a prefix length",
     ),
     (
         "SetNeighbour",
