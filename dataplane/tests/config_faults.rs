@@ -130,7 +130,7 @@ mac = "02-00-00-00-00-01"
 port = 7
 [[neighbour]]
 vni = 1
-address = "::1"
+address = "10.0.0"
 mac = "02:00:00:00:00"
 "#;
     assert_eq!(
@@ -166,7 +166,7 @@ mac = "02:00:00:00:00"
             "`mac` is \"02-00-00-00-00-01\"; it must be a string with an Ethernet address such as \
              \"02:00:00:00:00:01\" | did you mean \"02:00:00:00:00:01\"?",
             "`port` is 7; it must be a string | `port` is the access port that it is behind",
-            "`address` is \"::1\"; it must be a string with an IPv4 address | `address` is the workload's IPv4 address",
+            "`address` is \"10.0.0\"; it must be a string with an IP address | `address` is the workload's IPv4 or IPv6 address",
             "`mac` is \"02:00:00:00:00\"; it must be a string with an Ethernet address such as \"02:00:00:00:00:01\" | \
              `mac` is its Ethernet address",
         ]
