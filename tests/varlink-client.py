@@ -52,7 +52,7 @@ def exercise(connection, device):
     refused(connection, "AlreadyExists", "SetVni", vni=VNI, local=local)
     call("SetVni", vni=VNI, local=local, ageing=60, replace=True)
     (vni,) = call("ShowVnis", vni=VNI)["vnis"]
-    expect(vni, vni=VNI, local=local, encap="vxlan", udp_port=4789, learning=True, ageing=60, arp_proxy=True, ttl=64)
+    expect(vni, vni=VNI, local=local, encap="vxlan", udp_port=4789, learning=True, ageing=60, arp_proxy=True, nd_proxy=True, ttl=64)
 
     call("SetRemote", dst=PEER, vni=VNI, flood=False)
     call("SetRemote", dst=PEER, vni=VNI, replace=True)

@@ -27,6 +27,7 @@ mod host_traffic;
 mod linux_vxlan;
 mod malformed;
 mod measurements;
+mod nd_proxy;
 mod overlay;
 mod ovs_gre;
 mod queues;

@@ -58,7 +58,7 @@ enum Object {
     /// Forwarding entries: which MAC address is where
     #[command(after_help = usages("fdb"))]
     Fdb(Words),
-    /// Neighbours that ARP requests are answered with
+    /// Neighbours that ARP requests and neighbour solicitations are answered with
     #[command(alias = "neighbour", alias = "neighbor", after_help = usages("neigh"))]
     Neigh(Words),
     /// Counters and measurements of workers and ports, and their balance

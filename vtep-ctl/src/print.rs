@@ -233,8 +233,18 @@ fn on_off(value: bool) -> &'static str {
 }
 
 fn vni_table(vnis: &[api::Vni], paint: Paint) -> Printed {
-    const HEADS: &[&str] =
-        &[">VNI", "LOCAL", "ENCAP", "LEARNING", ">AGEING", "ARP-PROXY", ">TTL", "PORTS", "REMOTES"];
+    const HEADS: &[&str] = &[
+        ">VNI",
+        "LOCAL",
+        "ENCAP",
+        "LEARNING",
+        ">AGEING",
+        "ARP-PROXY",
+        "ND-PROXY",
+        ">TTL",
+        "PORTS",
+        "REMOTES",
+    ];
     let mut columns = Columns::new(HEADS);
     for vni in vnis {
         columns.row(vec![
@@ -244,6 +254,7 @@ fn vni_table(vnis: &[api::Vni], paint: Paint) -> Printed {
             on_off(vni.learning).into(),
             if vni.ageing == 0 { "never".into() } else { format!("{}s", vni.ageing).into() },
             on_off(vni.arp_proxy).into(),
+            on_off(vni.nd_proxy).into(),
             vni.ttl.into(),
             some_of(&vni.ports).into(),
             some_of(&vni.remotes).into(),
@@ -293,7 +304,7 @@ fn fdb_table<'a>(entries: impl Iterator<Item = &'a api::FdbEntry>, paint: Paint)
 }
 
 fn neighbour_table(neighbours: &[api::Neighbour], paint: Paint) -> Printed {
-    let mut columns = Columns::new(&[">VNI", "DST", "LLADDR", "STATE", ">AGE", "OWNER"]);
+    let mut columns = Columns::new(&[">VNI", "DST", "LLADDR", "STATE", ">AGE", "OWNER", "FLAGS"]);
     for neighbour in neighbours {
         columns.row(vec![
             neighbour.vni.into(),
@@ -302,6 +313,7 @@ fn neighbour_table(neighbours: &[api::Neighbour], paint: Paint) -> Printed {
             neighbour.state.into(),
             optional(neighbour.age.map(|age| format!("{age}s"))),
             (&neighbour.owner).into(),
+            neighbour.flags.join(",").into(),
         ]);
     }
     Printed::table(&columns, "no neighbours", paint)

@@ -141,6 +141,10 @@ fn every_command_reaches_the_daemon_and_comes_back() {
     daemon.run("neigh replace 10.0.0.9 lladdr 02:00:00:00:00:0a vni 300").is_silent();
     assert_eq!(daemon.json("neigh vni 300")[0]["lladdr"], "02:00:00:00:00:0a");
 
+    daemon.run("neigh add 2001:DB8::9 lladdr 02:00:00:00:00:09 vni 300 router").is_silent();
+    let neighbour = &daemon.json("neigh vni 300")[1];
+    assert_eq!((&neighbour["dst"], &neighbour["flags"]), (&json!("2001:db8::9"), &json!(["router"])));
+    daemon.run("neigh del 2001:db8::9 vni 300").is_silent();
     daemon.run("neigh del 10.0.0.9 vni 300").is_silent();
     assert_eq!(daemon.json("neigh flush"), json!({ "flushed": 1 }));
     daemon.run("fdb del 02:00:00:00:00:09 vni 300").is_silent();

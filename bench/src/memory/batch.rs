@@ -7,11 +7,11 @@ use etherparse::SlicedPacket;
 use forward::frame::Frame;
 use forward::limits::BATCH;
 use forward::link::Place;
-use forward::parse::{self, Headers, LastTunnel};
+use forward::parse::{self, Headers};
 use forward::rewrite::Exit;
+use forward::signature::KnownTunnels;
 use forward::verdict::Verdict;
 use forward::{lookup, proxy};
-use wire::arp;
 
 use super::overlay::{ACCESS, DOMAIN, Overlay};
 use super::traffic::{Mix, Traffic};
@@ -115,10 +115,10 @@ impl Batch {
     /// Checks the outer headers of tunnel packets, looks up whom each comes from, and strips them.
     #[inline(never)]
     pub fn decapsulate(&mut self, overlay: &Overlay) -> usize {
-        let mut last = LastTunnel::default();
+        let mut known = KnownTunnels::new();
         let mut decapsulate = |loaded: &mut Loaded| {
             loaded.frame(|frame, _, _| {
-                black_box(parse::outer(frame, overlay.tables.tunnels(), &mut last)).is_ok()
+                black_box(parse::outer(frame, overlay.tables.tunnels(), &mut known)).is_ok()
             })
         };
         self.0.iter_mut().map(&mut decapsulate).map(usize::from).sum()
@@ -139,8 +139,8 @@ impl Batch {
 #[inline]
 fn answered(overlay: &Overlay, frame: &mut Frame<'_>, headers: &Headers, place: Place) -> Option<()> {
     let (tables, domain) = (&overlay.tables, overlay.tables.domain(DOMAIN)?);
-    let message = proxy::message(headers, frame.bytes())?;
-    black_box(proxy::news(&message, domain, tables.neighbours(), place));
-    let mac = proxy::answer(&message, headers, domain, tables.neighbours(), tables.fdb(), ACCESS)?;
-    arp::reply_in_place(frame.bytes_mut(), usize::from(headers.offset), mac).ok()
+    let message = proxy::Message::read(headers.resolution?, headers, frame.bytes())?;
+    black_box(message.news(domain, tables.neighbours(), place));
+    let neighbour = message.answer(headers, domain, tables.neighbours(), tables.fdb(), ACCESS)?;
+    message.write_answer(frame, headers, &neighbour)
 }

@@ -9,7 +9,8 @@ use forward::fdb::{Fdb, Key, Kind};
 use forward::ids::{DomainId, PortId, RemoteId};
 use forward::link::{Now, Place};
 use forward::tables::{
-    Domain, Encapsulation, Neighbour, Neighbours, Path, Port, Remote, Role, Tables, TablesParts,
+    Domain, Encapsulation, Neighbour, NeighbourFlags, Neighbours, Path, Port, Remote, Role, Tables,
+    TablesParts,
 };
 use wire::{Mac, Vni};
 
@@ -146,13 +147,20 @@ fn parts(remotes: u32, neighbours: &[Station], fdb: Fdb) -> TablesParts {
         vni,
         learning: true,
         arp_proxy: true,
+        nd_proxy: true,
         ageing: 300,
         ports: vec![ACCESS, OTHER],
         remotes: (0..remotes).map(RemoteId).collect(),
         local: IpAddr::V4(LOCAL),
         encapsulation,
     };
-    let entry = |it: &Station| (DOMAIN, IpAddr::V4(it.address), Neighbour { mac: it.mac, fixed: false });
+    let entry = |it: &Station| {
+        (
+            DOMAIN,
+            IpAddr::V4(it.address),
+            Neighbour { mac: it.mac, flags: NeighbourFlags::default(), fixed: false },
+        )
+    };
     TablesParts {
         version: 1,
         ports: vec![

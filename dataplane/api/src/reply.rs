@@ -217,6 +217,8 @@ replies! {
         ageing: u32,
         /// Whether ARP requests are answered.
         arp_proxy: bool,
+        /// Whether neighbour solicitations are answered.
+        nd_proxy: bool,
         /// Outer time to live.
         ttl: u8,
         /// Names of its access ports.
@@ -323,7 +325,7 @@ replies! {
         flushed: u64,
     }
 
-    /// A neighbour that ARP requests of workloads are answered with.
+    /// A neighbour that ARP requests and neighbour solicitations of workloads are answered with.
     #[derive(Eq)]
     Neighbour {
         /// The workload's protocol address.
@@ -335,6 +337,8 @@ replies! {
         vni: u32,
         /// Static or learned.
         state: EntryState,
+        /// `router`: advertisements say that it is one. `anycast`: others may have the address too.
+        flags: Vec<String>,
         /// Seconds since it was last seen; of a learned one.
         #[serde(skip_serializing_if = "Option::is_none")]
         age: Option<u32>,

@@ -239,7 +239,7 @@ pub struct PortCounts {
     pub transmitted: Amount,
     /// Receivers that flooding added.
     pub copies: u64,
-    /// ARP requests answered.
+    /// ARP requests and neighbour solicitations answered.
     pub proxied: u64,
     /// Frames whose source address could not be learned for want of room.
     pub unlearned: u64,

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use wire::checksum::Sum;
 use wire::ethernet::{self, EtherType};
+use wire::icmp::v6;
 use wire::ip::Protocol;
 use wire::{checksum, gre, ipv4, ipv6, udp, vxlan};
 
@@ -33,6 +34,17 @@ pub struct Headers {
     pub length: u16,
     /// Hash of the flow.
     pub flow: u32,
+    /// By which protocol the frame resolves addresses, if it does.
+    pub resolution: Option<Resolution>,
+}
+
+/// A protocol of address resolution: what the proxy looks into.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Resolution {
+    /// ARP (RFC 826).
+    Arp,
+    /// A neighbour solicitation or advertisement (RFC 4861).
+    NeighbourDiscovery,
 }
 
 impl Headers {
@@ -72,14 +84,17 @@ pub fn inner(frame: &mut [u8], domain: DomainId) -> Result<Headers, DropReason> 
     }
     let (ethertype, offset) = behind_tags(frame, ethertype)?;
     let packet = frame.get_mut(usize::from(offset)..).unwrap_or_default();
-    let flow = match ethertype {
-        EtherType::IPV4 => ipv4_flow(packet),
-        EtherType::IPV6 => ipv6_flow(packet),
-        _ => None,
+    let (flow, resolution) = match ethertype {
+        EtherType::IPV4 => (ipv4_flow(packet), None),
+        EtherType::IPV6 => {
+            ipv6_flow(packet).map_or((None, None), |(flow, resolution)| (Some(flow), resolution))
+        }
+        EtherType::ARP => (None, Some(Resolution::Arp)),
+        _ => (None, None),
     };
     let flow = flow.unwrap_or_else(|| entropy::of_addresses(source, destination));
     let (destination, source) = (Key::of_bits(domain, destination), Key::of_bits(domain, source));
-    Ok(Headers { destination, source, ethertype, offset, length, flow })
+    Ok(Headers { destination, source, ethertype, offset, length, flow, resolution })
 }
 
 /// The group bit of an address in a word.
@@ -165,21 +180,21 @@ fn any_ipv4_flow(packet: &mut [u8]) -> Option<u32> {
     Some(entropy::of_ipv4(source, destination, protocol, upper.ports))
 }
 
-/// The flow of an IPv6 packet, its checksum completed; `None` if it is malformed.
+/// The flow of an IPv6 packet and whether it resolves addresses, its checksum completed; `None` if it is malformed.
 #[inline(never)]
-fn ipv6_flow(packet: &mut [u8]) -> Option<u32> {
+fn ipv6_flow(packet: &mut [u8]) -> Option<(u32, Option<Resolution>)> {
     let (header, _) = ipv6::Header::parse(packet).ok()?;
     let ipv6::Header { source, destination, .. } = header;
     let found = header.upper_layer(packet).ok()?;
     if found.is_fragment() {
         // Only the first piece knows what follows further extension headers.
-        return Some(entropy::of_ipv6(source, destination, Protocol::FRAGMENT, 0));
+        return Some((entropy::of_ipv6(source, destination, Protocol::FRAGMENT, 0), None));
     }
     let upper = Upper::read(found.protocol, packet.get(found.offset..header.end())?);
     if upper.holds(|length| Sum::of_pseudo_ipv6(source, destination, found.protocol, length.into())) {
         checksum::complete_partial_ipv6(packet);
     }
-    Some(entropy::of_ipv6(source, destination, found.protocol, upper.ports))
+    Some((entropy::of_ipv6(source, destination, found.protocol, upper.ports), upper.resolution))
 }
 
 /// What an upper-layer header says about the flow, and about its checksum.
@@ -189,6 +204,8 @@ struct Upper {
     ports: u32,
     /// The checksum of TCP and UDP, and the length that goes into their pseudo-header.
     checksum: Option<(u16, u16)>,
+    /// Whether it is a message of neighbour discovery.
+    resolution: Option<Resolution>,
 }
 
 impl Upper {
@@ -201,17 +218,23 @@ impl Upper {
                     let [.., c0, c1] = *header;
                     (u16::from_be_bytes([c0, c1]), segment.len() as u16)
                 });
-                Self { ports, checksum }
+                Self { ports, checksum, resolution: None }
             }
             Protocol::UDP => {
                 let checksum = segment.first_chunk().map(|header: &[u8; udp::LENGTH]| {
                     let [.., l0, l1, c0, c1] = *header;
                     (u16::from_be_bytes([c0, c1]), u16::from_be_bytes([l0, l1]))
                 });
-                Self { ports, checksum }
+                Self { ports, checksum, resolution: None }
             }
-            Protocol::SCTP => Self { ports, checksum: None },
-            _ => Self { ports: 0, checksum: None },
+            Protocol::SCTP => Self { ports, checksum: None, resolution: None },
+            Protocol::ICMPV6 => {
+                let is_resolution =
+                    matches!(segment, [v6::NEIGHBOUR_SOLICITATION | v6::NEIGHBOUR_ADVERTISEMENT, ..]);
+                let resolution = is_resolution.then_some(Resolution::NeighbourDiscovery);
+                Self { ports: 0, checksum: None, resolution }
+            }
+            _ => Self { ports: 0, checksum: None, resolution: None },
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!          parse            learn           proxy             lookup           rewrite
-//! batch ─▶ what is it? ───▶ who is where ─▶ ARP for us? ────▶ where to? ─────▶ push header, copies ─▶ link
+//! batch ─▶ what is it? ───▶ who is where ─▶ asks us? ───────▶ where to? ─────▶ push header, copies ─▶ link
 //!          strip the outer  source address  answer or learn   verdict          MTU, next hop
 //!          header           in the FDB      the neighbour
 //!          └─── pass 1 ───┘ └──────────── pass 2 ───────────────────────────┘ └─── pass 3 ───┘
@@ -13,8 +13,6 @@
 //! about batches, chunks and counting, and it alone replicates: one frame becomes many only in `Run::flood`.
 
 use arrayvec::ArrayVec;
-use wire::ethernet::EtherType;
-use wire::{Mac, arp};
 
 use crate::counters::{Amount, Counters};
 use crate::fdb::{Key, Probe};
@@ -23,7 +21,7 @@ use crate::learn::{self, Lesson};
 use crate::limits::BATCH;
 use crate::link::{Event, Link, Now, Pass, Place};
 use crate::lookup;
-use crate::parse::{self, Headers};
+use crate::parse::{self, Headers, Resolution};
 use crate::proxy;
 use crate::rewrite::Exit;
 use crate::signature::KnownTunnels;
@@ -188,33 +186,35 @@ impl<'t, L: Link> Run<'t, L> {
                 Err(reason) => return Verdict::Drop(reason),
             }
         }
-        if job.headers.ethertype == EtherType::ARP
-            && let Some(answer) = self.proxy(&job.headers, job.from, domain, chunk)
+        if let Some(resolution) = job.headers.resolution
+            && self.proxy(resolution, &job.headers, job.from, domain, chunk).is_some()
         {
-            return Verdict::Answer(answer);
+            return Verdict::Answer;
         }
         lookup::lookup(tables.fdb(), &job.destination, job.from)
     }
 
-    /// An ARP message: tells control of a new neighbour, and gives the address to answer with.
+    /// A message that resolves addresses: tells control of a new neighbour, and makes the frame the answer, if one is due.
     #[cold]
     #[inline(never)]
     fn proxy(
         &mut self,
+        resolution: Resolution,
         headers: &Headers,
         from: Place,
         domain: &Domain,
         chunk: &mut L::Chunk,
-    ) -> Option<Mac> {
-        let message = proxy::message(headers, self.link.frame(chunk).bytes())?;
+    ) -> Option<()> {
+        let message = proxy::Message::read(resolution, headers, self.link.frame(chunk).bytes())?;
         let neighbours = self.tables.neighbours();
         if domain.learning
-            && let Some(event) = proxy::news(&message, domain, neighbours, from)
+            && let Some(news) = message.news(domain, neighbours, from)
         {
-            self.recent.tell(self.link, event, self.seconds);
+            self.recent.tell(self.link, news.event, self.seconds / news.period);
         }
         let Place::Port(ingress) = from else { return None };
-        proxy::answer(&message, headers, domain, neighbours, self.tables.fdb(), ingress)
+        let neighbour = message.answer(headers, domain, neighbours, self.tables.fdb(), ingress)?;
+        message.write_answer(&mut self.link.frame(chunk), headers, &neighbour)
     }
 
     /// Pass 3: send each frame where it goes.
@@ -231,7 +231,7 @@ impl<'t, L: Link> Run<'t, L> {
                 Verdict::Forward(port) => self.forward(job, Place::Port(port), chunk),
                 Verdict::Encapsulate(remote) => self.forward(job, Place::Remote(remote), chunk),
                 Verdict::Flood => self.flood(job, chunk),
-                Verdict::Answer(mac) => self.answer(job, mac, chunk),
+                Verdict::Answer => self.answer(job, chunk),
                 Verdict::Drop(reason) => self.discard(chunk, reason),
             }
         }
@@ -303,14 +303,11 @@ impl<'t, L: Link> Run<'t, L> {
     }
 
     #[cold]
-    fn answer(&mut self, job: &Job<'t>, mac: Mac, mut chunk: L::Chunk) {
-        let mut frame = self.link.frame(&mut chunk);
-        if arp::reply_in_place(frame.bytes_mut(), usize::from(job.headers.offset), mac).is_err() {
-            return self.discard(chunk, DropReason::FrameTooShort);
-        }
+    fn answer(&mut self, job: &Job<'t>, mut chunk: L::Chunk) {
+        let length = *self.link.frame(&mut chunk).len;
         self.tally.proxied += 1;
         let to = Place::Port(self.ingress);
-        self.traffic.transmitted(self.counters, job.headers.domain(), to, job.headers.length);
+        self.traffic.transmitted(self.counters, job.headers.domain(), to, length);
         self.link.transmit(self.ingress, job.headers.flow, chunk);
     }
 

@@ -92,7 +92,8 @@ pub struct KnownTunnels {
 
 impl KnownTunnels {
     /// None.
-    pub(crate) fn new() -> Self {
+    #[must_use]
+    pub fn new() -> Self {
         Self { version: 0, tunnels: Box::new([(Signature::default(), None); KEPT]) }
     }
 
@@ -124,6 +125,12 @@ impl KnownTunnels {
         if let Some(signature) = Signature::new(frame) {
             self.tunnels[signature.place() % KEPT] = (signature, Some(origin));
         }
+    }
+}
+
+impl Default for KnownTunnels {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -155,7 +155,7 @@ pub fn carry_out(request: Request, operator: &mut dyn Operator) -> Result<Value,
             change(operator, Change::SetNeighbour { neighbour, replace: request.replace.unwrap_or(false) })
         }
         Request::RemoveNeighbour(request) => {
-            let (address, vni) = (arguments::workload("dst", &request.dst)?, arguments::vni(request.vni)?);
+            let (address, vni) = (arguments::address("dst", &request.dst)?, arguments::vni(request.vni)?);
             change(operator, Change::RemoveNeighbour { vni, address })
         }
         Request::FlushNeighbours(request) => {
@@ -321,6 +321,7 @@ fn vni_config(request: &api::SetVni) -> Result<VniConfig, Refusal> {
     config.encapsulation = wrapping.unwrap_or(config.encapsulation);
     config.learning = request.learning.unwrap_or(config.learning);
     config.arp_proxy = request.arp_proxy.unwrap_or(config.arp_proxy);
+    config.nd_proxy = request.nd_proxy.unwrap_or(config.nd_proxy);
     if let Some(seconds) = request.ageing {
         config.ageing = arguments::whole("ageing", seconds, 0..=u32::MAX)?;
     }

@@ -86,6 +86,7 @@ impl Ledger {
             learning: vni.learning,
             ageing: vni.ageing,
             arp_proxy: vni.arp_proxy,
+            nd_proxy: vni.nd_proxy,
             ttl: vni.ttl,
             ports: self.config.ports.iter().filter(inside).map(|port| port.name.clone()).collect(),
             remotes: self.config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),
@@ -242,15 +243,16 @@ impl Operator for Ledger {
             .config
             .neighbours
             .iter()
-            .map(|entry| (entry.vni, IpAddr::V4(entry.address), entry.mac, true));
-        let fluid = self.seen.iter().map(|((vni, address), mac)| (*vni, *address, *mac, false));
-        for (domain, dst, lladdr, permanent) in fixed.chain(fluid) {
+            .map(|entry| (entry.vni, entry.address, entry.mac, true, entry.router));
+        let fluid = self.seen.iter().map(|((vni, address), mac)| (*vni, *address, *mac, false, false));
+        for (domain, dst, lladdr, permanent, router) in fixed.chain(fluid) {
             if vni.is_none_or(|vni| vni == domain) {
                 page.offer(api::Neighbour {
                     dst,
                     lladdr,
                     vni: domain.value(),
                     state: if permanent { EntryState::Permanent } else { EntryState::Reachable },
+                    flags: router.then(|| "router".to_owned()).into_iter().collect(),
                     age: (!permanent).then_some(4),
                     owner: if permanent { "control" } else { "learned" }.into(),
                 });
