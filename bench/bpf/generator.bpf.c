@@ -51,7 +51,6 @@ struct run {
 	u64 sent;
 	u64 bytes;
 	u64 probes;
-	u64 latest;  /* ns by which the latest probe was late */
 	u64 skipped; /* load that was not sent because it was too late */
 	u64 refused; /* frames that the device was not given: it is gone or down, or its MTU too small */
 	u64 dropped; /* frames that the device did not take: its peer's ring is full */
@@ -71,6 +70,14 @@ struct {
 	TYPE(key, u32);
 	TYPE(value, u32);
 } devices SEC(".maps");
+
+/* Probes by the time from when they were due to when they were made: what the generator itself adds. */
+struct {
+	NUMBER(type, BPF_MAP_TYPE_ARRAY);
+	NUMBER(max_entries, BUCKETS);
+	TYPE(key, u32);
+	TYPE(value, u64);
+} delays SEC(".maps");
 
 /* What is due now. While load is due by the last look at the clock, and no probes are asked for, it is not looked at. */
 INLINE int due(struct run *run)
@@ -99,11 +106,12 @@ INLINE int due(struct run *run)
  * half intervals, so that probes keep step with nothing. */
 INLINE u64 next_probe(struct run *run)
 {
-	u64 half = run->probe_interval / 2, late = (run->time - run->probe_due) >> FRACTION;
-	u64 intended = run->began + (run->probe_due >> FRACTION);
+	u64 half = run->probe_interval / 2, intended = run->began + (run->probe_due >> FRACTION), *count;
+	u32 bucket = bucket_of((run->time - run->probe_due) >> FRACTION);
 
-	if (late > run->latest)
-		run->latest = late;
+	count = bpf_map_lookup_elem(&delays, &bucket);
+	if (count)
+		(*count)++;
 	run->probes++;
 	run->probe_due += half + ((run->probe_interval >> 8) * (bpf_get_prandom_u32() >> 16) >> 8);
 	return intended;

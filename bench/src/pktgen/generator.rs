@@ -21,6 +21,7 @@ use rustix::thread::{
 use super::Error;
 use super::device::Device;
 use super::headers::Headers;
+use super::histogram::BUCKETS;
 use super::pace::{self, Pace, ProbeConfig, Words};
 use super::program::{GeneratorProgram, map_failure};
 use super::traffic::Traffic;
@@ -53,8 +54,6 @@ pub struct Sent {
     pub refused: u64,
     /// Of `frames`, those that the device did not take: its peer's ring was full, or the peer's MTU too small.
     pub dropped: u64,
-    /// How late a probe was sent at most, since the latest stream of probes began.
-    pub latest_probe: Duration,
 }
 
 /// A source of frames on a CPU of its own: a thread that is bound to it and keeps it busy unless it sends nothing or next to
@@ -73,6 +72,7 @@ pub struct Generator {
 /// What the thread and its owner share.
 struct State {
     runs: Mutex<Array<MapData, Words>>,
+    delays: Mutex<Array<MapData, u64>>,
     /// Why the thread ended by itself.
     failure: Mutex<Option<Error>>,
 }
@@ -192,8 +192,14 @@ impl Generator {
             skipped: words[pace::SKIPPED],
             refused: words[pace::REFUSED],
             dropped: words[pace::DROPPED],
-            latest_probe: Duration::from_nanos(words[pace::LATEST]),
         })
+    }
+
+    /// Counts of probes by how late they were made, since the generator was started.
+    pub(super) fn delays(&self) -> Result<Vec<u64>, Error> {
+        let delays = lock(&self.state.delays);
+        let read = |bucket| delays.get(&bucket, 0).map_err(|error| map_failure("delays")(&error));
+        (0..BUCKETS).map(read).collect()
     }
 
     /// Stops for good and tells what has been sent.
@@ -233,9 +239,9 @@ impl State {
     }
 
     /// The program must not be running.
-    fn set(&self, before: &Pace, pace: &Pace) -> Result<(), Error> {
+    fn set(&self, pace: &Pace) -> Result<(), Error> {
         let mut words = self.read()?;
-        pace.store(before, &mut words)?;
+        pace.store(&mut words)?;
         lock(&self.runs).set(0, words, 0).map_err(|error| map_failure("runs")(&error))
     }
 }
@@ -276,8 +282,9 @@ impl Engine {
         move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network))
             .map_err(|errno| Error::Run(errno.into()))?;
         let descriptor = program.descriptor()?;
-        let (runs, loaded) = program.into_parts();
-        let state = Arc::new(State { runs: Mutex::new(runs), failure: Mutex::new(None) });
+        let (runs, delays, loaded) = program.into_parts();
+        let state =
+            Arc::new(State { runs: Mutex::new(runs), delays: Mutex::new(delays), failure: Mutex::new(None) });
         let initial = vec![0; largest];
         let engine = Self {
             state,
@@ -288,7 +295,7 @@ impl Engine {
             cost: 1e-6,
             lull: false,
         };
-        engine.state.set(&Pace::PAUSED, &Pace::PAUSED)?;
+        engine.state.set(&Pace::PAUSED)?;
         // Nothing is due: this shows whether the kernel can, and whether such frames fit.
         engine.run(1, 1).map_err(|error| match error.raw_os_error() {
             Some(libc::EINVAL) => Error::TooLong { bytes: largest },
@@ -302,7 +309,7 @@ impl Engine {
         while let Some(order) = self.next(orders) {
             let result = match order {
                 Some(Order(pace, done)) => {
-                    let result = self.state.set(&self.pace, &pace);
+                    let result = self.state.set(&pace);
                     if result.is_ok() {
                         self.pace = pace;
                     }

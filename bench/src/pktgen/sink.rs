@@ -105,8 +105,8 @@ impl Sink {
     /// Counts of probes by latency since it was attached.
     pub(super) fn latencies(&self) -> Result<Vec<u64>, Error> {
         let maps = self.maps();
-        let read = |bucket: usize| {
-            let values = maps.latencies.get(&(bucket as u32), 0);
+        let read = |bucket| {
+            let values = maps.latencies.get(&bucket, 0);
             values.map(|values| values.iter().sum()).map_err(|error| map_failure("latencies")(&error))
         };
         (0..BUCKETS).map(read).collect()
