@@ -52,6 +52,7 @@ impl Figure {
         target: Option<[f64; 2]>,
     ) -> Self {
         values.sort_unstable_by(f64::total_cmp);
+        values.iter_mut().for_each(|value| *value = rounded(*value));
         let (value, range) = match values.as_slice() {
             [least, .., most] => (values[values.len() / 2], [*least, *most]),
             [only] => (*only, [*only; 2]),
@@ -66,6 +67,11 @@ impl Figure {
         };
         Self { name: name.into(), unit, value, range, target, verdict }
     }
+}
+
+/// To the three decimals that may mean something.
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
 }
 
 /// A reader's loss to a writer, for our database and others.
@@ -171,10 +177,10 @@ fn writers() -> Vec<Writer> {
         let Contention { alone, with_writer, ratio, updates } = contend::<D>(100_000, 10);
         Writer {
             database,
-            lookups_per_second_alone: alone,
-            lookups_per_second_with_writer: with_writer,
-            ratio,
-            updates_per_second: updates,
+            lookups_per_second_alone: alone.round(),
+            lookups_per_second_with_writer: with_writer.round(),
+            ratio: rounded(ratio),
+            updates_per_second: updates.round(),
         }
     }
     let mut rows = Vec::new();
