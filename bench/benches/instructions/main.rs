@@ -65,38 +65,38 @@ fn unknown<D: Database>() -> (D, Vec<(Key, Place)>) {
 }
 
 #[library_benchmark]
-#[bench::encap(args = (Mix::Encapsulate), setup = lane, config = at_most(793))]
-#[bench::decap(args = (Mix::Decapsulate), setup = lane, config = at_most(968))]
-#[bench::arp(args = (Mix::Arp), setup = lane, config = at_most(1_129))]
-#[bench::flood(args = (Mix::Flood), setup = lane, config = at_most(3_680))]
+#[bench::encap(args = (Mix::Encapsulate), setup = lane, config = at_most(695))]
+#[bench::decap(args = (Mix::Decapsulate), setup = lane, config = at_most(752))]
+#[bench::arp(args = (Mix::Arp), setup = lane, config = at_most(1_396))]
+#[bench::flood(args = (Mix::Flood), setup = lane, config = at_most(2_984))]
 fn pipeline((overlay, mut lane): (Overlay, Lane)) -> (Overlay, Lane) {
     lane.run_at(&overlay, START);
     (overlay, lane)
 }
 
 #[library_benchmark]
-#[bench::udp(args = (Mix::Encapsulate), setup = batch, config = at_most(177))]
+#[bench::udp(args = (Mix::Encapsulate), setup = batch, config = at_most(163))]
 fn parse((overlay, mut batch): (Overlay, Batch)) -> (Overlay, Batch, usize) {
     let taken = batch.parse();
     (overlay, batch, taken)
 }
 
 #[library_benchmark]
-#[bench::vxlan(args = (Mix::Encapsulate), setup = batch, config = at_most(107))]
+#[bench::vxlan(args = (Mix::Encapsulate), setup = batch, config = at_most(91))]
 fn encap((overlay, mut batch): (Overlay, Batch)) -> (Overlay, Batch, usize) {
     let taken = batch.encapsulate(&overlay);
     (overlay, batch, taken)
 }
 
 #[library_benchmark]
-#[bench::vxlan(args = (Mix::Decapsulate), setup = batch, config = at_most(250))]
+#[bench::vxlan(args = (Mix::Decapsulate), setup = batch, config = at_most(185))]
 fn decap((overlay, mut batch): (Overlay, Batch)) -> (Overlay, Batch, usize) {
     let taken = batch.decapsulate(&overlay);
     (overlay, batch, taken)
 }
 
 #[library_benchmark]
-#[bench::answer(args = (Mix::Arp), setup = batch, config = at_most(577))]
+#[bench::answer(args = (Mix::Arp), setup = batch, config = at_most(770))]
 fn arp((overlay, mut batch): (Overlay, Batch)) -> (Overlay, Batch, usize) {
     let taken = batch.answer(&overlay);
     (overlay, batch, taken)
@@ -118,7 +118,7 @@ fn fdb_batched((fdb, keys): (Prefetched, Vec<(Key, Place)>)) -> (Prefetched, Vec
 }
 
 #[library_benchmark]
-#[bench::known(setup = known, config = at_most(82))]
+#[bench::known(setup = known, config = at_most(81))]
 fn fdb_learn((fdb, keys): (Fdb, Vec<(Key, Place)>)) -> (Fdb, Vec<(Key, Place)>) {
     Database::learn(&fdb, &keys);
     (fdb, keys)
