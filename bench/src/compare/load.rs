@@ -9,7 +9,7 @@ use super::case::{Case, Direction, Size, Tunnel};
 use super::contestant::Entries;
 use super::fault::Fault;
 use super::placement::{GENERATOR_CPU, SWITCH_CPU};
-use super::processor::Busy;
+use super::processor::{Busy, Stay};
 use super::progress::{Progress, TICK};
 use super::results::{Latency, Trial};
 use super::stage::{END, FAR, FAR_MAC, NEAR, NEAR_MAC, Stage, VNI};
@@ -36,6 +36,8 @@ pub struct Load {
     // Stopped before the sink is detached.
     generator: Generator,
     sink: Sink,
+    /// This program stays away from the switch's CPU. What it starts would too, so the contestant comes before.
+    _stay: Stay,
 }
 
 /// The hosts that frames go to in a case.
@@ -94,7 +96,7 @@ impl Load {
     pub fn new(stage: &Stage, sink: Sink, direction: Direction, traffic: &Traffic) -> Result<Self, Fault> {
         let device = Device::new(stage.source(direction).name(), END);
         let generator = Generator::start(&device, traffic, GENERATOR_CPU)?;
-        Ok(Self { generator, sink })
+        Ok(Self { generator, sink, _stay: Stay::on(GENERATOR_CPU)? })
     }
 
     /// Offers frames at a rate, or as fast as possible, and counts what arrives.

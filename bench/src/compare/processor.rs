@@ -72,25 +72,31 @@ impl Busy {
     }
 }
 
-/// Keeps the calling thread, and what it starts from now on unless that decides otherwise, on one CPU. Gives the CPUs that
-/// it was on before.
-///
-/// # Errors
-/// [`Fault::Host`].
-pub fn stay_on(cpu: usize) -> Result<CpuSet, Fault> {
-    let before = sched_getaffinity(None).map_err(refused)?;
-    let mut only = CpuSet::new();
-    only.set(cpu);
-    stay_within(&only)?;
-    Ok(before)
+/// Keeps the calling thread on one CPU until it is dropped.
+#[derive(Debug)]
+pub struct Stay {
+    before: CpuSet,
 }
 
-/// The same with several CPUs.
-///
-/// # Errors
-/// [`Fault::Host`].
-pub fn stay_within(cpus: &CpuSet) -> Result<(), Fault> {
-    sched_setaffinity(None, cpus).map_err(refused)
+impl Stay {
+    /// Begins now.
+    ///
+    /// # Errors
+    /// [`Fault::Host`].
+    pub fn on(cpu: usize) -> Result<Self, Fault> {
+        let before = sched_getaffinity(None).map_err(refused)?;
+        let mut only = CpuSet::new();
+        only.set(cpu);
+        sched_setaffinity(None, &only).map_err(refused)?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        // It was allowed there before.
+        let _ = sched_setaffinity(None, &self.before);
+    }
 }
 
 fn refused(error: Errno) -> Fault {

@@ -10,8 +10,7 @@ use super::environment::Environment;
 use super::fault::Fault;
 use super::footprint;
 use super::load::{Load, entries, sink, traffic};
-use super::placement::{GENERATOR_CPU, Placement};
-use super::processor;
+use super::placement::Placement;
 use super::progress::Progress;
 use super::report::table::LOADS;
 use super::results::{Measurement, Placed, Results, Round, Settings, Trial};
@@ -65,8 +64,6 @@ impl Plan {
             settings: self.settings.clone(),
             ..Results::default()
         };
-        // All that is not the switch stays away from the switch's CPU: this program, and control threads.
-        let everywhere = processor::stay_on(GENERATOR_CPU)?;
         let places = self.place(progress, &mut results)?;
         for case in &self.cases {
             self.measure(case, &places, progress, &mut results)?;
@@ -77,7 +74,6 @@ impl Plan {
                 Err(why) => progress.line(&format!("memory of vtepd: {why}")),
             }
         }
-        processor::stay_within(&everywhere)?;
         if self.settings.tcp_seconds > 0 {
             results.tcp = self.tcp(progress)?;
         }
