@@ -24,11 +24,11 @@ fn access(name: &str, value: u32) -> PortConfig {
 }
 
 fn fdb(value: u32, destination: FdbDestination) -> FdbConfig {
-    FdbConfig { vni: vni(value), mac: MAC, destination }
+    FdbConfig::new(vni(value), MAC, destination)
 }
 
 fn neighbour(value: u32) -> NeighbourConfig {
-    NeighbourConfig { vni: vni(value), address: HOST, mac: MAC, router: false }
+    NeighbourConfig::new(vni(value), HOST, MAC)
 }
 
 fn gre(value: u32, key: GreKey) -> VniConfig {

@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use dataplane::config::{
-    self, Busy, Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, GreKey, LogTarget, ModeWish,
-    NeighbourConfig, PortConfig, PortRole, RemoteConfig, TransmitWish, VniConfig, WorkerConfig, XdpMode,
-    render,
+    self, Busy, Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, FdbKind, GreKey, LogTarget,
+    ModeWish, NeighbourConfig, PortConfig, PortRole, RemoteConfig, TransmitWish, VniConfig, WorkerConfig,
+    XdpMode, owner, render,
 };
 use dataplane::plan::{Severity, diff, validate};
 use proptest::collection::vec;
@@ -92,16 +92,18 @@ prop_compose! {
 fn change() -> impl Strategy<Value = Change> {
     let destination =
         prop_oneof![name().prop_map(FdbDestination::Port), underlay().prop_map(FdbDestination::Remote)];
-    let entry =
-        (vni(), mac(), destination).prop_map(|(vni, mac, destination)| FdbConfig { vni, mac, destination });
+    let owner = || select(vec![owner::CONFIGURATION, owner::CONTROL, "evpn", "evpn"]).prop_map(str::to_owned);
+    let kind = select(vec![FdbKind::Static, FdbKind::External, FdbKind::Sticky]);
+    let entry = (vni(), mac(), destination, kind, owner())
+        .prop_map(|(vni, mac, destination, kind, owner)| FdbConfig { vni, mac, destination, kind, owner });
     let host = || {
         let four = (0u8..6).prop_map(|host| IpAddr::from([10 * u8::from(host > 0), 0, 0, host]));
         let six =
             (0u16..6).prop_map(|host| IpAddr::from([0x2001 * u16::from(host > 0), 0, 0, 0, 0, 0, 0, host]));
         prop_oneof![four, six]
     };
-    let neighbour = (vni(), host(), mac(), any::<bool>())
-        .prop_map(|(vni, address, mac, router)| NeighbourConfig { vni, address, mac, router });
+    let neighbour = (vni(), host(), mac(), any::<bool>(), owner())
+        .prop_map(|(vni, address, mac, router, owner)| NeighbourConfig { vni, address, mac, router, owner });
     prop_oneof![
         4 => port().prop_map(Change::AddPort),
         1 => name().prop_map(Change::RemovePort),

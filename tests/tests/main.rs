@@ -30,6 +30,7 @@ mod measurements;
 mod nd_proxy;
 mod overlay;
 mod ovs_gre;
+mod provenance;
 mod queues;
 mod readme;
 mod refusals;

@@ -44,6 +44,10 @@ pub(crate) fn answer(answer: &Answer, moving: &mut Moving, paint: Paint) -> Prin
         Answer::Stats(reply) => stats::stats(reply, moving, paint),
         Answer::Drops(drops) => return drop_table(drops, moving, paint),
         Answer::Flushed(reply) => format!("{} removed\n", counted(reply.flushed, "entry", "entries")),
+        Answer::Replaced(reply) => format!(
+            "{} added, {} changed, {} removed, {} unchanged\n",
+            reply.added, reply.changed, reply.removed, reply.unchanged
+        ),
         Answer::Reloaded(reply) => reloaded(reply, paint),
         Answer::Done => String::new(),
     };
@@ -287,7 +291,21 @@ fn remote_table(remotes: &[api::Remote], paint: Paint) -> Printed {
 }
 
 fn fdb_table<'a>(entries: impl Iterator<Item = &'a api::FdbEntry>, paint: Paint) -> Printed {
-    let mut columns = Columns::new(&[">VNI", "MAC", "DEV", "DST", "STATE", ">AGE", "OWNER", "FLAGS"]);
+    const HEADS: &[&str] = &[
+        ">VNI",
+        "MAC",
+        "DEV",
+        "DST",
+        "STATE",
+        ">AGE",
+        "OWNER",
+        "FLAGS",
+        ">VERSION",
+        ">MOVES",
+        ">LAST MOVE",
+        "MOVED FROM",
+    ];
+    let mut columns = Columns::new(HEADS);
     for entry in entries {
         columns.row(vec![
             entry.vni.into(),
@@ -295,25 +313,46 @@ fn fdb_table<'a>(entries: impl Iterator<Item = &'a api::FdbEntry>, paint: Paint)
             optional(entry.ifname.as_ref()),
             optional(entry.dst),
             entry.state.into(),
-            optional(entry.age.map(|age| format!("{age}s"))),
+            format!("{}s", entry.age).into(),
             (&entry.owner).into(),
             entry.flags.join(",").into(),
+            unless_zero(entry.version),
+            unless_zero(entry.moves.into()),
+            optional(entry.last_move.map(|ago| format!("{ago}s"))),
+            optional(entry.moved_from.as_ref()),
         ]);
     }
     Printed::table(&columns, "no forwarding entries", paint)
 }
 
 fn neighbour_table(neighbours: &[api::Neighbour], paint: Paint) -> Printed {
-    let mut columns = Columns::new(&[">VNI", "DST", "LLADDR", "STATE", ">AGE", "OWNER", "FLAGS"]);
+    const HEADS: &[&str] = &[
+        ">VNI",
+        "DST",
+        "LLADDR",
+        "STATE",
+        ">AGE",
+        "OWNER",
+        "FLAGS",
+        ">VERSION",
+        ">MOVES",
+        ">LAST MOVE",
+        "MOVED FROM",
+    ];
+    let mut columns = Columns::new(HEADS);
     for neighbour in neighbours {
         columns.row(vec![
             neighbour.vni.into(),
             neighbour.dst.into(),
             neighbour.lladdr.into(),
             neighbour.state.into(),
-            optional(neighbour.age.map(|age| format!("{age}s"))),
+            format!("{}s", neighbour.age).into(),
             (&neighbour.owner).into(),
             neighbour.flags.join(",").into(),
+            unless_zero(neighbour.version),
+            unless_zero(neighbour.moves.into()),
+            optional(neighbour.last_move.map(|ago| format!("{ago}s"))),
+            optional(neighbour.moved_from.as_ref()),
         ]);
     }
     Printed::table(&columns, "no neighbours", paint)
@@ -344,6 +383,11 @@ fn reloaded(reply: &api::ReloadReply, paint: Paint) -> String {
 
 fn optional<T: ToString>(value: Option<T>) -> Cell {
     value.map(|value| value.to_string()).unwrap_or_default().into()
+}
+
+/// A number that means nothing while it is zero.
+fn unless_zero(number: u64) -> Cell {
+    optional(Some(number).filter(|number| *number != 0))
 }
 
 fn counted(count: u64, one: &str, many: &str) -> String {

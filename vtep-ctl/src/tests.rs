@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use api::{EntryState, Request};
+use api::{EntryKind, EntryState, Request};
 use clap::Parser;
 use clap::error::ErrorKind;
 use serde_json::json;
@@ -55,6 +55,16 @@ const LINES: &[(&str, &str, &str)] = &[
     ("fdb add 02:00:00:00:00:01 vni 100 dev east", "SetFdb", r#"{"mac":"02:00:00:00:00:01","vni":100,"dev":"east"}"#),
     ("fdb replace 02:00:00:00:00:01 dst 192.0.2.2 vni 100", "SetFdb",
         r#"{"mac":"02:00:00:00:00:01","vni":100,"dst":"192.0.2.2","replace":true}"#),
+    ("fdb show owner evpn external", "ShowFdb", r#"{"owner":"evpn","kind":"external"}"#),
+    ("fdb add 02:00:00:00:00:01 vni 100 dev east owner evpn sticky", "SetFdb",
+        r#"{"mac":"02:00:00:00:00:01","vni":100,"dev":"east","owner":"evpn","kind":"sticky"}"#),
+    ("fdb replace owner evpn vni 7", "ReplaceFdb", r#"{"owner":"evpn","vni":7,"entries":[]}"#),
+    ("fdb del 02:00:00:00:00:01 vni 100 owner evpn version 7", "RemoveFdb",
+        r#"{"mac":"02:00:00:00:00:01","vni":100,"owner":"evpn","version":7}"#),
+    ("fdb flush owner evpn", "FlushFdb", r#"{"owner":"evpn"}"#),
+    ("neigh show owner evpn", "ShowNeighbours", r#"{"owner":"evpn"}"#),
+    ("neigh replace owner evpn", "ReplaceNeighbours", r#"{"owner":"evpn","neighbours":[]}"#),
+    ("neigh del 10.0.0.1 vni 100 version 7", "RemoveNeighbour", r#"{"dst":"10.0.0.1","vni":100,"version":7}"#),
     ("fdb get 02:00:00:00:00:01 vni 100", "GetFdb", r#"{"mac":"02:00:00:00:00:01","vni":100}"#),
     ("fdb del 02:00:00:00:00:01 vni 100", "RemoveFdb", r#"{"mac":"02:00:00:00:00:01","vni":100}"#),
     ("fdb flush", "FlushFdb", "{}"),
@@ -178,10 +188,15 @@ fn entry(mac: u8, learned: bool) -> api::FdbEntry {
         vni: 100,
         ifname: learned.then(|| "east".to_owned()),
         dst: (!learned).then(|| "192.0.2.2".parse().unwrap()),
+        kind: if learned { EntryKind::Dynamic } else { EntryKind::External },
         state: if learned { EntryState::Reachable } else { EntryState::Permanent },
-        flags: Vec::new(),
-        age: learned.then_some(12),
+        flags: if learned { Vec::new() } else { vec!["extern_learn".into()] },
+        age: 12,
         owner: if learned { "learned" } else { "control" }.into(),
+        version: if learned { 0 } else { 1234 },
+        moves: u32::from(!learned),
+        last_move: (!learned).then_some(7),
+        moved_from: (!learned).then(|| "east".into()),
     }
 }
 
@@ -189,14 +204,16 @@ fn entry(mac: u8, learned: bool) -> api::FdbEntry {
 fn forwarding_entries_are_a_table_and_json_of_bridges_names() {
     let answer = Answer::Fdb(vec![entry(1, true), entry(2, false)]);
     let expected = "\
-VNI  MAC                DEV   DST        STATE      AGE  OWNER
-100  02:00:00:00:00:01  east  -          reachable  12s  learned
-100  02:00:00:00:00:02  -     192.0.2.2  permanent    -  control
+VNI  MAC                DEV   DST        STATE      AGE  OWNER    FLAGS         VERSION  MOVES  LAST MOVE  MOVED FROM
+100  02:00:00:00:00:01  east  -          reachable  12s  learned  -                   -      -          -  -
+100  02:00:00:00:00:02  -     192.0.2.2  permanent  12s  control  extern_learn     1234      1         7s  east
 ";
     assert_eq!(printed(&answer), Printed { data: expected.into(), words: String::new() });
     let expected = json!([
-        { "mac": "02:00:00:00:00:01", "vni": 100, "ifname": "east", "state": "reachable", "flags": [], "age": 12, "owner": "learned" },
-        { "mac": "02:00:00:00:00:02", "vni": 100, "dst": "192.0.2.2", "state": "permanent", "flags": [], "owner": "control" },
+        { "mac": "02:00:00:00:00:01", "vni": 100, "ifname": "east", "kind": "dynamic", "state": "reachable", "flags": [],
+          "age": 12, "owner": "learned", "version": 0, "moves": 0 },
+        { "mac": "02:00:00:00:00:02", "vni": 100, "dst": "192.0.2.2", "kind": "external", "state": "permanent",
+          "flags": ["extern_learn"], "age": 12, "owner": "control", "version": 1234, "moves": 1, "last_move": 7, "moved_from": "east" },
     ]);
     assert_eq!(answer.json(), Some(expected));
 }

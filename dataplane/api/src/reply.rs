@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 use wire::Mac;
 
 use crate::text;
-use crate::word::{
-    Encapsulation, EntryState, PortRole, PortState, RemoteState, TransmitPath, TransmitWish, XdpMode,
-};
+use crate::word::{Encapsulation, PortRole, PortState, RemoteState, TransmitPath, TransmitWish, XdpMode};
 
 /// The names of a record's fields, for the comparison with the interface's text.
 #[cfg(test)]
@@ -32,6 +30,7 @@ macro_rules! replies {
         }
     )*};
 }
+pub(crate) use replies;
 
 mod stats;
 
@@ -271,86 +270,6 @@ replies! {
     RemotePage {
         /// By VNI and address.
         remotes: Vec<Remote>,
-        /// The cursor of the next page.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        next: Option<String>,
-    }
-
-    /// A forwarding entry: behind a port or a remote.
-    #[derive(Eq)]
-    FdbEntry {
-        /// The address.
-        #[serde(with = "text::plain")]
-        mac: Mac,
-        /// The VNI, below 2^24.
-        vni: u32,
-        /// The port it is behind.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        ifname: Option<String>,
-        /// The remote it is behind.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        dst: Option<IpAddr>,
-        /// Static or learned.
-        state: EntryState,
-        /// Further properties, as `bridge fdb` names them.
-        flags: Vec<String>,
-        /// Seconds since it was last refreshed; of a learned entry.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        age: Option<u32>,
-        /// Who wrote it: `learned`, `configuration` (the file) or `control` (a request).
-        owner: String,
-    }
-
-    /// A page of forwarding entries.
-    #[derive(Eq)]
-    FdbPage {
-        /// By VNI and address.
-        entries: Vec<FdbEntry>,
-        /// The cursor of the next page.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        next: Option<String>,
-    }
-
-    /// One forwarding entry.
-    #[derive(Eq)]
-    FdbEntryReply {
-        /// The entry.
-        entry: FdbEntry,
-    }
-
-    /// How much a flush removed.
-    #[derive(Copy, Eq)]
-    FlushReply {
-        /// Entries removed.
-        flushed: u64,
-    }
-
-    /// A neighbour that ARP requests and neighbour solicitations of workloads are answered with.
-    #[derive(Eq)]
-    Neighbour {
-        /// The workload's protocol address.
-        dst: IpAddr,
-        /// Its Ethernet address.
-        #[serde(with = "text::plain")]
-        lladdr: Mac,
-        /// The VNI, below 2^24.
-        vni: u32,
-        /// Static or learned.
-        state: EntryState,
-        /// `router`: advertisements say that it is one. `anycast`: others may have the address too.
-        flags: Vec<String>,
-        /// Seconds since it was last seen; of a learned one.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        age: Option<u32>,
-        /// Who wrote it, as in [`FdbEntry`].
-        owner: String,
-    }
-
-    /// A page of neighbours.
-    #[derive(Eq)]
-    NeighbourPage {
-        /// By VNI and address.
-        neighbours: Vec<Neighbour>,
         /// The cursor of the next page.
         #[serde(skip_serializing_if = "Option::is_none")]
         next: Option<String>,

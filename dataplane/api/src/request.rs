@@ -5,10 +5,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::reply::{
-    DropPage, Empty, FdbEntryReply, FdbPage, FlushReply, NeighbourPage, PortPage, ReloadReply, RemotePage,
-    StatsReply, StatusReply, VniPage,
-};
+use crate::entry::{FdbEntryReply, FdbPage, FlushReply, NeighbourPage, ReplaceReply};
+use crate::item::{FdbItem, NeighbourItem};
+use crate::reply::{DropPage, Empty, PortPage, ReloadReply, RemotePage, StatsReply, StatusReply, VniPage};
 use crate::word::{Encapsulation, EntryKind, ModeWish, PortRole, TransmitWish, XdpMode};
 
 /// A method of the interface: its parameters are the type that implements this.
@@ -258,12 +257,15 @@ methods! {
         /// Of this kind.
         #[serde(skip_serializing_if = "Option::is_none")]
         kind: Option<EntryKind>,
+        /// Written by this owner.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
         /// Where the page begins: `next` of the page before.
         #[serde(skip_serializing_if = "Option::is_none")]
         cursor: Option<String>,
     } -> FdbPage;
 
-    /// Adds a static forwarding entry, or with `replace` changes one; exactly one of `dev` and `dst` is given.
+    /// Adds a forwarding entry, or with `replace` changes one; exactly one of `dev` and `dst` is given.
     SetFdb {
         /// The address.
         mac: String,
@@ -275,7 +277,13 @@ methods! {
         /// The remote it is behind.
         #[serde(skip_serializing_if = "Option::is_none")]
         dst: Option<String>,
-        /// Whether it may exist already; false by default.
+        /// Of which kind it is, `dynamic` excepted; `static` by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kind: Option<EntryKind>,
+        /// Who writes it; `control` by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
+        /// Whether it may exist already, whoever wrote it; false by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         replace: Option<bool>,
     } -> Empty;
@@ -294,7 +302,24 @@ methods! {
         mac: String,
         /// The VNI.
         vni: i64,
+        /// Refused unless it was written by this owner.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
+        /// Refused unless this is the entry's version.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        version: Option<i64>,
     } -> Empty;
+
+    /// Makes the forwarding entries of an owner, all or those of one VNI, exactly these, in one step or not at all.
+    ReplaceFdb {
+        /// The owner.
+        owner: String,
+        /// Those of this VNI only.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        vni: Option<i64>,
+        /// What there is to be.
+        entries: Vec<FdbItem>,
+    } -> ReplaceReply;
 
     /// Removes forwarding entries that satisfy every condition given.
     #[derive(Default)]
@@ -308,9 +333,12 @@ methods! {
         /// Behind this remote.
         #[serde(skip_serializing_if = "Option::is_none")]
         dst: Option<String>,
-        /// Of this kind; learned ones by default.
+        /// Of this kind; learned ones by default, or all of the owner's.
         #[serde(skip_serializing_if = "Option::is_none")]
         kind: Option<EntryKind>,
+        /// Written by this owner.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
     } -> FlushReply;
 
     /// Neighbours.
@@ -319,6 +347,9 @@ methods! {
         /// Of this VNI only.
         #[serde(skip_serializing_if = "Option::is_none")]
         vni: Option<i64>,
+        /// Written by this owner.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
         /// Where the page begins: `next` of the page before.
         #[serde(skip_serializing_if = "Option::is_none")]
         cursor: Option<String>,
@@ -335,7 +366,10 @@ methods! {
         /// Whether it is a router, of IPv6; false by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         router: Option<bool>,
-        /// Whether it may exist already; false by default.
+        /// Who writes it; `control` by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
+        /// Whether it may exist already, whoever wrote it; false by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         replace: Option<bool>,
     } -> Empty;
@@ -346,7 +380,24 @@ methods! {
         dst: String,
         /// The VNI.
         vni: i64,
+        /// Refused unless it was written by this owner.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
+        /// Refused unless this is the entry's version.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        version: Option<i64>,
     } -> Empty;
+
+    /// Makes the neighbours of an owner, all or those of one VNI, exactly these, in one step or not at all.
+    ReplaceNeighbours {
+        /// The owner.
+        owner: String,
+        /// Those of this VNI only.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        vni: Option<i64>,
+        /// What there is to be.
+        neighbours: Vec<NeighbourItem>,
+    } -> ReplaceReply;
 
     /// Removes learned neighbours.
     #[derive(Default)]

@@ -90,8 +90,8 @@ macro_rules! methods_agree {
 fn methods_are_those_of_the_interface() {
     let idl = interface();
     let tested = methods_agree!(idl, Status ShowPorts AddPort RemovePort ShowVnis SetVni RemoveVni ShowRemotes SetRemote
-        RemoveRemote ShowFdb SetFdb GetFdb RemoveFdb FlushFdb ShowNeighbours SetNeighbour RemoveNeighbour
-        FlushNeighbours ShowStats FlushStats ShowDrops Reload);
+        RemoveRemote ShowFdb SetFdb GetFdb RemoveFdb ReplaceFdb FlushFdb ShowNeighbours SetNeighbour RemoveNeighbour
+        ReplaceNeighbours FlushNeighbours ShowStats FlushStats ShowDrops Reload);
     assert_eq!(tested, idl.methods.keys().copied().collect());
     assert_eq!(tested, Request::METHODS.iter().copied().collect());
 }
@@ -109,6 +109,8 @@ fn records_are_those_of_the_interface() {
     record::<Remote>(&idl, "Remote");
     record::<FdbEntry>(&idl, "FdbEntry");
     record::<Neighbour>(&idl, "Neighbour");
+    record::<FdbItem>(&idl, "FdbItem");
+    record::<NeighbourItem>(&idl, "NeighbourItem");
     record::<Bucket>(&idl, "Bucket");
     record::<Distribution>(&idl, "Distribution");
     record::<Cost>(&idl, "Cost");

@@ -318,7 +318,12 @@ impl<'r, 's> Lowering<'r, 's> {
         let (Some(vni), Some(mac)) = (record.vni.value, record.mac.value) else { return };
         let subject = Subject::Fdb(vni, mac);
         let Some(destination) = self.destination(&subject, row, &record.port, &record.remote) else { return };
-        self.add(|config| &mut config.fdb, FdbConfig { vni, mac, destination }, &subject, row, &record);
+        if record.owner.is_malformed() {
+            self.places.insert_malformed(subject.clone(), "owner");
+        }
+        let (kind, owner) = (record.kind.value, record.owner.value.clone());
+        let entry = FdbConfig { vni, mac, destination, kind, owner };
+        self.add(|config| &mut config.fdb, entry, &subject, row, &record);
     }
 
     fn destination(
@@ -357,7 +362,8 @@ impl<'r, 's> Lowering<'r, 's> {
         else {
             return;
         };
-        let neighbour = NeighbourConfig { vni, address, mac, router: record.router.value };
+        let (router, owner) = (record.router.value, record.owner.value.clone());
+        let neighbour = NeighbourConfig { vni, address, mac, router, owner };
         self.add(|config| &mut config.neighbours, neighbour, &Subject::Neighbour(vni, address), row, &record);
     }
 }

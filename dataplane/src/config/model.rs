@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 use wire::{Mac, Vni};
 
-use super::items::{ADDRESSES, InVni, Items, Keyed, MACS};
+use super::items::{ADDRESSES, InVni, Items, Keyed, MACS, Owned};
+use super::owner;
 
 /// Everything that is configured.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -336,6 +337,18 @@ pub struct FdbConfig {
     pub mac: Mac,
     /// Where it is.
     pub destination: FdbDestination,
+    /// How firm it is.
+    pub kind: FdbKind,
+    /// Who wrote it; see [`owner`].
+    pub owner: String,
+}
+
+impl FdbConfig {
+    /// A static entry of the configuration file.
+    #[must_use]
+    pub fn new(vni: Vni, mac: Mac, destination: FdbDestination) -> Self {
+        Self { vni, mac, destination, kind: FdbKind::Static, owner: owner::CONFIGURATION.to_owned() }
+    }
 }
 
 impl Keyed for FdbConfig {
@@ -352,6 +365,16 @@ impl InVni for FdbConfig {
     }
 }
 
+impl Owned for FdbConfig {
+    fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    fn vni(&self) -> Vni {
+        self.vni
+    }
+}
+
 /// Where a forwarding entry points to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FdbDestination {
@@ -359,6 +382,27 @@ pub enum FdbDestination {
     Port(String),
     /// A remote of the VNI, by underlay address.
     Remote(IpAddr),
+}
+
+impl fmt::Display for FdbDestination {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port(name) => out.write_str(name),
+            Self::Remote(address) => address.fmt(out),
+        }
+    }
+}
+
+/// How firm a written forwarding entry is. None of them moves because of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum FdbKind {
+    /// Stays until it is removed.
+    #[default]
+    Static,
+    /// The same, and marked as a control plane's.
+    External,
+    /// Keeps its place but ages as a learned one does, and is gone then.
+    Sticky,
 }
 
 /// A static neighbour: whom ARP and neighbour discovery are answered for.
@@ -372,6 +416,16 @@ pub struct NeighbourConfig {
     pub mac: Mac,
     /// Whether advertisements for it say that it is a router; false by default, and for IPv6 only.
     pub router: bool,
+    /// Who wrote it; see [`owner`].
+    pub owner: String,
+}
+
+impl NeighbourConfig {
+    /// A neighbour of the configuration file, which is no router.
+    #[must_use]
+    pub fn new(vni: Vni, address: IpAddr, mac: Mac) -> Self {
+        Self { vni, address, mac, router: false, owner: owner::CONFIGURATION.to_owned() }
+    }
 }
 
 impl Keyed for NeighbourConfig {
@@ -385,5 +439,15 @@ impl Keyed for NeighbourConfig {
 impl InVni for NeighbourConfig {
     fn bounds(vni: Vni) -> RangeInclusive<Self::Key> {
         (vni, ADDRESSES.0)..=(vni, ADDRESSES.1)
+    }
+}
+
+impl Owned for NeighbourConfig {
+    fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    fn vni(&self) -> Vni {
+        self.vni
     }
 }

@@ -135,6 +135,8 @@ fn entries(out: &mut String, config: &Config) {
                 mac: entry.mac.into(),
                 port: port.into(),
                 remote: remote.into(),
+                kind: entry.kind.into(),
+                owner: entry.owner.clone().into(),
             },
         );
     }
@@ -146,6 +148,7 @@ fn entries(out: &mut String, config: &Config) {
                 address: neighbour.address.into(),
                 mac: neighbour.mac.into(),
                 router: neighbour.router.into(),
+                owner: neighbour.owner.clone().into(),
             },
         );
     }

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use wire::{Mac, Vni};
 
 use super::model::{
-    Busy, Daemon, EncapsulationConfig, GreKey, LogTarget, ModeWish, PortConfig, TransmitWish, UmemConfig,
-    VniConfig, XdpMode,
+    Busy, Daemon, EncapsulationConfig, FdbKind, GreKey, LogTarget, ModeWish, PortConfig, TransmitWish,
+    UmemConfig, VniConfig, XdpMode,
 };
+use super::owner;
 use super::reader::Reader;
 use super::schema::{
     Defaulted, KeySchema, KeySpans, Optional, Record, Required, Row, Slot, TableSchema, read_slot, tables,
@@ -118,6 +119,10 @@ tables! {
         port: Optional<String>;
         /// the remote that it is behind
         remote: Optional<IpAddr>;
+        /// how firm it is
+        kind: Defaulted<FdbKind> = FdbKind::default();
+        /// who wrote it, by which it can be replaced with everything else of that owner
+        owner: Defaulted<String> = owner::CONFIGURATION.to_owned();
     }
 
     /// A static neighbour, whom ARP and neighbour discovery are answered for.
@@ -130,5 +135,7 @@ tables! {
         mac: Required<Mac>;
         /// whether it is an IPv6 router, which advertisements must say
         router: Defaulted<bool> = false;
+        /// who wrote it, by which it can be replaced with everything else of that owner
+        owner: Defaulted<String> = owner::CONFIGURATION.to_owned();
     }
 }

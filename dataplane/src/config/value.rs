@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 use wire::{Mac, Vni};
 
-use super::model::{Busy, GreKey, LogTarget, ModeWish, TransmitWish, XdpMode};
+use super::model::{Busy, FdbKind, GreKey, LogTarget, ModeWish, TransmitWish, XdpMode};
 use super::source::Span;
 
 /// A type of the values of a key.
@@ -159,6 +159,7 @@ words! {
     }
     TransmitWish { "auto" => TransmitWish::Auto, "ring" => TransmitWish::Ring, "burst" => TransmitWish::Burst }
     Wrapping { "vxlan" => Wrapping::Vxlan, "gre" => Wrapping::Gre }
+    FdbKind { "static" => FdbKind::Static, "external" => FdbKind::External, "sticky" => FdbKind::Sticky }
     Facing { "uplink" => Facing::Uplink, "access" => Facing::Access }
 }
 

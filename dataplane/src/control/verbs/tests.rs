@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use wire::{Mac, Vni};
 
-use super::ledger::{Ledger, sample};
+use super::ledger::{Ledger, VERSION, sample};
 use super::{Listed, Page, carry_out};
 use crate::config::{EncapsulationConfig, FdbDestination, GreKey, ModeWish, PortRole, TransmitWish, XdpMode};
 
@@ -103,6 +103,72 @@ fn entries_come_and_go() {
     assert_eq!(shown["neighbours"][0]["flags"], json!(["router"]));
     ask(&mut ledger, "RemoveNeighbour", json!({ "dst": "2001:DB8::2", "vni": 100 })).unwrap();
     assert!(ledger.config.neighbours.is_empty());
+}
+
+#[test]
+fn only_the_expected_entry_is_removed() {
+    let mut ledger = sample();
+    let mac = "02:00:00:00:00:02";
+    let stale = json!({ "mac": mac, "vni": 100, "version": VERSION - 1 });
+    let (kind, _, what, remedy) = refused(&mut ledger, "RemoveFdb", stale);
+    assert_eq!(kind, RefusalKind::StaleVersion);
+    let said = format!("FDB entry {mac} of VNI 100 has version {VERSION}, not {}", VERSION - 1);
+    assert!(what.starts_with(&said) && remedy.contains("look at it again"), "{what}; {remedy}");
+    let foreign = json!({ "mac": mac, "vni": 100, "owner": "evpn", "version": VERSION });
+    let (kind, _, what, _) = refused(&mut ledger, "RemoveFdb", foreign);
+    assert_eq!(kind, RefusalKind::OwnedByAnother);
+    assert_eq!(what, format!("FDB entry {mac} of VNI 100 belongs to control, not to evpn"));
+    let gone = json!({ "mac": "02:00:00:00:00:77", "vni": 100, "version": 1 });
+    assert_eq!(refused(&mut ledger, "RemoveFdb", gone).0, RefusalKind::NotFound);
+    let right = json!({ "mac": mac, "vni": 100, "owner": "control", "version": VERSION });
+    ask(&mut ledger, "RemoveFdb", right).unwrap();
+    assert!(ledger.config.fdb.is_empty());
+
+    ask(
+        &mut ledger,
+        "SetNeighbour",
+        json!({ "dst": "10.0.0.2", "lladdr": mac, "vni": 100, "owner": "evpn" }),
+    )
+    .unwrap();
+    let stale = json!({ "dst": "10.0.0.2", "vni": 100, "version": VERSION + 1 });
+    assert_eq!(refused(&mut ledger, "RemoveNeighbour", stale).0, RefusalKind::StaleVersion);
+    let foreign = json!({ "dst": "10.0.0.2", "vni": 100, "owner": "control" });
+    assert_eq!(refused(&mut ledger, "RemoveNeighbour", foreign).0, RefusalKind::OwnedByAnother);
+    ask(&mut ledger, "RemoveNeighbour", json!({ "dst": "10.0.0.2", "vni": 100, "version": VERSION }))
+        .unwrap();
+}
+
+#[test]
+fn a_replacement_is_made_as_a_whole_or_not_at_all() {
+    let mut ledger = sample();
+    let item =
+        |last: u8, dev: &str| json!({ "mac": format!("02:00:00:00:00:{last:02x}"), "vni": 100, "dev": dev });
+    let replace = |entries: Value| json!({ "owner": "evpn", "entries": entries });
+    let counts = |added, changed, removed, unchanged| json!({ "added": added, "changed": changed, "removed": removed, "unchanged": unchanged });
+    let first = replace(json!([item(0x10, "east"), item(0x11, "east"), item(0x12, "east")]));
+    assert_eq!(ask(&mut ledger, "ReplaceFdb", first.clone()), Ok(counts(3, 0, 0, 0)));
+    assert_eq!(ask(&mut ledger, "ReplaceFdb", first), Ok(counts(0, 0, 0, 3)));
+    let mut elsewhere = item(0x11, "east");
+    elsewhere["kind"] = json!("sticky");
+    let second = replace(json!([item(0x10, "east"), elsewhere, item(0x13, "east")]));
+    assert_eq!(ask(&mut ledger, "ReplaceFdb", second), Ok(counts(1, 1, 1, 1)));
+    assert_eq!(ledger.config.fdb.len(), 4, "those of other owners stay");
+    let before = ledger.config.clone();
+    for (entries, kind) in [
+        (json!([item(0x20, "east"), item(0x20, "east")]), RefusalKind::InvalidArgument),
+        (json!([item(0x20, "east"), item(0x21, "nowhere")]), RefusalKind::NotFound),
+        (json!([item(0x20, "east"), item(0x02, "east")]), RefusalKind::OwnedByAnother),
+    ] {
+        assert_eq!(refused(&mut ledger, "ReplaceFdb", replace(entries)).0, kind);
+        assert_eq!(ledger.config, before);
+    }
+    let outside = json!({ "owner": "evpn", "vni": 200, "entries": [item(0x20, "east")] });
+    assert_eq!(refused(&mut ledger, "ReplaceFdb", outside).0, RefusalKind::InvalidArgument);
+    let nameless = json!({ "owner": "learned", "entries": [] });
+    assert_eq!(refused(&mut ledger, "ReplaceFdb", nameless).1, "owner");
+    let none = json!({ "owner": "evpn", "vni": 200, "entries": [] });
+    assert_eq!(ask(&mut ledger, "ReplaceFdb", none), Ok(counts(0, 0, 0, 0)), "another VNI's stay");
+    assert_eq!(ask(&mut ledger, "ReplaceFdb", replace(json!([]))), Ok(counts(0, 0, 3, 0)));
 }
 
 /// Method, parameters, the argument at fault, what is wrong, the remedy.
@@ -339,8 +405,12 @@ proptest! {
             vni: 7,
             state: api::EntryState::Permanent,
             flags: Vec::new(),
-            age: None,
+            age: 0,
             owner: String::new(),
+            version: 1,
+            moves: 0,
+            last_move: None,
+            moved_from: None,
         };
         let cursor = after.map(|after| format!("7 {}", std::net::Ipv4Addr::from(after)));
         let mut page = Page::from_cursor(cursor.as_deref()).unwrap();
