@@ -14,7 +14,7 @@
 //! The underlay takes packets of 1600 bytes, so that workloads keep their default MTU of 1500. Captures belong on the
 //! underlay's ends of the veth pairs or in workloads: a device that AF_XDP serves shows tcpdump little.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use crate::netns::Namespace;
@@ -48,11 +48,20 @@ impl Underlay {
         self.node_with_queues(number, 1)
     }
 
+    /// Makes a node with the addresses 192.0.2.`number` and 2001:db8::`number`.
+    #[must_use]
+    pub fn node_with_ipv6(&self, number: u8) -> Node {
+        let node = self.node(number);
+        node.namespace.ip(&format!("addr add {}/64 dev up0 nodad", node.address6));
+        node
+    }
+
     /// Makes a node whose uplink has several queues in each direction.
     #[must_use]
     pub fn node_with_queues(&self, number: u8, queues: u32) -> Node {
         let namespace = Namespace::new(&format!("node{number}"));
         let address = Ipv4Addr::new(192, 0, 2, number);
+        let address6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number.into());
         let underlay_device = format!("n{number}");
         let queues = format!("numrxqueues {queues} numtxqueues {queues}");
         let ours = self.namespace.name();
@@ -63,7 +72,7 @@ impl Underlay {
         self.namespace.ip(&format!("link set {underlay_device} master br0 up"));
         namespace.ip(&format!("addr add {address}/24 dev up0"));
         namespace.ip("link set up0 up");
-        Node { namespace, number, address, underlay_device }
+        Node { namespace, number, address, address6, underlay_device }
     }
 }
 
@@ -82,6 +91,8 @@ pub struct Node {
     pub number: u8,
     /// Its underlay address, on `up0`.
     pub address: Ipv4Addr,
+    /// Its second underlay address, where it was made with one.
+    pub address6: Ipv6Addr,
     /// The underlay's end of its uplink: where captures of what it sends and gets belong.
     pub underlay_device: String,
 }
@@ -189,7 +200,7 @@ pub struct Segment {
     /// The node's devices in it.
     pub devices: Vec<String>,
     /// Underlay addresses of the other nodes in it.
-    pub remotes: Vec<Ipv4Addr>,
+    pub remotes: Vec<IpAddr>,
     /// Further lines of vtepd's `[[vni]]` table.
     pub keys: Vec<String>,
 }
@@ -223,8 +234,21 @@ impl Segment {
     /// Adds another node.
     #[must_use]
     pub fn remote(mut self, node: &Node) -> Self {
-        self.remotes.push(node.address);
+        self.remotes.push(node.address.into());
         self
+    }
+
+    /// Adds another node by its IPv6 address.
+    #[must_use]
+    pub fn remote6(mut self, node: &Node) -> Self {
+        self.remotes.push(node.address6.into());
+        self
+    }
+
+    /// Whether some of the other nodes are reached over IPv6, and some over IPv4.
+    #[must_use]
+    pub fn families(&self) -> (bool, bool) {
+        (self.remotes.iter().any(IpAddr::is_ipv6), self.remotes.iter().any(IpAddr::is_ipv4))
     }
 
     /// Adds a line to vtepd's `[[vni]]` table, such as `ageing = "2s"`.
