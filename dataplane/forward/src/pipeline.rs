@@ -137,7 +137,8 @@ impl<'t, L: Link> Run<'t, L> {
         let (domain, from) = match role.ok_or(DropReason::PortUnknown)? {
             Role::Access(domain) => (domain, Place::Port(self.ingress)),
             Role::Uplink => {
-                let Origin { domain, remote, .. } = parse::outer(&mut frame, self.tables.tunnels(), self.known)?;
+                let Origin { domain, remote, .. } =
+                    parse::outer(&mut frame, self.tables.tunnels(), self.known)?;
                 (domain, Place::Remote(remote))
             }
         };
