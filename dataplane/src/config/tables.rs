@@ -71,7 +71,7 @@ tables! {
     many "vni" VniRow {
         /// the identifier
         id: Required<Vni>;
-        /// our underlay address, or one of each family: where tunnel packets come to and from
+        /// our underlay address, or one of each family, where tunnel packets come to and from
         local: Required<LocalAddresses>;
         /// how frames are wrapped unless a remote says otherwise
         encapsulation: Defaulted<Wrapping> = Wrapping::Vxlan;
