@@ -56,8 +56,8 @@ pub fn vni(node: &Node, segment: &Segment) -> String {
     };
     let remotes: Vec<String> = segment.remotes.iter().map(|remote| format!("\"{remote}\"")).collect();
     let local = match segment.families() {
-        (true, true) => format!("[\"{}\", \"{}\"]", node.address, node.address6),
-        (true, false) => format!("\"{}\"", node.address6),
+        (true, true) => format!("[\"{}\", \"{}\"]", node.address, node.address6()),
+        (true, false) => format!("\"{}\"", node.address6()),
         (false, _) => format!("\"{}\"", node.address),
     };
     let mut text = format!(

@@ -28,7 +28,7 @@ impl<'a> LinuxVtep<'a> {
             assert_eq!(*encapsulation, Encapsulation::Vxlan, "Linux here has no GRE");
             namespace.ip(&format!("link add br{vni} type bridge mcast_snooping 0"));
             let local = match segment.families() {
-                (true, _) => node.address6.to_string(),
+                (true, _) => node.address6().to_string(),
                 (false, _) => format!("{} df set", node.address),
             };
             namespace.ip(&format!(

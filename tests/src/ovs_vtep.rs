@@ -92,7 +92,7 @@ impl OvsVtep {
         node.namespace.ip("addr flush dev up0");
         node.namespace.ip(&format!("addr add {}/24 dev br-phy", node.address));
         if segments.iter().any(|segment| segment.families().0) {
-            node.namespace.ip(&format!("addr add {}/64 dev br-phy nodad", node.address6));
+            node.namespace.ip(&format!("addr add {}/64 dev br-phy nodad", node.address6()));
         }
         node.namespace.ip(&format!("link set br-phy mtu {UNDERLAY_MTU} up"));
         for segment in segments {
@@ -158,7 +158,7 @@ fn segment_words(node: &Node, segment: &Segment, ports: PortKind) -> String {
         words += &ports.words(device);
     }
     for (number, remote) in (1..).zip(remotes) {
-        let local = if remote.is_ipv6() { IpAddr::V6(node.address6) } else { IpAddr::V4(node.address) };
+        let local = if remote.is_ipv6() { IpAddr::V6(node.address6()) } else { IpAddr::V4(node.address) };
         words += &format!(
             " -- add-port br-{vni} {kind}{vni}-{number} -- set interface {kind}{vni}-{number} type={kind} \
              ofport_request={} options:local_ip={local} options:remote_ip={remote} options:key={vni}",

@@ -52,7 +52,7 @@ impl Underlay {
     #[must_use]
     pub fn node_with_ipv6(&self, number: u8) -> Node {
         let node = self.node(number);
-        node.namespace.ip(&format!("addr add {}/64 dev up0 nodad", node.address6));
+        node.namespace.ip(&format!("addr add {}/64 dev up0 nodad", node.address6()));
         node
     }
 
@@ -61,7 +61,6 @@ impl Underlay {
     pub fn node_with_queues(&self, number: u8, queues: u32) -> Node {
         let namespace = Namespace::new(&format!("node{number}"));
         let address = Ipv4Addr::new(192, 0, 2, number);
-        let address6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number.into());
         let underlay_device = format!("n{number}");
         let queues = format!("numrxqueues {queues} numtxqueues {queues}");
         let ours = self.namespace.name();
@@ -72,7 +71,7 @@ impl Underlay {
         self.namespace.ip(&format!("link set {underlay_device} master br0 up"));
         namespace.ip(&format!("addr add {address}/24 dev up0"));
         namespace.ip("link set up0 up");
-        Node { namespace, number, address, address6, underlay_device }
+        Node { namespace, number, address, underlay_device }
     }
 }
 
@@ -91,13 +90,17 @@ pub struct Node {
     pub number: u8,
     /// Its underlay address, on `up0`.
     pub address: Ipv4Addr,
-    /// Its second underlay address, where it was made with one.
-    pub address6: Ipv6Addr,
     /// The underlay's end of its uplink: where captures of what it sends and gets belong.
     pub underlay_device: String,
 }
 
 impl Node {
+    /// Its second underlay address, where it was made with one.
+    #[must_use]
+    pub fn address6(&self) -> Ipv6Addr {
+        Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, self.number.into())
+    }
+
     /// Makes a workload behind a new device of this node; both have the name `name`. Its Ethernet address is
     /// 02:00:00:00:0a:xx with the last octet of `address`.
     #[must_use]
@@ -241,7 +244,7 @@ impl Segment {
     /// Adds another node by its IPv6 address.
     #[must_use]
     pub fn remote6(mut self, node: &Node) -> Self {
-        self.remotes.push(node.address6.into());
+        self.remotes.push(node.address6().into());
         self
     }
 

@@ -25,7 +25,7 @@ fn linux_vxlan_and_vtepd_understand_each_other(variant: Variant) {
     a1.reaches(&b1);
     a1.ping(b1.address, 20);
     b1.ping(a1.address, 20);
-    assert!(far.learned(100, a.address6).contains(&a1.mac));
+    assert!(far.learned(100, a.address6()).contains(&a1.mac));
     assert_eq!(near.entry(100, &b1.mac).expect("an entry for b1")["dst"], "2001:db8::2");
     send_every_kind(&a1, &b1);
     let captured = wire.stop();
@@ -158,16 +158,16 @@ fn a_next_hop_with_a_new_ethernet_address_is_followed() {
     a1.reaches(&b1);
     let new = "02:00:00:00:02:02";
     b.namespace.ip(&format!("link set up0 address {new}"));
-    a.namespace.ip(&format!("neigh replace {} lladdr {new} dev up0 nud reachable", b.address6));
+    a.namespace.ip(&format!("neigh replace {} lladdr {new} dev up0 nud reachable", b.address6()));
     wait_until("the remote has the new next hop", SOON, || {
         near.list("remote show vni 100")[0]["lladdr"] == new
     });
     a1.ping(b1.address, 10);
 
-    a.namespace.ip(&format!("addr del {}/64 dev up0", a.address6));
+    a.namespace.ip(&format!("addr del {}/64 dev up0", a.address6()));
     wait_until("the remote has no route", SOON, || near.list("remote show vni 100")[0]["state"] == "noroute");
     // With duplicate address detection: usable only after a second or so.
-    a.namespace.ip(&format!("addr add {}/64 dev up0", a.address6));
+    a.namespace.ip(&format!("addr add {}/64 dev up0", a.address6()));
     near.wait_for_remotes();
     a1.reaches(&b1);
 }

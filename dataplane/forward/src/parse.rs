@@ -88,11 +88,9 @@ pub fn inner(frame: &mut [u8], domain: DomainId) -> Result<Headers, DropReason> 
     let packet = frame.get_mut(usize::from(offset)..).unwrap_or_default();
     let (flow, resolution) = match ethertype {
         EtherType::IPV4 => (ipv4_flow(packet), None),
-        EtherType::IPV6 => {
-            ipv6_flow(packet).map_or((None, None), |(flow, is_completed, resolution)| {
-                (Some((flow, is_completed)), resolution)
-            })
-        }
+        EtherType::IPV6 => ipv6_flow(packet).map_or((None, None), |(flow, is_completed, resolution)| {
+            (Some((flow, is_completed)), resolution)
+        }),
         EtherType::ARP => (None, Some(Resolution::Arp)),
         _ => (None, None),
     };
