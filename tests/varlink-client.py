@@ -47,7 +47,7 @@ def exercise(connection, device):
         assert field in status, f"Status lacks {field}: {status}"
     balanced(status["balance"], status["chunks"])
 
-    local = next((vni["local"] for vni in call("ShowVnis")["vnis"]), "192.0.2.249")
+    local = next((vni["local"] for vni in call("ShowVnis")["vnis"]), ["192.0.2.249"])
     call("SetVni", vni=VNI, local=local, learning=False, ttl=9)
     refused(connection, "AlreadyExists", "SetVni", vni=VNI, local=local)
     call("SetVni", vni=VNI, local=local, ageing=60, replace=True)
@@ -57,7 +57,7 @@ def exercise(connection, device):
     call("SetRemote", dst=PEER, vni=VNI, flood=False)
     call("SetRemote", dst=PEER, vni=VNI, replace=True)
     (remote,) = call("ShowRemotes", vni=VNI)["remotes"]
-    expect(remote, dst=PEER, vni=VNI, encap="vxlan", local=local, flood=True)
+    expect(remote, dst=PEER, vni=VNI, encap="vxlan", local=local[0], flood=True)
     assert remote["state"] in ("reachable", "unresolved", "noroute"), remote
 
     call("AddPort", name=PORT, device=device, role="access", vni=VNI)

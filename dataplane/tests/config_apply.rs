@@ -206,7 +206,7 @@ fn a_vni_does_not_take_over_another_s_tunnels() {
     config.apply(&set_remote(2, PEER)).unwrap();
     let back = Change::SetVni { vni: gre(2, GreKey::Number(1)), replace: true };
     refused(&config, &back, RefusalKind::Invalid, words);
-    let moved = VniConfig { local: PEER, ..gre(2, GreKey::Vni) };
+    let moved = VniConfig { local: PEER.into(), ..gre(2, GreKey::Vni) };
     refused(
         &config,
         &Change::SetVni { vni: moved, replace: true },

@@ -24,6 +24,7 @@ mod control;
 mod devices;
 mod far_sides;
 mod host_traffic;
+mod ipv6_underlay;
 mod linux_vxlan;
 mod malformed;
 mod measurements;

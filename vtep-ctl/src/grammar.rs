@@ -66,7 +66,7 @@ const PORT_ADD_TAIL: &str = "NAME [dev DEVICE] (vni N | uplink) [mode auto|zeroc
 const VNI_SET: Shape = Shape {
     positional: &["vni"],
     keywords: &[
-        ("local", "IP"),
+        ("local", "IP[,IP]"),
         ("encap", "vxlan|gre"),
         ("udp-port", "P"),
         ("key", "vni|none|NUMBER"),
@@ -75,11 +75,12 @@ const VNI_SET: Shape = Shape {
         ("arp-proxy", "on|off"),
         ("nd-proxy", "on|off"),
         ("ttl", "N"),
+        ("udp-checksum", "on|off"),
     ],
     ..NOTHING
 };
-const VNI_SET_TAIL: &str = "N local IP [encap vxlan|gre] [udp-port P] [key vni|none|NUMBER] [learning on|off] \
-    [ageing SECONDS] [arp-proxy on|off] [nd-proxy on|off] [ttl N]";
+const VNI_SET_TAIL: &str = "N local IP[,IP] [encap vxlan|gre] [udp-port P] [key vni|none|NUMBER] [learning on|off] \
+    [ageing SECONDS] [arp-proxy on|off] [nd-proxy on|off] [ttl N] [udp-checksum on|off]";
 
 const REMOTE_SET: Shape = Shape {
     positional: &["IP"],
@@ -89,10 +90,12 @@ const REMOTE_SET: Shape = Shape {
         ("udp-port", "P"),
         ("key", "vni|none|NUMBER"),
         ("flood", "on|off"),
+        ("udp-checksum", "on|off"),
     ],
     ..NOTHING
 };
-const REMOTE_SET_TAIL: &str = "IP vni N [encap vxlan|gre] [udp-port P] [key vni|none|NUMBER] [flood on|off]";
+const REMOTE_SET_TAIL: &str = "IP vni N [encap vxlan|gre] [udp-port P] [key vni|none|NUMBER] [flood on|off] \
+    [udp-checksum on|off]";
 
 const OWNER: (&str, &str) = ("owner", "NAME");
 const VERSION: (&str, &str) = ("version", "N");
@@ -352,8 +355,8 @@ fn vni_set(given: &Given, replace: bool) -> Result<Request, Usage> {
     Ok(Request::SetVni(api::SetVni {
         vni: given.required_vni()?,
         local: given
-            .address("local")?
-            .ok_or_else(|| Usage::new("our underlay address is missing", "local IP"))?,
+            .addresses("local")?
+            .ok_or_else(|| Usage::new("our underlay address is missing", "local IP[,IP]"))?,
         encap: given.word("encap")?,
         udp_port: given.number("udp-port", u16::MAX.into())?,
         key: given.key()?,
@@ -362,6 +365,7 @@ fn vni_set(given: &Given, replace: bool) -> Result<Request, Usage> {
         arp_proxy: given.switch("arp-proxy")?,
         nd_proxy: given.switch("nd-proxy")?,
         ttl: given.number("ttl", u8::MAX.into())?,
+        udp_checksum: given.switch("udp-checksum")?,
         replace: replace.then_some(true),
     }))
 }
@@ -374,6 +378,7 @@ fn remote_set(given: &Given, replace: bool) -> Result<Request, Usage> {
         udp_port: given.number("udp-port", u16::MAX.into())?,
         key: given.key()?,
         flood: given.switch("flood")?,
+        udp_checksum: given.switch("udp-checksum")?,
         replace: replace.then_some(true),
     }))
 }

@@ -241,6 +241,7 @@ fn vni_table(vnis: &[api::Vni], paint: Paint) -> Printed {
         ">VNI",
         "LOCAL",
         "ENCAP",
+        "CHECKSUM",
         "LEARNING",
         ">AGEING",
         "ARP-PROXY",
@@ -253,8 +254,9 @@ fn vni_table(vnis: &[api::Vni], paint: Paint) -> Printed {
     for vni in vnis {
         columns.row(vec![
             vni.vni.into(),
-            vni.local.into(),
+            some_of(&vni.local).into(),
             wrapping(vni.encap, vni.udp_port, vni.key.as_deref()).into(),
+            vni.udp_port.map_or("-", |_| vni.udp_checksum.map_or("ipv6", on_off)).into(),
             on_off(vni.learning).into(),
             if vni.ageing == 0 { "never".into() } else { format!("{}s", vni.ageing).into() },
             on_off(vni.arp_proxy).into(),
@@ -268,7 +270,7 @@ fn vni_table(vnis: &[api::Vni], paint: Paint) -> Printed {
 }
 
 fn remote_table(remotes: &[api::Remote], paint: Paint) -> Printed {
-    const HEADS: &[&str] = &[">VNI", "DST", "ENCAP", "LOCAL", "STATE", "DEV", "LLADDR", "FLOOD"];
+    const HEADS: &[&str] = &[">VNI", "DST", "ENCAP", "CHECKSUM", "LOCAL", "STATE", "DEV", "LLADDR", "FLOOD"];
     let mut columns = Columns::new(HEADS);
     for remote in remotes {
         let tone = match remote.state {
@@ -280,6 +282,7 @@ fn remote_table(remotes: &[api::Remote], paint: Paint) -> Printed {
             remote.vni.into(),
             remote.dst.into(),
             wrapping(remote.encap, remote.udp_port, remote.key.as_deref()).into(),
+            remote.udp_checksum.map_or("-", on_off).into(),
             remote.local.into(),
             Cell::toned(&remote.state, tone),
             optional(remote.dev.as_ref()),

@@ -136,6 +136,13 @@ fn every_command_reaches_the_daemon_and_comes_back() {
     daemon.run("vni replace 300 local 192.0.2.1 udp-port 8472 learning off").is_silent();
     let vni = &daemon.json("vni show 300")[0];
     assert_eq!((&vni["udp_port"], &vni["learning"], &vni["ttl"]), (&json!(8472), &json!(false), &json!(64)));
+    daemon.run("vni replace 300 local 192.0.2.1,2001:db8::1 udp-checksum off").is_silent();
+    let vni = &daemon.json("vni show 300")[0];
+    assert_eq!((&vni["local"], &vni["udp_checksum"]), (&json!(["192.0.2.1", "2001:db8::1"]), &json!(false)));
+    daemon.run("remote add 2001:db8::9 vni 300 udp-checksum on").is_silent();
+    let remote = &daemon.json("remote show vni 300")[0];
+    assert_eq!((&remote["local"], &remote["udp_checksum"]), (&json!("2001:db8::1"), &json!(true)));
+    daemon.run("remote del 2001:db8::9 vni 300").is_silent();
     daemon.run("port add west dev veth-west vni 300 mode native queues 2").is_silent();
     assert_eq!(daemon.json("port show west")[0]["device"], "veth-west");
     daemon.run("remote add 192.0.2.9 vni 300 flood off").is_silent();

@@ -200,8 +200,8 @@ replies! {
     Vni {
         /// The identifier, below 2^24.
         vni: u32,
-        /// Our underlay address.
-        local: IpAddr,
+        /// Our underlay addresses: one, or one of each family.
+        local: Vec<IpAddr>,
         /// How frames are wrapped unless a remote says otherwise.
         encap: Encapsulation,
         /// UDP destination port; with VXLAN.
@@ -220,6 +220,9 @@ replies! {
         nd_proxy: bool,
         /// Outer time to live.
         ttl: u8,
+        /// Whether VXLAN packets have a UDP checksum; absent where that depends on the remote's family.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        udp_checksum: Option<bool>,
         /// Names of its access ports.
         ports: Vec<String>,
         /// Addresses of its remotes.
@@ -263,6 +266,9 @@ replies! {
         lladdr: Option<Mac>,
         /// Whether it gets flooded frames.
         flood: bool,
+        /// Whether packets to it have a UDP checksum; with VXLAN.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        udp_checksum: Option<bool>,
     }
 
     /// A page of remotes.

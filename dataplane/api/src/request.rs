@@ -160,8 +160,8 @@ methods! {
     SetVni {
         /// The identifier, below 2^24.
         vni: i64,
-        /// Our underlay address.
-        local: String,
+        /// Our underlay addresses: one, or one of each family.
+        local: Vec<String>,
         /// How frames are wrapped; VXLAN by default, GRE where there is a `key`.
         #[serde(skip_serializing_if = "Option::is_none")]
         encap: Option<Encapsulation>,
@@ -186,6 +186,9 @@ methods! {
         /// Outer time to live, 1 to 255; 64 by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         ttl: Option<i64>,
+        /// Whether VXLAN packets have a UDP checksum; over IPv6 only by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        udp_checksum: Option<bool>,
         /// Whether it may exist already; false by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         replace: Option<bool>,
@@ -226,6 +229,9 @@ methods! {
         /// Whether it gets flooded frames; true by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         flood: Option<bool>,
+        /// Whether VXLAN packets to it have a UDP checksum, and over IPv6 those from it must; as the VNI says by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        udp_checksum: Option<bool>,
         /// Whether it may exist already; false by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         replace: Option<bool>,

@@ -170,7 +170,7 @@ fn decoder_names_the_parameter_at_fault() {
     assert_eq!((name.as_str(), what.as_str()), ("vni", r#"invalid type: string "a", expected i64"#));
     let (name, what) = fault("RemoveVni", json!({}));
     assert_eq!((name.as_str(), what.as_str()), ("vni", "missing field `vni`"));
-    let (name, what) = fault("SetVni", json!({ "vni": 1, "local": "::1", "tll": 3 }));
+    let (name, what) = fault("SetVni", json!({ "vni": 1, "local": ["::1"], "tll": 3 }));
     assert_eq!(name, "tll");
     assert!(what.starts_with("unknown field `tll`, expected one of `vni`, `local`"), "{what}");
     let (name, what) = fault("AddPort", json!({ "name": "a", "role": "downlink" }));

@@ -242,6 +242,7 @@ impl<'r, 's> Lowering<'r, 's> {
             arp_proxy: record.arp_proxy.value,
             nd_proxy: record.nd_proxy.value,
             ttl: record.ttl.value,
+            udp_checksum: record.udp_checksum.value,
         });
         for remote in record.remotes.value {
             self.plain_remote(id, remote.value, remote.span, row.torn);
@@ -309,7 +310,8 @@ impl<'r, 's> Lowering<'r, 's> {
             self.reader.fault(at, what, "keep one of the two");
         }
         let encapsulation = self.encapsulation(&subject, row, &wish);
-        let remote = RemoteConfig { vni, address, encapsulation, flood: record.flood.value };
+        let (flood, udp_checksum) = (record.flood.value, record.udp_checksum.value);
+        let remote = RemoteConfig { vni, address, encapsulation, flood, udp_checksum };
         self.add(|config| &mut config.remotes, remote, &subject, row, &record);
     }
 

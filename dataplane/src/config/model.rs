@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use wire::{Mac, Vni};
 
 use super::items::{ADDRESSES, InVni, Items, Keyed, MACS, Owned};
+use super::local::LocalAddresses;
 use super::owner;
 
 /// Everything that is configured.
@@ -30,6 +31,14 @@ pub struct Config {
     pub fdb: Items<FdbConfig>,
     /// `[[neighbour]]`: static neighbours of the proxies, by VNI and address.
     pub neighbours: Items<NeighbourConfig>,
+}
+
+impl Config {
+    /// Our end of the tunnel to a remote.
+    #[must_use]
+    pub fn local_towards(&self, vni: Vni, remote: IpAddr) -> Option<IpAddr> {
+        self.vnis.get(&vni)?.local.towards(remote)
+    }
 }
 
 /// Where the daemon listens and what it logs. Changes need a restart.
@@ -211,8 +220,8 @@ pub enum TransmitWish {
 pub struct VniConfig {
     /// The identifier.
     pub vni: Vni,
-    /// Our underlay address for this VNI: where tunnel packets come to and from.
-    pub local: IpAddr,
+    /// Our underlay addresses for this VNI: where tunnel packets come to and from.
+    pub local: LocalAddresses,
     /// How frames to its remotes are wrapped unless the remote says otherwise.
     pub encapsulation: EncapsulationConfig,
     /// Learn source addresses; true by default.
@@ -225,6 +234,8 @@ pub struct VniConfig {
     pub nd_proxy: bool,
     /// Outer TTL; 64 by default.
     pub ttl: u8,
+    /// Whether VXLAN packets have a UDP checksum; over IPv6 they have by default, over IPv4 they have not.
+    pub udp_checksum: Option<bool>,
 }
 
 impl Keyed for VniConfig {
@@ -243,16 +254,17 @@ impl VniConfig {
 
     /// A VXLAN domain with every key at its default.
     #[must_use]
-    pub const fn new(vni: Vni, local: IpAddr) -> Self {
+    pub fn new(vni: Vni, local: impl Into<LocalAddresses>) -> Self {
         Self {
             vni,
-            local,
+            local: local.into(),
             encapsulation: EncapsulationConfig::VXLAN,
             learning: true,
             ageing: Self::AGEING,
             arp_proxy: true,
             nd_proxy: true,
             ttl: Self::TTL,
+            udp_checksum: None,
         }
     }
 }
@@ -304,13 +316,27 @@ pub struct RemoteConfig {
     pub encapsulation: Option<EncapsulationConfig>,
     /// Whether it gets flooded frames; true by default.
     pub flood: bool,
+    /// Whether VXLAN packets to it have a UDP checksum, and over IPv6 those from it must; as the VNI says by default.
+    pub udp_checksum: Option<bool>,
 }
 
 impl RemoteConfig {
     /// A remote with every other key at its default.
     #[must_use]
     pub const fn new(vni: Vni, address: IpAddr) -> Self {
-        Self { vni, address, encapsulation: None, flood: true }
+        Self { vni, address, encapsulation: None, flood: true, udp_checksum: None }
+    }
+
+    /// How frames to it are wrapped, in this VNI.
+    #[must_use]
+    pub fn encapsulation_in(&self, vni: &VniConfig) -> EncapsulationConfig {
+        self.encapsulation.unwrap_or(vni.encapsulation)
+    }
+
+    /// Whether packets to it have a UDP checksum, in this VNI.
+    #[must_use]
+    pub fn udp_checksum_in(&self, vni: &VniConfig) -> bool {
+        self.udp_checksum.or(vni.udp_checksum).unwrap_or(self.address.is_ipv6())
     }
 }
 

@@ -78,7 +78,7 @@ fn ports(out: &mut String, config: &Config) {
 
 /// Whether a remote can be written in its VNI's `remotes`.
 fn is_plain(config: &Config, remote: &RemoteConfig) -> bool {
-    remote.encapsulation.is_none() && remote.flood && config.vnis.contains(&remote.vni)
+    *remote == RemoteConfig::new(remote.vni, remote.address) && config.vnis.contains(&remote.vni)
 }
 
 fn split(encapsulation: EncapsulationConfig) -> (Wrapping, Option<u16>, Option<GreKey>) {
@@ -103,6 +103,7 @@ fn vni_row(config: &Config, vni: &VniConfig) -> VniRow {
         arp_proxy: vni.arp_proxy.into(),
         nd_proxy: vni.nd_proxy.into(),
         ttl: vni.ttl.into(),
+        udp_checksum: vni.udp_checksum.into(),
         remotes: remotes.into(),
     }
 }
@@ -119,6 +120,7 @@ fn remote_row(remote: &RemoteConfig) -> RemoteRow {
         udp_port: udp_port.into(),
         key: key.into(),
         flood: remote.flood.into(),
+        udp_checksum: remote.udp_checksum.into(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use wire::{Mac, Vni};
 
+use super::local::LocalAddresses;
 use super::model::{
     Busy, Daemon, EncapsulationConfig, FdbKind, GreKey, LogTarget, ModeWish, PortConfig, TransmitWish,
     UmemConfig, VniConfig, XdpMode,
@@ -71,8 +72,8 @@ tables! {
     many "vni" VniRow {
         /// the identifier
         id: Required<Vni>;
-        /// our underlay address: where tunnel packets come to and from
-        local: Required<IpAddr>;
+        /// our underlay address, or one of each family, where tunnel packets come to and from
+        local: Required<LocalAddresses>;
         /// how frames are wrapped unless a remote says otherwise
         encapsulation: Defaulted<Wrapping> = Wrapping::Vxlan;
         /// the UDP destination port of VXLAN
@@ -89,6 +90,8 @@ tables! {
         nd_proxy: Defaulted<bool> = true;
         /// the TTL of outer headers
         ttl: Defaulted<u8> = VniConfig::TTL;
+        /// whether VXLAN packets have a UDP checksum; without it over IPv6 only
+        udp_checksum: Optional<bool>;
         /// peers that need no settings of their own: the short form of [[remote]]
         remotes: Defaulted<Vec<Placed<IpAddr>>> = Vec::new();
     }
@@ -107,6 +110,8 @@ tables! {
         key: Optional<GreKey>;
         /// whether it gets flooded frames
         flood: Defaulted<bool> = true;
+        /// whether VXLAN packets to and from it have a UDP checksum; without it as the VNI says
+        udp_checksum: Optional<bool>;
     }
 
     /// A static forwarding entry.

@@ -67,7 +67,7 @@ impl State {
     /// Frames wait for nothing, but the next ones should find the next hop resolved.
     fn resolve(&mut self, remote: u32) {
         let Some(&(vni, address)) = self.ids.remotes.key(remote) else { return };
-        let Some(local) = self.config.vnis.get(&vni).map(|vni| vni.local) else { return };
+        let Some(local) = self.config.local_towards(vni, address) else { return };
         if let Some(Way::Unresolved { ifindex, next_hop, .. }) = self.paths.way(local, address).cloned()
             && let Err(error) = self.underlay.resolve(ifindex, next_hop)
         {

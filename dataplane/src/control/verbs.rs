@@ -244,7 +244,7 @@ fn port_config(request: api::AddPort) -> Result<PortConfig, Refusal> {
 }
 
 fn vni_config(request: &api::SetVni) -> Result<VniConfig, Refusal> {
-    let local = arguments::address("local", &request.local)?;
+    let local = arguments::locals(&request.local)?;
     let mut config = VniConfig::new(arguments::vni(request.vni)?, local);
     let wrapping = arguments::encapsulation(request.encap, request.udp_port, request.key.as_deref())?;
     config.encapsulation = wrapping.unwrap_or(config.encapsulation);
@@ -257,6 +257,7 @@ fn vni_config(request: &api::SetVni) -> Result<VniConfig, Refusal> {
     if let Some(ttl) = request.ttl {
         config.ttl = arguments::whole("ttl", ttl, 1..=u8::MAX)?;
     }
+    config.udp_checksum = request.udp_checksum;
     Ok(config)
 }
 
@@ -265,6 +266,7 @@ fn remote_config(request: &api::SetRemote) -> Result<RemoteConfig, Refusal> {
     let mut config = RemoteConfig::new(arguments::vni(request.vni)?, address);
     config.encapsulation = arguments::encapsulation(request.encap, request.udp_port, request.key.as_deref())?;
     config.flood = request.flood.unwrap_or(config.flood);
+    config.udp_checksum = request.udp_checksum;
     Ok(config)
 }
 

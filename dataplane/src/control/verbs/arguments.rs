@@ -8,8 +8,8 @@ use api::{Encapsulation, EntryKind, Refusal};
 use wire::{Mac, Vni};
 
 use crate::config::{
-    EncapsulationConfig, FdbConfig, FdbDestination, FdbKind, GreKey, ModeWish, NeighbourConfig, TransmitWish,
-    XdpMode,
+    EncapsulationConfig, FdbConfig, FdbDestination, FdbKind, GreKey, LocalAddresses, ModeWish,
+    NeighbourConfig, TransmitWish, XdpMode,
 };
 
 /// A whole number in a range.
@@ -41,6 +41,15 @@ pub(super) fn address(argument: &str, text: &str) -> Result<IpAddr, Refusal> {
     text.parse().map_err(|_| {
         let what = format!("{argument} {text:?} is not an IP address");
         Refusal::argument(argument, what, "write an address such as 192.0.2.1, without a prefix length")
+    })
+}
+
+/// Our underlay addresses of a VNI.
+pub(super) fn locals(texts: &[String]) -> Result<LocalAddresses, Refusal> {
+    let addresses: Vec<IpAddr> =
+        texts.iter().map(|text| address("local", text)).collect::<Result<_, Refusal>>()?;
+    LocalAddresses::of(addresses).map_err(|why| {
+        Refusal::argument("local", format!("local: {why}"), "give one address, or one of each family")
     })
 }
 

@@ -80,7 +80,7 @@ impl Ledger {
         let inside = |port: &&PortConfig| port.role == PortRole::Access { vni: vni.vni };
         api::Vni {
             vni: vni.vni.value(),
-            local: vni.local,
+            local: vni.local.iter().collect(),
             encap,
             udp_port,
             key,
@@ -89,6 +89,7 @@ impl Ledger {
             arp_proxy: vni.arp_proxy,
             nd_proxy: vni.nd_proxy,
             ttl: vni.ttl,
+            udp_checksum: vni.udp_checksum,
             ports: self.config.ports.iter().filter(inside).map(|port| port.name.clone()).collect(),
             remotes: self.config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),
         }
@@ -245,18 +246,20 @@ impl Operator for Ledger {
     fn remotes(&mut self, vni: Option<Vni>, page: &mut Page<api::Remote>) {
         for remote in self.config.remotes.iter().filter(|remote| vni.is_none_or(|vni| vni == remote.vni)) {
             let Some(domain) = self.config.vnis.get(&remote.vni) else { continue };
-            let (encap, udp_port, key) = wrapping(remote.encapsulation.unwrap_or(domain.encapsulation));
+            let (encap, udp_port, key) = wrapping(remote.encapsulation_in(domain));
+            let Some(local) = domain.local.towards(remote.address) else { continue };
             page.offer(api::Remote {
                 dst: remote.address,
                 vni: remote.vni.value(),
                 encap,
                 udp_port,
                 key,
-                local: domain.local,
+                local,
                 state: RemoteState::Reachable,
                 dev: Some("uplink0".into()),
                 lladdr: Some(Mac([2, 0, 0, 0, 0, 0xfe])),
                 flood: remote.flood,
+                udp_checksum: udp_port.map(|_| remote.udp_checksum_in(domain)),
             });
         }
     }

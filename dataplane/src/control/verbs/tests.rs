@@ -7,7 +7,9 @@ use wire::{Mac, Vni};
 
 use super::ledger::{Ledger, VERSION, sample};
 use super::{Listed, Page, carry_out};
-use crate::config::{EncapsulationConfig, FdbDestination, GreKey, ModeWish, PortRole, TransmitWish, XdpMode};
+use crate::config::{
+    EncapsulationConfig, FdbDestination, GreKey, LocalAddresses, ModeWish, PortRole, TransmitWish, XdpMode,
+};
 
 fn ask(ledger: &mut Ledger, method: &str, parameters: Value) -> Result<Value, Refusal> {
     carry_out(Request::decode(method, Some(parameters)).unwrap(), ledger)
@@ -42,18 +44,21 @@ fn every_argument_of_a_port_arrives() {
 #[test]
 fn every_argument_of_a_vni_and_a_remote_arrives() {
     let mut ledger = sample();
-    let request = json!({ "vni": 300, "local": "192.0.2.1", "udp_port": 8472, "learning": false, "ageing": 60,
-        "arp_proxy": false, "nd_proxy": false, "ttl": 9 });
+    let request = json!({ "vni": 300, "local": ["192.0.2.1"], "udp_port": 8472, "learning": false, "ageing": 60,
+        "arp_proxy": false, "nd_proxy": false, "ttl": 9, "udp_checksum": true });
     ask(&mut ledger, "SetVni", request).unwrap();
     let domain = ledger.config.vnis.get(&vni(300)).unwrap();
     assert_eq!(domain.encapsulation, EncapsulationConfig::Vxlan { port: 8472 });
     assert_eq!((domain.learning, domain.ageing, domain.ttl), (false, 60, 9));
     assert_eq!((domain.arp_proxy, domain.nd_proxy), (false, false));
-    let again = json!({ "vni": 300, "local": "192.0.2.1" });
+    assert_eq!(domain.udp_checksum, Some(true));
+    let again = json!({ "vni": 300, "local": ["192.0.2.1"] });
     assert_eq!(refused(&mut ledger, "SetVni", again).0, RefusalKind::AlreadyExists);
-    let again = json!({ "vni": 300, "local": "192.0.2.1", "replace": true, "key": "none" });
+    let again = json!({ "vni": 300, "local": ["2001:db8::1", "192.0.2.1"], "replace": true, "key": "none" });
     ask(&mut ledger, "SetVni", again).unwrap();
     let domain = ledger.config.vnis.get(&vni(300)).unwrap();
+    let both = LocalAddresses::Both("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
+    assert_eq!((domain.local, domain.udp_checksum), (both, None));
     assert_eq!(domain.encapsulation, EncapsulationConfig::Gre { key: GreKey::Absent });
     assert!(domain.learning);
 
@@ -183,43 +188,49 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
     ("RemoveVni", r#"{"vni":-1}"#, "vni", "vni -1 is out of range", "from 0 to 16777215"),
     (
         "SetVni",
-        r#"{"vni":1,"local":"192.0.2.300"}"#,
+        r#"{"vni":1,"local": ["192.0.2.300"]}"#,
         "local",
         r#"local "192.0.2.300" is not an IP address"#,
         "192.0.2.1",
     ),
-    ("SetVni", r#"{"vni":1,"local":"192.0.2.1","ttl":0}"#, "ttl", "ttl 0 is out of range", "from 1 to 255"),
     (
         "SetVni",
-        r#"{"vni":1,"local":"192.0.2.1","ageing":-5}"#,
+        r#"{"vni":1,"local": ["192.0.2.1"],"ttl":0}"#,
+        "ttl",
+        "ttl 0 is out of range",
+        "from 1 to 255",
+    ),
+    (
+        "SetVni",
+        r#"{"vni":1,"local": ["192.0.2.1"],"ageing":-5}"#,
         "ageing",
         "ageing -5 is out of range",
         "from 0 to",
     ),
     (
         "SetVni",
-        r#"{"vni":1,"local":"192.0.2.1","udp_port":0}"#,
+        r#"{"vni":1,"local": ["192.0.2.1"],"udp_port":0}"#,
         "udp_port",
         "udp_port 0 is out",
         "from 1 to 65535",
     ),
     (
         "SetVni",
-        r#"{"vni":1,"local":"192.0.2.1","key":"x"}"#,
+        r#"{"vni":1,"local": ["192.0.2.1"],"key":"x"}"#,
         "key",
         r#"key "x" is not a GRE key"#,
         "vni, none, or a",
     ),
     (
         "SetVni",
-        r#"{"vni":1,"local":"192.0.2.1","encap":"vxlan","key":"1"}"#,
+        r#"{"vni":1,"local": ["192.0.2.1"],"encap":"vxlan","key":"1"}"#,
         "key",
         "VXLAN has no key",
         "use encap gre",
     ),
     (
         "SetVni",
-        r#"{"vni":1,"local":"192.0.2.1","encap":"gre","udp_port":1}"#,
+        r#"{"vni":1,"local": ["192.0.2.1"],"encap":"gre","udp_port":1}"#,
         "udp_port",
         "GRE has no ports",
         "vxlan",
@@ -441,7 +452,8 @@ proptest! {
             parameters[*field] = json!(numbers[index % numbers.len()]);
         }
         for (index, word) in words.iter().enumerate().filter(|(index, _)| present >> (index + 8) & 1 == 1) {
-            parameters[*word] = json!(texts[index % texts.len()]);
+            let text = &texts[index % texts.len()];
+            parameters[*word] = if *word == "local" { json!([text]) } else { json!(text) };
         }
         if let Ok(request) = Request::decode(method, Some(parameters)) {
             let _ = carry_out(request, &mut sample());

@@ -130,11 +130,9 @@ impl State {
         let reachable = |pair: (std::net::IpAddr, std::net::IpAddr)| {
             matches!(self.paths.way(pair.0, pair.1), Some(Way::Ready { .. }))
         };
-        let pairs = self
-            .config
-            .remotes
-            .iter()
-            .filter_map(|remote| Some((self.config.vnis.get(&remote.vni)?.local, remote.address)));
+        let pairs = self.config.remotes.iter().filter_map(|remote| {
+            Some((self.config.local_towards(remote.vni, remote.address)?, remote.address))
+        });
         let degraded = self
             .ports
             .iter()

@@ -95,7 +95,7 @@ impl State {
             self.config.ports.iter().filter(|port| port.role == config::PortRole::Access { vni: vni.vni });
         Vni {
             vni: vni.vni.value(),
-            local: vni.local,
+            local: vni.local.iter().collect(),
             encap,
             udp_port,
             key,
@@ -104,6 +104,7 @@ impl State {
             arp_proxy: vni.arp_proxy,
             nd_proxy: vni.nd_proxy,
             ttl: vni.ttl,
+            udp_checksum: vni.udp_checksum,
             ports: inside.map(|port| port.name.clone()).collect(),
             remotes: self.config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),
         }
@@ -117,14 +118,15 @@ impl State {
 
     fn remote_view(&self, remote: &RemoteConfig) -> Option<Remote> {
         let vni = self.config.vnis.get(&remote.vni)?;
-        let (encap, udp_port, key) = wrapping(remote.encapsulation.unwrap_or(vni.encapsulation));
-        let way = self.paths.way(vni.local, remote.address);
+        let (encap, udp_port, key) = wrapping(remote.encapsulation_in(vni));
+        let local = vni.local.towards(remote.address)?;
+        let way = self.paths.way(local, remote.address);
         let (ifindex, lladdr) = match way {
             None | Some(Way::None(_)) => (None, None),
             Some(Way::Unresolved { ifindex, .. }) => (Some(*ifindex), None),
             Some(Way::Ready { ifindex, mac, .. }) => (Some(*ifindex), Some(*mac)),
         };
-        let state = match self.path(vni.local, remote.address) {
+        let state = match self.path(local, remote.address) {
             Path::Resolved { .. } => RemoteState::Reachable,
             Path::Unresolved => RemoteState::Unresolved,
             Path::NoRoute => RemoteState::NoRoute,
@@ -136,11 +138,12 @@ impl State {
             encap,
             udp_port,
             key,
-            local: vni.local,
+            local,
             state,
             dev: link.map(|link| link.name.clone()),
             lladdr,
             flood: remote.flood,
+            udp_checksum: udp_port.map(|_| remote.udp_checksum_in(vni)),
         })
     }
 }
