@@ -45,6 +45,6 @@ pub const MAX_WORKERS: u16 = 64;
 /// UDP destination ports that an uplink takes as VXLAN.
 pub const MAX_UDP_PORTS: usize = 8;
 /// Frames that one [`Burst::flush`] sends at most.
-pub const MAX_BURST: usize = 256;
+pub const MAX_BURST: usize = 1024;
 /// Bytes that the kernel leaves free before a received frame in every chunk (`XDP_PACKET_HEADROOM`).
 pub const KERNEL_HEADROOM: u16 = 256;
