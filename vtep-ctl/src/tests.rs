@@ -310,6 +310,7 @@ fn stats(frames: u64) -> Answer {
             handed_over: 0,
             bursts: 0,
             flushes: 7,
+            burst: Some(api::BurstCosts { threshold: 16, ring_ns: 600, call_ns: 8000, frame_ns: 100 }),
             residence: residence(2500),
             batches: residence(1),
             cost,
@@ -322,6 +323,8 @@ fn stats(frames: u64) -> Answer {
 fn measurements_are_tables_of_what_there_was() {
     let text = printed(&stats(100)).data;
     for line in [
+        "BURST COSTS  RING/FRAME  BURST/CALL  BURST/FRAME  BURST FROM FRAMES",
+        "worker 0          600ns      8000ns        100ns                 16",
         "RESIDENCE  FRAMES    MEAN     P50     P90     P99   P99.9     MAX",
         "worker 0      100  2.50µs  2.50µs  2.50µs  2.50µs  2.50µs  2.50µs",
         "BATCH SIZE  BATCHES  MEAN  P50  P90  P99  P99.9  MAX",

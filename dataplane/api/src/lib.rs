@@ -17,9 +17,9 @@ mod text;
 
 pub use refusal::{Refusal, RefusalKind};
 pub use reply::{
-    Balance, Bucket, Chunks, Cost, Distribution, Drop, DropPage, Empty, FdbEntry, FdbEntryReply, FdbPage,
-    FlushReply, Neighbour, NeighbourPage, Port, PortPage, PortStats, Queue, ReloadReply, Remote, RemotePage,
-    StatsReply, StatusReply, Transmit, Vni, VniPage, WorkerStats,
+    Balance, Bucket, BurstCosts, Chunks, Cost, Distribution, Drop, DropPage, Empty, FdbEntry, FdbEntryReply,
+    FdbPage, FlushReply, Neighbour, NeighbourPage, Port, PortPage, PortStats, Queue, ReloadReply, Remote,
+    RemotePage, StatsReply, StatusReply, Transmit, Vni, VniPage, WorkerStats,
 };
 pub use request::{
     AddPort, FlushFdb, FlushNeighbours, FlushStats, GetFdb, InvalidRequest, Method, Reload, RemoveFdb,

@@ -35,7 +35,7 @@ macro_rules! replies {
 
 mod stats;
 
-pub use stats::{Bucket, Cost, Distribution, PortStats, StatsReply, WorkerStats};
+pub use stats::{Bucket, BurstCosts, Cost, Distribution, PortStats, StatsReply, WorkerStats};
 
 replies! {
     /// A reply that says no more than that it was done.

@@ -284,6 +284,7 @@ impl Operator for Ledger {
                 handed_over: 0,
                 bursts: 0,
                 flushes: self.frames,
+                burst: None,
                 residence: self.distribution(4000, buckets),
                 batches: self.distribution(16, buckets),
                 cost: api::Cost { rounds: 1, frames: 16, receive: 320, ..api::Cost::default() },

@@ -10,7 +10,6 @@ use super::super::paths::Way;
 use super::super::port::{OpenPort, OpenQueue};
 use super::super::state::State;
 use crate::config::{self, EncapsulationConfig, GreKey, PortConfig, RemoteConfig, VniConfig};
-use crate::worker::BURST_THRESHOLD;
 
 impl State {
     /// Whether a port's device can carry frames.
@@ -75,12 +74,18 @@ impl State {
             },
             active: if burst { TransmitPath::Burst } else { TransmitPath::Ring },
             threshold: match config.transmit {
-                config::TransmitWish::Auto if burst => u32::try_from(BURST_THRESHOLD).ok(),
+                config::TransmitWish::Auto if burst => self.least_threshold(),
                 config::TransmitWish::Burst if burst => Some(1),
                 _ => None,
             },
             reason: refusal.flatten(),
         }
+    }
+
+    /// The least number of frames that any worker bursts from.
+    fn least_threshold(&self) -> Option<u32> {
+        let thresholds = self.fleet.observe().map(|(_, _, gauges)| gauges.threshold);
+        thresholds.filter(|threshold| *threshold != 0).min().and_then(|least| u32::try_from(least).ok())
     }
 
     /// VNIs, all or this one.
