@@ -174,6 +174,12 @@ replies! {
         degraded: Vec<String>,
         /// How frames leave.
         transmit: Transmit,
+        /// The workload's network namespace, where configured.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        netns: Option<String>,
+        /// The device in it at which NAPI has been turned on.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        netns_device: Option<String>,
         /// Frames received.
         rx_packets: u64,
         /// Bytes of those, Ethernet header included.

@@ -66,6 +66,8 @@ impl Ledger {
                 threshold: Some(16),
                 reason: None,
             },
+            netns: port.namespace.clone(),
+            netns_device: None,
             rx_packets: self.frames,
             rx_bytes: self.frames * 64,
             tx_packets: 0,

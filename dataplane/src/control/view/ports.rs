@@ -28,6 +28,7 @@ impl State {
         let counts = self.port_id(&config.name).map(|id| self.counts(id)).unwrap_or_default();
         let mut degraded: Vec<String> = open.map(|port| port.degraded.clone()).unwrap_or_default();
         degraded.extend(self.closed.get(&config.name).cloned());
+        degraded.extend(open.and_then(OpenPort::napi_refusal).map(str::to_owned));
         match link {
             Some(link) if open.is_some() && !link.up => {
                 degraded.push(format!("device {0} is down; `ip link set {0} up`", link.name));
@@ -55,6 +56,8 @@ impl State {
             queues: open.map(|port| port.queues.iter().map(queue).collect()).unwrap_or_default(),
             degraded,
             transmit: self.transmit_view(config, open),
+            netns: config.namespace.clone(),
+            netns_device: open.and_then(|port| port.napi.as_ref()?.as_ref().ok().cloned()),
             rx_packets: counts.received.frames,
             rx_bytes: counts.received.bytes,
             tx_packets: counts.transmitted.frames,
