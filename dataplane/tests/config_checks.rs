@@ -349,6 +349,10 @@ name = "d"
 vni = 100
 mode = "zerocopy"
 transmit = "burst"
+[[port]]
+name = "e"
+vni = 100
+namespace = "run/netns/blue"
 "#,
     );
     assert_eq!(
@@ -361,6 +365,8 @@ transmit = "burst"
             "port c cannot serve 0 queues | use a number from 1 to 64, or leave it out to serve all that the device has",
             "a ring of port c cannot have 32768 descriptors | use a power of two from 64 to 16384, such as 16384",
             "port d is to be zero-copy and to transmit by burst, which copies | use transmit = \"auto\" or \"ring\"",
+            "\"run/netns/blue\" cannot name a network namespace | use a name that `ip netns list` shows, or an absolute path \
+             such as /proc/PID/ns/net",
         ]
     );
 }

@@ -68,8 +68,9 @@ prop_compose! {
         queues in option::of(1u32..40),
         ring_size in select(vec![64, 2048, 16_384, 1000]),
         transmit in select(vec![TransmitWish::Auto, TransmitWish::Ring, TransmitWish::Burst]),
+        namespace in option::of(select(vec!["blue", "/proc/1/ns/net", "a/b", ""]).prop_map(str::to_owned)),
     ) -> PortConfig {
-        PortConfig { name, device, role, mode, require, queues, ring_size, transmit }
+        PortConfig { name, device, role, mode, require, queues, ring_size, transmit, namespace }
     }
 }
 

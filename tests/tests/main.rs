@@ -19,6 +19,7 @@ macro_rules! in_every_variant {
 }
 
 mod arp_proxy;
+mod bursts;
 mod configuration;
 mod control;
 mod devices;

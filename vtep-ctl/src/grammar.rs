@@ -56,12 +56,14 @@ const PORT_ADD: Shape = Shape {
         ("queues", "N"),
         ("ring-size", "N"),
         ("transmit", "auto|ring|burst"),
+        ("netns", "NAME|PATH"),
     ],
     flags: &["uplink"],
     ..NOTHING
 };
 const PORT_ADD_TAIL: &str = "NAME [dev DEVICE] (vni N | uplink) [mode auto|zerocopy|native|generic] \
-    [require zerocopy|native|generic] [queues N] [ring-size N] [transmit auto|ring|burst]";
+    [require zerocopy|native|generic] [queues N] [ring-size N] [transmit auto|ring|burst] \
+    [netns NAME|PATH]";
 
 const VNI_SET: Shape = Shape {
     positional: &["vni"],
@@ -348,6 +350,7 @@ fn port_add(given: &Given) -> Result<Request, Usage> {
         queues: given.number("queues", u32::MAX.into())?,
         ring_size: given.number("ring-size", u32::MAX.into())?,
         transmit: given.word("transmit")?,
+        netns: given.text("netns"),
     }))
 }
 

@@ -158,6 +158,14 @@ fn port_table(ports: &[api::Port], moving: &mut Moving, paint: Paint) -> Printed
     printed
 }
 
+/// The workload's namespace, and what was done there.
+fn netns(port: &api::Port) -> String {
+    let name = port.netns.as_deref().unwrap_or("unknown");
+    port.netns_device
+        .as_ref()
+        .map_or_else(|| name.to_owned(), |device| format!("{name} (NAPI turned on at {device})"))
+}
+
 fn port_alone(port: &api::Port, moving: &mut Moving, paint: Paint) -> String {
     let mut count = |what: &str, value| moving.count(format!("{} {what}", port.ifname), value);
     let role = port.vni.map_or_else(|| port.role.to_string(), |vni| format!("{} of VNI {vni}", port.role));
@@ -176,6 +184,7 @@ fn port_alone(port: &api::Port, moving: &mut Moving, paint: Paint) -> String {
         ("mtu", port.mtu.map_or_else(|| "unknown".to_owned(), |mtu| format!("{mtu} bytes"))),
         ("rings", format!("{} descriptors", port.ring_size)),
         ("transmit", path),
+        ("netns", netns(port)),
         (
             "rx",
             format!(

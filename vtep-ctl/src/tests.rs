@@ -34,8 +34,8 @@ const LINES: &[(&str, &str, &str)] = &[
     ("port show", "ShowPorts", "{}"),
     ("port ls east", "ShowPorts", r#"{"name":"east"}"#),
     ("port add east vni 100", "AddPort", r#"{"name":"east","role":"access","vni":100}"#),
-    ("port add up uplink dev eth0 mode native require generic queues 2 ring-size 512 transmit ring", "AddPort",
-        r#"{"name":"up","device":"eth0","role":"uplink","mode":"native","require":"generic","queues":2,"ring_size":512,"transmit":"ring"}"#),
+    ("port add up uplink dev eth0 mode native require generic queues 2 ring-size 512 transmit ring netns blue", "AddPort",
+        r#"{"name":"up","device":"eth0","role":"uplink","mode":"native","require":"generic","queues":2,"ring_size":512,"transmit":"ring","netns":"blue"}"#),
     ("port delete east", "RemovePort", r#"{"name":"east"}"#),
     ("vni show 100", "ShowVnis", r#"{"vni":100}"#),
     ("vni add 100 local 192.0.2.1", "SetVni", r#"{"vni":100,"local":["192.0.2.1"]}"#),
@@ -261,6 +261,8 @@ fn port() -> api::Port {
             threshold: None,
             reason: Some("the peer does not run NAPI".into()),
         },
+        netns: Some("blue".into()),
+        netns_device: Some("eth0".into()),
         rx_packets: 1000,
         rx_bytes: 64_000,
         tx_packets: 0,
@@ -283,6 +285,7 @@ degraded: east: there is no device veth-east
         "role      access of VNI 100",
         "mode      none",
         "transmit  ring (configured auto): the peer does not run NAPI",
+        "netns     blue (NAPI turned on at eth0)",
         "QUEUE  WORKER  RX_DROPPED  RX_INVALID  RX_RING_FULL  FILL_EMPTY  TX_INVALID  TX_EMPTY",
         "degraded: there is no device veth-east",
     ] {
@@ -331,6 +334,7 @@ fn stats(frames: u64) -> Answer {
             handed_over: 0,
             bursts: 0,
             flushes: 7,
+            burst: Some(api::BurstCosts { threshold: 16, ring_ns: 600, call_ns: 8000, frame_ns: 100 }),
             residence: residence(2500),
             batches: residence(1),
             cost,
@@ -343,6 +347,8 @@ fn stats(frames: u64) -> Answer {
 fn measurements_are_tables_of_what_there_was() {
     let text = printed(&stats(100)).data;
     for line in [
+        "BURST COSTS  RING/FRAME  BURST/CALL  BURST/FRAME  BURST FROM FRAMES",
+        "worker 0          600ns      8000ns        100ns                 16",
         "RESIDENCE  FRAMES    MEAN     P50     P90     P99   P99.9     MAX",
         "worker 0      100  2.50µs  2.50µs  2.50µs  2.50µs  2.50µs  2.50µs",
         "BATCH SIZE  BATCHES  MEAN  P50  P90  P99  P99.9  MAX",

@@ -21,8 +21,9 @@ pub use entry::{FdbEntry, FdbEntryReply, FdbPage, FlushReply, Neighbour, Neighbo
 pub use item::{FdbItem, NeighbourItem};
 pub use refusal::{Refusal, RefusalKind};
 pub use reply::{
-    Balance, Bucket, Chunks, Cost, Distribution, Drop, DropPage, Empty, Port, PortPage, PortStats, Queue,
-    ReloadReply, Remote, RemotePage, StatsReply, StatusReply, Transmit, Vni, VniPage, WorkerStats,
+    Balance, Bucket, BurstCosts, Chunks, Cost, Distribution, Drop, DropPage, Empty, Port, PortPage,
+    PortStats, Queue, ReloadReply, Remote, RemotePage, StatsReply, StatusReply, Transmit, Vni, VniPage,
+    WorkerStats,
 };
 pub use request::{
     AddPort, FlushFdb, FlushNeighbours, FlushStats, GetFdb, InvalidRequest, Method, Reload, RemoveFdb,

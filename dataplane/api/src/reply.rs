@@ -34,7 +34,7 @@ pub(crate) use replies;
 
 mod stats;
 
-pub use stats::{Bucket, Cost, Distribution, PortStats, StatsReply, WorkerStats};
+pub use stats::{Bucket, BurstCosts, Cost, Distribution, PortStats, StatsReply, WorkerStats};
 
 replies! {
     /// A reply that says no more than that it was done.
@@ -173,6 +173,12 @@ replies! {
         degraded: Vec<String>,
         /// How frames leave.
         transmit: Transmit,
+        /// The workload's network namespace, where configured.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        netns: Option<String>,
+        /// The device in it at which NAPI has been turned on.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        netns_device: Option<String>,
         /// Frames received.
         rx_packets: u64,
         /// Bytes of those, Ethernet header included.

@@ -137,6 +137,9 @@ methods! {
         /// How frames leave; chosen per batch by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         transmit: Option<TransmitWish>,
+        /// The workload's network namespace, a name or an absolute path, where NAPI is turned on.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        netns: Option<String>,
     } -> Empty;
 
     /// Removes a port.

@@ -115,6 +115,7 @@ fn records_are_those_of_the_interface() {
     record::<Distribution>(&idl, "Distribution");
     record::<Cost>(&idl, "Cost");
     record::<WorkerStats>(&idl, "WorkerStats");
+    record::<BurstCosts>(&idl, "BurstCosts");
     record::<PortStats>(&idl, "PortStats");
     record::<Drop>(&idl, "Drop");
 }

@@ -179,6 +179,7 @@ impl<'r, 's> Lowering<'r, 's> {
             queues: record.queues.value,
             ring_size: record.ring_size.value,
             transmit: record.transmit.value,
+            namespace: record.namespace.value.clone(),
         };
         if record.device.is_malformed() {
             self.places.insert_malformed(subject.clone(), "device");

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use wire::{Mac, Vni};
 
@@ -130,6 +130,9 @@ pub struct PortConfig {
     pub ring_size: u32,
     /// How frames leave.
     pub transmit: TransmitWish,
+    /// The workload's network namespace, where the other end of a veth is: a name below [`PortConfig::NAMESPACES`], or
+    /// an absolute path. NAPI is turned on there, so that frames can be burst.
+    pub namespace: Option<String>,
 }
 
 impl Keyed for PortConfig {
@@ -156,7 +159,18 @@ impl PortConfig {
             queues: None,
             ring_size: Self::RING_SIZE,
             transmit: TransmitWish::Auto,
+            namespace: None,
         }
+    }
+
+    /// Where `ip netns` keeps namespaces that have names.
+    pub const NAMESPACES: &str = "/run/netns";
+
+    /// The file of the workload's namespace.
+    #[must_use]
+    pub fn namespace_path(&self) -> Option<PathBuf> {
+        // An absolute path replaces what it is joined to.
+        self.namespace.as_ref().map(|namespace| Path::new(Self::NAMESPACES).join(namespace))
     }
 }
 

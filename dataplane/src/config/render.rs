@@ -71,6 +71,7 @@ fn ports(out: &mut String, config: &Config) {
                 queues: port.queues.into(),
                 ring_size: port.ring_size.into(),
                 transmit: port.transmit.into(),
+                namespace: port.namespace.clone().into(),
             },
         );
     }

@@ -66,6 +66,8 @@ tables! {
         ring_size: Defaulted<u32> = PortConfig::RING_SIZE;
         /// how frames leave
         transmit: Defaulted<TransmitWish> = TransmitWish::default();
+        /// the workload's network namespace, by name or path, where NAPI is turned on for bursts
+        namespace: Optional<String>;
     }
 
     /// A bridge domain.

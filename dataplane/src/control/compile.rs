@@ -12,7 +12,7 @@ use forward::tables::{
     TablesParts,
 };
 use wire::{Mac, Vni};
-use xsk::{Mode, UplinkRules};
+use xsk::{Mode, Unsuitable, UplinkRules};
 
 use super::port::OpenPort;
 use super::state::State;
@@ -186,7 +186,13 @@ impl State {
                     .to_owned(),
             );
         }
-        self.steering.probe_burst(port.ifindex).err().map(|unsuitable| unsuitable.to_string())
+        let unsuitable = self.steering.probe_burst(port.ifindex).err()?;
+        Some(match port.napi_refusal() {
+            Some(why) if unsuitable == Unsuitable::PeerWithoutNapi => {
+                format!("the other end of the veth runs no NAPI, and it cannot be turned on: {why}")
+            }
+            _ => unsuitable.to_string(),
+        })
     }
 
     /// What the XDP program takes from uplinks.

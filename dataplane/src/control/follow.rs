@@ -87,6 +87,7 @@ impl State {
         self.stale.ports |= !self.closed.is_empty();
         if now.is_multiple_of(FRESHNESS) {
             self.keep_fresh();
+            self.turn_on_napi();
             self.stale.tables |= self.burst_differs();
         }
         if self.fdb.wants_growth() {

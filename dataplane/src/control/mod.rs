@@ -7,6 +7,7 @@ mod change;
 mod compile;
 mod follow;
 mod ids;
+mod napi;
 mod operate;
 mod paths;
 mod port;

@@ -24,6 +24,7 @@ impl State {
             let obsolete = self.take_obsolete();
             self.close(obsolete);
             self.open_missing();
+            self.turn_on_napi();
         }
         self.publish();
         self.forget(&gone);

@@ -240,6 +240,7 @@ fn port_config(request: api::AddPort) -> Result<PortConfig, Refusal> {
         port.ring_size = arguments::whole("ring_size", size, 1..=u32::MAX)?;
     }
     port.transmit = request.transmit.map_or(port.transmit, arguments::transmit);
+    port.namespace = request.netns;
     Ok(port)
 }
 

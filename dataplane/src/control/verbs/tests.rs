@@ -28,7 +28,7 @@ fn vni(number: u32) -> Vni {
 fn every_argument_of_a_port_arrives() {
     let mut ledger = sample();
     let request = json!({ "name": "west", "device": "veth-west", "role": "access", "vni": 200, "mode": "native",
-        "require": "generic", "queues": 3, "ring_size": 512, "transmit": "ring" });
+        "require": "generic", "queues": 3, "ring_size": 512, "transmit": "ring", "netns": "blue" });
     ask(&mut ledger, "AddPort", request).unwrap();
     let port = ledger.config.ports.get("west").unwrap();
     assert_eq!(port.device, "veth-west");
@@ -36,6 +36,7 @@ fn every_argument_of_a_port_arrives() {
     assert_eq!(port.mode, ModeWish::Only(XdpMode::Native));
     assert_eq!(port.require, Some(XdpMode::Generic));
     assert_eq!((port.queues, port.ring_size, port.transmit), (Some(3), 512, TransmitWish::Ring));
+    assert_eq!(port.namespace.as_deref(), Some("blue"));
     ask(&mut ledger, "RemovePort", json!({ "name": "west" })).unwrap();
     ask(&mut ledger, "AddPort", json!({ "name": "west", "role": "uplink" })).unwrap();
     assert_eq!(ledger.config.ports.get("west").unwrap().device, "west");

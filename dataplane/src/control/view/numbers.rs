@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::{Balance, Chunks, Drop, PortStats, StatsReply, StatusReply, WorkerStats};
+use api::{Balance, BurstCosts, Chunks, Drop, PortStats, StatsReply, StatusReply, WorkerStats};
 use forward::counters::{Counters, PortCounts};
 use forward::ids::PortId;
 use forward::verdict::DropReason;
@@ -91,6 +91,12 @@ impl State {
                 handed_over: gauges.handed_over,
                 bursts: gauges.bursts,
                 flushes: gauges.flushes,
+                burst: (gauges.threshold != 0).then_some(BurstCosts {
+                    threshold: gauges.threshold,
+                    ring_ns: gauges.costs.ring,
+                    call_ns: gauges.costs.call,
+                    frame_ns: gauges.costs.frame,
+                }),
                 residence,
                 batches,
                 cost,
