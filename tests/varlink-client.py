@@ -52,7 +52,7 @@ def exercise(connection, device):
     refused(connection, "AlreadyExists", "SetVni", vni=VNI, local=local)
     call("SetVni", vni=VNI, local=local, ageing=60, replace=True)
     (vni,) = call("ShowVnis", vni=VNI)["vnis"]
-    expect(vni, vni=VNI, local=local, encap="vxlan", udp_port=4789, learning=True, ageing=60, arp_proxy=True, ttl=64)
+    expect(vni, vni=VNI, local=local, encap="vxlan", udp_port=4789, learning=True, ageing=60, arp_proxy=True, nd_proxy=True, ttl=64)
 
     call("SetRemote", dst=PEER, vni=VNI, flood=False)
     call("SetRemote", dst=PEER, vni=VNI, replace=True)
@@ -88,6 +88,11 @@ def exercise(connection, device):
     balanced(stats["balance"], stats["chunks"])
     assert [port["ifname"] for port in stats["ports"]] == [PORT], stats
     assert stats["workers"], "no worker is shown"
+    for worker in call("ShowStats", buckets=True)["workers"]:
+        for name in ("residence", "batches"):
+            of = worker[name]
+            assert of["count"] == sum(bucket["count"] for bucket in of["buckets"]), (name, of)
+    call("FlushStats")
     for drop in call("ShowDrops", all=True)["drops"]:
         assert drop["reason"].isupper() and drop["help"] and drop["count"] >= 0, drop
 

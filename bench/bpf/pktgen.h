@@ -20,3 +20,25 @@ struct trailer {
 
 /* No frame is longer: a live frame holds less than a page. */
 #define MAX_FRAME 4000
+
+/* A histogram of times in ns, of the log-linear kind: 128 steps to each power of two, so a step is less than 1 % of the
+ * value. */
+#define STEP_BITS 7
+#define STEPS (1 << STEP_BITS)
+#define LONGEST 36 /* power of two, ns: over a minute */
+#define BUCKETS ((LONGEST - STEP_BITS + 1) << STEP_BITS)
+
+INLINE u32 bucket_of(u64 value)
+{
+	u32 power = STEP_BITS;
+
+	if (value < STEPS)
+		return value;
+	if (value >> LONGEST)
+		return BUCKETS - 1;
+#pragma unroll
+	for (u32 bits = 16; bits; bits /= 2)
+		if (power + bits < LONGEST && value >> (power + bits))
+			power += bits;
+	return ((power - STEP_BITS + 1) << STEP_BITS) + ((value >> (power - STEP_BITS)) & (STEPS - 1));
+}

@@ -1,13 +1,7 @@
 /* The sink: counts the generator's frames, by themselves or under whatever tunnel headers, and drops them. What else
- * comes, such as ARP, goes to the kernel. How long probes were under way goes into a histogram of the log-linear kind:
- * 128 steps to each power of two, so a step is less than 1 % of the value.
+ * comes, such as ARP, goes to the kernel.
  */
 #include "pktgen.h"
-
-#define STEP_BITS 7
-#define STEPS (1 << STEP_BITS)
-#define LONGEST 36 /* power of two, ns: over a minute */
-#define BUCKETS ((LONGEST - STEP_BITS + 1) << STEP_BITS)
 
 /* Whether to count and drop every frame, whoever made it. */
 const volatile u32 every_frame = 0;
@@ -26,28 +20,13 @@ struct {
 	TYPE(value, struct counters);
 } counters SEC(".maps");
 
+/* Probes by the time from when they were due to here. */
 struct {
 	NUMBER(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	NUMBER(max_entries, BUCKETS);
 	TYPE(key, u32);
 	TYPE(value, u64);
 } latencies SEC(".maps");
-
-INLINE u32 bucket_of(u64 value)
-{
-	u32 power = STEP_BITS, bucket;
-
-	if (value < STEPS)
-		return value;
-	if (value >> LONGEST)
-		return BUCKETS - 1;
-#pragma unroll
-	for (u32 bits = 16; bits; bits /= 2)
-		if (power + bits < LONGEST && value >> (power + bits))
-			power += bits;
-	bucket = ((power - STEP_BITS + 1) << STEP_BITS) + ((value >> (power - STEP_BITS)) & (STEPS - 1));
-	return bucket;
-}
 
 INLINE void record(u64 intended)
 {

@@ -17,7 +17,7 @@ use crate::config::WorkerConfig;
 use crate::publish::{Publication, Published, Stuck};
 use crate::worker::bell::Bell;
 use crate::worker::handover::mesh;
-use crate::worker::{Command, Equipment, Gauges, Queue, Reading, Remains, Worker};
+use crate::worker::{Command, Equipment, Gauges, Measurements, Queue, Reading, Remains, Worker};
 
 /// Events of one worker that may wait for the control thread.
 const EVENTS: usize = 4096;
@@ -56,6 +56,7 @@ struct Member {
     bell: Bell,
     counters: Arc<Counters>,
     gauges: Arc<Gauges>,
+    measurements: Arc<Measurements>,
     events: Consumer<Event>,
     thread: Option<JoinHandle<Remains>>,
 }
@@ -107,12 +108,14 @@ impl Fleet {
                 burst: burst(id),
                 counters: Arc::new(Counters::new()),
                 gauges: Arc::default(),
+                measurements: Arc::default(),
                 events: events_in,
                 mailbox: orders,
                 subscription: fleet.publication.subscribe(worker),
                 epoch,
             };
             let (counters, gauges) = (Arc::clone(&equipment.counters), Arc::clone(&equipment.gauges));
+            let measurements = Arc::clone(&equipment.measurements);
             let thread = launch(worker, equipment).map_err(failed(worker))?;
             let bell = bell.clone();
             fleet.members.push(Member {
@@ -121,6 +124,7 @@ impl Fleet {
                 bell,
                 counters,
                 gauges,
+                measurements,
                 events,
                 thread: Some(thread),
             });
@@ -220,6 +224,11 @@ impl Fleet {
     /// Counters, gauges and configuration of each worker.
     pub fn observe(&self) -> impl Iterator<Item = (WorkerConfig, &Counters, Reading)> {
         self.members.iter().map(|member| (member.config, &*member.counters, member.gauges.read()))
+    }
+
+    /// What each worker has measured.
+    pub fn measurements(&self) -> impl Iterator<Item = &Measurements> {
+        self.members.iter().map(|member| &*member.measurements)
     }
 
     /// Ends all workers once they have worked off what they hold, and collects their free chunks and queues.

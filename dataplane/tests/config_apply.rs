@@ -12,7 +12,7 @@ use wire::{Mac, Vni};
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
-const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 
 fn vni(value: u32) -> Vni {
@@ -28,7 +28,7 @@ fn fdb(value: u32, destination: FdbDestination) -> FdbConfig {
 }
 
 fn neighbour(value: u32) -> NeighbourConfig {
-    NeighbourConfig { vni: vni(value), address: HOST, mac: MAC }
+    NeighbourConfig { vni: vni(value), address: HOST, mac: MAC, router: false }
 }
 
 fn gre(value: u32, key: GreKey) -> VniConfig {

@@ -208,6 +208,15 @@ port = "w"
 vni = 100
 address = "224.0.0.5"
 mac = "ff:ff:ff:ff:ff:ff"
+[[neighbour]]
+vni = 100
+address = "10.0.0.1"
+mac = "02:00:00:00:00:01"
+router = true
+[[neighbour]]
+vni = 100
+address = "ff02::1"
+mac = "02:00:00:00:00:01"
 [[vni]]
 id = 7
 local = "127.0.0.1"
@@ -228,6 +237,8 @@ ttl = 0
             &format!("33:33:00:00:00:01 is a multicast address | {workload}"),
             "224.0.0.5 cannot be a neighbour: it is a multicast group | use the address of one workload",
             &format!("ff:ff:ff:ff:ff:ff is a multicast address | {workload}"),
+            "10.0.0.1 is an IPv4 neighbour, and ARP does not tell routers from hosts | leave `router` out",
+            "ff02::1 cannot be a neighbour: it is a multicast group | use the address of one workload",
             "VNI 7 cannot have the local address 127.0.0.1: it never leaves the host | use the address of an uplink that \
              the peers send to",
             "VNI 7 cannot use UDP port 0 | use 4789, or a number from 1 to 65535 that the peers agree on",

@@ -67,7 +67,7 @@ fn unknown_keys_are_refused_with_what_was_probably_meant() {
             "unknown key `chunk_sise` in [umem] | did you mean `chunk_size`?",
             "unknown key `queues` in [[vni]] | `queues` belongs into [[port]]",
             "unknown key `zzz` in [[vni]] | the keys of [[vni]] are `id`, `local`, `encapsulation`, `udp_port`, `key`, \
-             `learning`, `ageing`, `arp_proxy`, `ttl`, `remotes`",
+             `learning`, `ageing`, `arp_proxy`, `nd_proxy`, `ttl`, `remotes`",
         ]
     );
     assert_eq!(
@@ -130,7 +130,7 @@ mac = "02-00-00-00-00-01"
 port = 7
 [[neighbour]]
 vni = 1
-address = "::1"
+address = "10.0.0"
 mac = "02:00:00:00:00"
 "#;
     assert_eq!(
@@ -166,7 +166,7 @@ mac = "02:00:00:00:00"
             "`mac` is \"02-00-00-00-00-01\"; it must be a string with an Ethernet address such as \
              \"02:00:00:00:00:01\" | did you mean \"02:00:00:00:00:01\"?",
             "`port` is 7; it must be a string | `port` is the access port that it is behind",
-            "`address` is \"::1\"; it must be a string with an IPv4 address | `address` is the workload's IPv4 address",
+            "`address` is \"10.0.0\"; it must be a string with an IP address | `address` is the workload's IPv4 or IPv6 address",
             "`mac` is \"02:00:00:00:00\"; it must be a string with an Ethernet address such as \"02:00:00:00:00:01\" | \
              `mac` is its Ethernet address",
         ]

@@ -74,9 +74,10 @@ prop_compose! {
         learning: bool,
         ageing in prop_oneof![0u32..5000, any::<u32>()],
         arp_proxy: bool,
+        nd_proxy: bool,
         ttl: u8,
     ) -> VniConfig {
-        VniConfig { vni, local, encapsulation, learning, ageing, arp_proxy, ttl }
+        VniConfig { vni, local, encapsulation, learning, ageing, arp_proxy, nd_proxy, ttl }
     }
 }
 
@@ -93,9 +94,14 @@ fn change() -> impl Strategy<Value = Change> {
         prop_oneof![name().prop_map(FdbDestination::Port), underlay().prop_map(FdbDestination::Remote)];
     let entry =
         (vni(), mac(), destination).prop_map(|(vni, mac, destination)| FdbConfig { vni, mac, destination });
-    let host = || (0u8..6).prop_map(|host| Ipv4Addr::new(10 * u8::from(host > 0), 0, 0, host));
-    let neighbour =
-        (vni(), host(), mac()).prop_map(|(vni, address, mac)| NeighbourConfig { vni, address, mac });
+    let host = || {
+        let four = (0u8..6).prop_map(|host| IpAddr::from([10 * u8::from(host > 0), 0, 0, host]));
+        let six =
+            (0u16..6).prop_map(|host| IpAddr::from([0x2001 * u16::from(host > 0), 0, 0, 0, 0, 0, 0, host]));
+        prop_oneof![four, six]
+    };
+    let neighbour = (vni(), host(), mac(), any::<bool>())
+        .prop_map(|(vni, address, mac, router)| NeighbourConfig { vni, address, mac, router });
     prop_oneof![
         4 => port().prop_map(Change::AddPort),
         1 => name().prop_map(Change::RemovePort),

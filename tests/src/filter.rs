@@ -1,7 +1,7 @@
 //! tcpdump filters for what is inside tunnel packets on an IPv4 underlay, told by byte offsets so that the count does
 //! not depend on a decoder.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::topology::Encapsulation;
 
@@ -41,6 +41,22 @@ impl Tunnel {
         let target = u32::from(target);
         let (kind, operation, address) = (self.inner(12, 2), self.inner(20, 2), self.inner(38, 4));
         format!("{} and {kind} = 0x0806 and {operation} = 1 and {address} = {target}", self.all())
+    }
+
+    /// Those that carry neighbour solicitations to everybody who might have `target`.
+    #[must_use]
+    pub fn solicitations(self, target: Ipv6Addr) -> String {
+        let octets = target.octets();
+        let words = octets.as_chunks::<4>().0.iter().zip([62, 66, 70, 74]);
+        let target = words.map(|(word, at)| format!("{} = {}", self.inner(at, 4), u32::from_be_bytes(*word)));
+        let target: Vec<String> = target.collect();
+        let [group, kind, protocol, message] =
+            [(0, 2), (12, 2), (20, 1), (54, 1)].map(|(at, length)| self.inner(at, length));
+        format!(
+            "{} and {group} = 0x3333 and {kind} = 0x86dd and {protocol} = 58 and {message} = 135 and {}",
+            self.all(),
+            target.join(" and ")
+        )
     }
 
     /// Those that carry frames to an Ethernet address.

@@ -1,6 +1,6 @@
 //! Frames that no kernel would send by itself, and a socket that sends them.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use etherparse::{IpNumber, PacketBuilder};
 use pnet_datalink::{Channel, Config, DataLinkSender};
@@ -61,6 +61,67 @@ impl Arp {
         frame.extend(self.sender.octets());
         frame.extend(self.target_mac);
         frame.extend(self.target.octets());
+        frame
+    }
+}
+
+/// A message of neighbour discovery, as the fields that matter.
+#[derive(Clone, Copy, Debug)]
+pub struct Nd {
+    /// Source and destination of the frame.
+    pub macs: ([u8; 6], [u8; 6]),
+    /// Source and destination of the packet.
+    pub addresses: (Ipv6Addr, Ipv6Addr),
+    /// 135 for a solicitation, 136 for an advertisement.
+    pub message_type: u8,
+    /// R, S and O of an advertisement.
+    pub flags: u8,
+    /// The address that it is about.
+    pub target: Ipv6Addr,
+    /// Type of the link-layer address option that says the source of the frame: 1 for the sender's, 2 for the target's.
+    pub option_type: u8,
+}
+
+impl Nd {
+    /// The question who has an address, to all that might have it.
+    #[must_use]
+    pub fn solicitation(mac: [u8; 6], from: Ipv6Addr, target: Ipv6Addr) -> Self {
+        let [.., a, b, c] = target.octets();
+        let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), u16::from_be_bytes([b, c]));
+        Self {
+            macs: (mac, [0x33, 0x33, 0xff, a, b, c]),
+            addresses: (from, group),
+            message_type: 135,
+            flags: 0,
+            target,
+            option_type: 1,
+        }
+    }
+
+    /// An unsolicited advertisement to all nodes, with the override flag.
+    #[must_use]
+    pub fn announcement(mac: [u8; 6], target: Ipv6Addr) -> Self {
+        Self {
+            macs: (mac, [0x33, 0x33, 0, 0, 0, 1]),
+            addresses: (target, Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1)),
+            message_type: 136,
+            flags: 0x20,
+            target,
+            option_type: 2,
+        }
+    }
+
+    /// The frame, its checksum right.
+    #[must_use]
+    pub fn frame(&self) -> Vec<u8> {
+        let builder = PacketBuilder::ethernet2(self.macs.0, self.macs.1)
+            .ipv6(self.addresses.0.octets(), self.addresses.1.octets(), 255)
+            .icmpv6_raw(self.message_type, 0, [self.flags, 0, 0, 0]);
+        let mut message = self.target.octets().to_vec();
+        message.extend([self.option_type, 1]);
+        message.extend(self.macs.0);
+        let mut frame = Vec::with_capacity(builder.size(message.len()));
+        builder.write(&mut frame, &message).expect("a message that fits");
         frame
     }
 }

@@ -26,6 +26,8 @@ mod far_sides;
 mod host_traffic;
 mod linux_vxlan;
 mod malformed;
+mod measurements;
+mod nd_proxy;
 mod overlay;
 mod ovs_gre;
 mod queues;

@@ -78,12 +78,13 @@ fn a_changed_key_takes_effect() {
     let near = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.first()]);
     net.a1.reaches(&net.b1);
     let stream = UdpStream::start(&net.a1, &net.b1, Duration::from_millis(1));
-    let changed = net.first().key("ageing = 17").key("ttl = 9").key("arp_proxy = false");
+    let changed =
+        net.first().key("ageing = 17").key("ttl = 9").key("arp_proxy = false").key("nd_proxy = false");
     near.rewrite(&Variant::ONE_WORKER.config(&net.a, &[changed]));
     near.hang_up();
     wait_until("the VNI is changed", SOON, || {
         let vni = &near.list("vni show 100")[0];
-        vni["ageing"] == 17 && vni["ttl"] == 9 && vni["arp_proxy"] == false
+        vni["ageing"] == 17 && vni["ttl"] == 9 && vni["arp_proxy"] == false && vni["nd_proxy"] == false
     });
     stream.wait_for_more(100);
     stream.stop().assert_complete();
@@ -168,6 +169,7 @@ udp_port = 8472
 learning = false
 ageing = \"90s\"
 arp_proxy = false
+nd_proxy = false
 ttl = 3
 remotes = [\"192.0.2.2\"]
 
@@ -267,7 +269,7 @@ fn configured(daemon: &Daemon<'_>) -> Value {
     json!({
         "ports": keep("port show", &["ifname", "device", "role", "vni", "mode", "ring_size"]),
         "vnis": keep("vni show", &[
-            "vni", "local", "encap", "udp_port", "key", "learning", "ageing", "arp_proxy", "ttl", "ports", "remotes",
+            "vni", "local", "encap", "udp_port", "key", "learning", "ageing", "arp_proxy", "nd_proxy", "ttl", "ports", "remotes",
         ]),
         "remotes": keep("remote show", &["dst", "vni", "encap", "udp_port", "key", "local", "flood"]),
         "fdb": keep("fdb show static", &["mac", "vni", "ifname", "dst", "state"]),

@@ -90,6 +90,7 @@ pub(crate) fn ask(client: &mut Client, request: &Request) -> Result<Answer, Fail
         Request::RemoveNeighbour(request) => done(client, request)?,
         Request::FlushNeighbours(request) => Answer::Flushed(client.call(request)?),
         Request::ShowStats(request) => Answer::Stats(client.call(request)?),
+        Request::FlushStats(request) => done(client, request)?,
         Request::ShowDrops(request) => Answer::Drops(all(client, request)?),
         Request::Reload(request) => Answer::Reloaded(client.call(request)?),
     })

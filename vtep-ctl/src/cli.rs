@@ -58,10 +58,10 @@ enum Object {
     /// Forwarding entries: which MAC address is where
     #[command(after_help = usages("fdb"))]
     Fdb(Words),
-    /// Neighbours that ARP requests are answered with
+    /// Neighbours that ARP requests and neighbour solicitations are answered with
     #[command(alias = "neighbour", alias = "neighbor", after_help = usages("neigh"))]
     Neigh(Words),
-    /// Counters of workers and ports, and their balance
+    /// Counters and measurements of workers and ports, and their balance
     #[command(after_help = usages("stats"))]
     Stats(Words),
     /// Frames that went nowhere, by reason
@@ -89,7 +89,13 @@ impl Arguments {
             Object::Drops(words) => ("drops", words),
             Object::Reload(words) => ("reload", words),
         };
-        let request = grammar::parse(object, &words.words)?;
+        let mut request = grammar::parse(object, &words.words)?;
+        if let (Some(_), false, Request::ShowStats(stats)) =
+            (self.watch, self.json || self.pretty, &mut request)
+        {
+            // Percentiles of what came between two showings need all that came.
+            stats.buckets = Some(true);
+        }
         if self.watch.is_some() && !crate::answer::is_shown(&request) {
             return Err(Usage::new(
                 "--watch is given with a command that changes something",

@@ -73,12 +73,13 @@ const VNI_SET: Shape = Shape {
         ("learning", "on|off"),
         ("ageing", "SECONDS"),
         ("arp-proxy", "on|off"),
+        ("nd-proxy", "on|off"),
         ("ttl", "N"),
     ],
     ..NOTHING
 };
 const VNI_SET_TAIL: &str = "N local IP [encap vxlan|gre] [udp-port P] [key vni|none|NUMBER] [learning on|off] \
-    [ageing SECONDS] [arp-proxy on|off] [ttl N]";
+    [ageing SECONDS] [arp-proxy on|off] [nd-proxy on|off] [ttl N]";
 
 const REMOTE_SET: Shape = Shape {
     positional: &["IP"],
@@ -103,8 +104,9 @@ const FDB_FLUSH: Shape =
 const FDB_SET: Shape =
     Shape { positional: &["MAC"], keywords: &[VNI, ("dev", "PORT"), ("dst", "IP")], ..NOTHING };
 const FDB_SET_TAIL: &str = "MAC vni N (dev PORT | dst IP)";
-const NEIGH_SET: Shape = Shape { positional: &["IP"], keywords: &[("lladdr", "MAC"), VNI], ..NOTHING };
-const NEIGH_SET_TAIL: &str = "IP lladdr MAC vni N";
+const NEIGH_SET: Shape =
+    Shape { positional: &["IP"], keywords: &[("lladdr", "MAC"), VNI], flags: &["router"], ..NOTHING };
+const NEIGH_SET_TAIL: &str = "IP lladdr MAC vni N [router]";
 
 const fn form(
     object: &'static str,
@@ -182,9 +184,11 @@ pub(crate) const FORMS: &[Form] = &[
     form("neigh", "flush", "[vni N]", WITHIN_VNI, |given| {
         Ok(Request::FlushNeighbours(api::FlushNeighbours { vni: given.vni()? }))
     }),
-    form("stats", "show", "[port NAME]", OF_PORT, |given| {
-        Ok(Request::ShowStats(api::ShowStats { port: given.text("port") }))
+    form("stats", "show", "[port NAME] [buckets]", Shape { flags: &["buckets"], ..OF_PORT }, |given| {
+        let buckets = given.has("buckets").then_some(true);
+        Ok(Request::ShowStats(api::ShowStats { port: given.text("port"), buckets }))
     }),
+    form("stats", "flush", "", NOTHING, |_| Ok(Request::FlushStats(api::FlushStats {}))),
     form("drops", "show", "[port NAME] [all]", Shape { flags: &["all"], ..OF_PORT }, |given| {
         let all = given.has("all").then_some(true);
         Ok(Request::ShowDrops(api::ShowDrops { port: given.text("port"), all, cursor: None }))
@@ -279,6 +283,7 @@ fn vni_set(given: &Given, replace: bool) -> Result<Request, Usage> {
         learning: given.switch("learning")?,
         ageing: given.number("ageing", u32::MAX.into())?,
         arp_proxy: given.switch("arp-proxy")?,
+        nd_proxy: given.switch("nd-proxy")?,
         ttl: given.number("ttl", u8::MAX.into())?,
         replace: replace.then_some(true),
     }))
@@ -310,5 +315,6 @@ fn neigh_set(given: &Given, replace: bool) -> Result<Request, Usage> {
     let lladdr =
         given.mac("lladdr")?.ok_or_else(|| Usage::new("the Ethernet address is missing", "lladdr MAC"))?;
     let (dst, vni) = (address(given)?, given.required_vni()?);
-    Ok(Request::SetNeighbour(api::SetNeighbour { dst, lladdr, vni, replace: replace.then_some(true) }))
+    let (router, replace) = (given.has("router").then_some(true), replace.then_some(true));
+    Ok(Request::SetNeighbour(api::SetNeighbour { dst, lladdr, vni, router, replace }))
 }

@@ -9,6 +9,7 @@ mod columns;
 mod grammar;
 mod moving;
 mod print;
+mod spread;
 #[cfg(test)]
 mod tests;
 mod words;

@@ -1,5 +1,7 @@
 //! Answers as tables for people. What is no data goes to standard error.
 
+mod stats;
+
 use api::{Encapsulation, PortState, RemoteState};
 
 use crate::answer::Answer;
@@ -39,7 +41,7 @@ pub(crate) fn answer(answer: &Answer, moving: &mut Moving, paint: Paint) -> Prin
         Answer::Fdb(entries) => return fdb_table(entries.iter(), paint),
         Answer::FdbEntry(entry) => return fdb_table(std::iter::once(entry), paint),
         Answer::Neighbours(neighbours) => return neighbour_table(neighbours, paint),
-        Answer::Stats(reply) => stats(reply, moving, paint),
+        Answer::Stats(reply) => stats::stats(reply, moving, paint),
         Answer::Drops(drops) => return drop_table(drops, moving, paint),
         Answer::Flushed(reply) => format!("{} removed\n", counted(reply.flushed, "entry", "entries")),
         Answer::Reloaded(reply) => reloaded(reply, paint),
@@ -231,8 +233,18 @@ fn on_off(value: bool) -> &'static str {
 }
 
 fn vni_table(vnis: &[api::Vni], paint: Paint) -> Printed {
-    const HEADS: &[&str] =
-        &[">VNI", "LOCAL", "ENCAP", "LEARNING", ">AGEING", "ARP-PROXY", ">TTL", "PORTS", "REMOTES"];
+    const HEADS: &[&str] = &[
+        ">VNI",
+        "LOCAL",
+        "ENCAP",
+        "LEARNING",
+        ">AGEING",
+        "ARP-PROXY",
+        "ND-PROXY",
+        ">TTL",
+        "PORTS",
+        "REMOTES",
+    ];
     let mut columns = Columns::new(HEADS);
     for vni in vnis {
         columns.row(vec![
@@ -242,6 +254,7 @@ fn vni_table(vnis: &[api::Vni], paint: Paint) -> Printed {
             on_off(vni.learning).into(),
             if vni.ageing == 0 { "never".into() } else { format!("{}s", vni.ageing).into() },
             on_off(vni.arp_proxy).into(),
+            on_off(vni.nd_proxy).into(),
             vni.ttl.into(),
             some_of(&vni.ports).into(),
             some_of(&vni.remotes).into(),
@@ -291,7 +304,7 @@ fn fdb_table<'a>(entries: impl Iterator<Item = &'a api::FdbEntry>, paint: Paint)
 }
 
 fn neighbour_table(neighbours: &[api::Neighbour], paint: Paint) -> Printed {
-    let mut columns = Columns::new(&[">VNI", "DST", "LLADDR", "STATE", ">AGE", "OWNER"]);
+    let mut columns = Columns::new(&[">VNI", "DST", "LLADDR", "STATE", ">AGE", "OWNER", "FLAGS"]);
     for neighbour in neighbours {
         columns.row(vec![
             neighbour.vni.into(),
@@ -300,49 +313,10 @@ fn neighbour_table(neighbours: &[api::Neighbour], paint: Paint) -> Printed {
             neighbour.state.into(),
             optional(neighbour.age.map(|age| format!("{age}s"))),
             (&neighbour.owner).into(),
+            neighbour.flags.join(",").into(),
         ]);
     }
     Printed::table(&columns, "no neighbours", paint)
-}
-
-fn stats(reply: &api::StatsReply, moving: &mut Moving, paint: Paint) -> String {
-    let whole =
-        lines(&[("frames", balance(&reply.balance, moving)), ("chunks", chunks(&reply.chunks))], paint);
-    let mut workers =
-        Columns::new(&[">WORKER", ">CPU", ">RX", ">COPIES", ">TX", ">DROPPED", ">IN FLIGHT", ">HANDED OVER"]);
-    for worker in &reply.workers {
-        let mut count =
-            |what: &str, value| moving.count(format!("worker {} {what}", worker.worker), value).into();
-        workers.row(vec![
-            worker.worker.into(),
-            optional(worker.cpu),
-            count("rx", worker.rx),
-            count("copies", worker.copies),
-            count("tx", worker.tx),
-            count("dropped", worker.dropped),
-            worker.in_flight.into(),
-            count("handed_over", worker.handed_over),
-        ]);
-    }
-    let mut ports =
-        Columns::new(&["PORT", ">RX PACKETS", ">RX BYTES", ">TX PACKETS", ">TX BYTES", ">DROPPED"]);
-    for port in &reply.ports {
-        let mut count =
-            |what: &str, value| moving.count(format!("port {} {what}", port.ifname), value).into();
-        ports.row(vec![
-            (&port.ifname).into(),
-            count("rx_packets", port.rx_packets),
-            count("rx_bytes", port.rx_bytes),
-            count("tx_packets", port.tx_packets),
-            count("tx_bytes", port.tx_bytes),
-            count("dropped", port.dropped),
-        ]);
-    }
-    let tables = [workers, ports];
-    tables
-        .iter()
-        .filter(|table| !table.is_empty())
-        .fold(whole, |text, table| text + "\n" + &table.render(paint))
 }
 
 fn drop_table(drops: &[api::Drop], moving: &mut Moving, paint: Paint) -> Printed {

@@ -39,8 +39,8 @@ const LINES: &[(&str, &str, &str)] = &[
     ("port delete east", "RemovePort", r#"{"name":"east"}"#),
     ("vni show 100", "ShowVnis", r#"{"vni":100}"#),
     ("vni add 100 local 192.0.2.1", "SetVni", r#"{"vni":100,"local":"192.0.2.1"}"#),
-    ("vni replace 100 local 192.0.2.1 encap gre key 7 learning off ageing 60 arp-proxy on ttl 9", "SetVni",
-        r#"{"vni":100,"local":"192.0.2.1","encap":"gre","key":"7","learning":false,"ageing":60,"arp_proxy":true,"ttl":9,"replace":true}"#),
+    ("vni replace 100 local 192.0.2.1 encap gre key 7 learning off ageing 60 arp-proxy on nd-proxy off ttl 9", "SetVni",
+        r#"{"vni":100,"local":"192.0.2.1","encap":"gre","key":"7","learning":false,"ageing":60,"arp_proxy":true,"nd_proxy":false,"ttl":9,"replace":true}"#),
     ("vni del 16777215", "RemoveVni", r#"{"vni":16777215}"#),
     ("remote list vni 100", "ShowRemotes", r#"{"vni":100}"#),
     ("remote add 192.0.2.2 vni 100 udp-port 8472 flood off", "SetRemote",
@@ -65,9 +65,14 @@ const LINES: &[(&str, &str, &str)] = &[
         r#"{"dst":"10.0.0.1","lladdr":"02:00:00:00:00:01","vni":100}"#),
     ("neigh replace 10.0.0.1 vni 100 lladdr 02:00:00:00:00:01", "SetNeighbour",
         r#"{"dst":"10.0.0.1","lladdr":"02:00:00:00:00:01","vni":100,"replace":true}"#),
+    ("neigh add 2001:db8::1 lladdr 02:00:00:00:00:01 vni 100 router", "SetNeighbour",
+        r#"{"dst":"2001:db8::1","lladdr":"02:00:00:00:00:01","vni":100,"router":true}"#),
+    ("neigh del 2001:db8::1 vni 100", "RemoveNeighbour", r#"{"dst":"2001:db8::1","vni":100}"#),
     ("neigh del 10.0.0.1 vni 100", "RemoveNeighbour", r#"{"dst":"10.0.0.1","vni":100}"#),
     ("neigh flush vni 100", "FlushNeighbours", r#"{"vni":100}"#),
     ("stats show port east", "ShowStats", r#"{"port":"east"}"#),
+    ("stats buckets", "ShowStats", r#"{"buckets":true}"#),
+    ("stats flush", "FlushStats", "{}"),
     ("drops port east all", "ShowDrops", r#"{"port":"east","all":true}"#),
     ("reload", "Reload", "{}"),
 ];
@@ -276,4 +281,70 @@ fn watching_shows_rates() {
     let after =
         print::answer(&Answer::Ports { ports: vec![before], alone: false }, &mut moving, Paint(false)).data;
     assert!(after.contains(" 1500 (+250/s) "), "{after}");
+}
+
+fn stats(frames: u64) -> Answer {
+    let residence = |value| api::Distribution {
+        count: frames,
+        mean: value,
+        p50: value,
+        p90: value,
+        p99: value,
+        p999: value,
+        max: value,
+        buckets: Some(vec![api::Bucket { value, count: frames }]),
+    };
+    let cost =
+        api::Cost { rounds: 1, frames, receive: 10 * frames, transmit: 300 * frames, ..Default::default() };
+    Answer::Stats(api::StatsReply {
+        balance: api::Balance::default(),
+        chunks: api::Chunks::default(),
+        workers: vec![api::WorkerStats {
+            worker: 0,
+            cpu: None,
+            rx: frames,
+            copies: 0,
+            tx: frames,
+            dropped: 0,
+            in_flight: 0,
+            handed_over: 0,
+            bursts: 0,
+            flushes: 7,
+            residence: residence(2500),
+            batches: residence(1),
+            cost,
+        }],
+        ports: Vec::new(),
+    })
+}
+
+#[test]
+fn measurements_are_tables_of_what_there_was() {
+    let text = printed(&stats(100)).data;
+    for line in [
+        "RESIDENCE  FRAMES    MEAN     P50     P90     P99   P99.9     MAX",
+        "worker 0      100  2.50µs  2.50µs  2.50µs  2.50µs  2.50µs  2.50µs",
+        "BATCH SIZE  BATCHES  MEAN  P50  P90  P99  P99.9  MAX",
+        "worker 0        100     1    1    1    1      1    1",
+        "COST NS/FRAME  OF FRAMES  RECEIVE  PARSE  DECIDE  DELIVER  TRANSMIT  REST  WHOLE",
+        "worker 0             100       10      0       0        0       300     0    310",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line:?} is not in\n{text}");
+    }
+    let nothing = printed(&stats(0)).data;
+    assert!(!nothing.contains("RESIDENCE") && !nothing.contains("COST"), "{nothing}");
+}
+
+#[test]
+fn watching_measurements_tells_those_of_each_interval() {
+    let watched = arguments("stats --watch").unwrap().request().unwrap();
+    assert_eq!(watched, request("stats buckets"));
+    assert_eq!(arguments("-j stats --watch").unwrap().request().unwrap(), request("stats"));
+    let (mut moving, start) = (Moving::default(), Instant::now());
+    moving.begin(start);
+    print::answer(&stats(100), &mut moving, Paint(false));
+    moving.begin(start + Duration::from_secs(1));
+    let text = print::answer(&stats(130), &mut moving, Paint(false)).data;
+    assert!(text.lines().any(|line| line.starts_with("worker 0       30  2.50µs")), "{text}");
+    assert!(text.contains("worker 0              30       10 "), "{text}");
 }

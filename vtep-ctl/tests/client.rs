@@ -141,6 +141,10 @@ fn every_command_reaches_the_daemon_and_comes_back() {
     daemon.run("neigh replace 10.0.0.9 lladdr 02:00:00:00:00:0a vni 300").is_silent();
     assert_eq!(daemon.json("neigh vni 300")[0]["lladdr"], "02:00:00:00:00:0a");
 
+    daemon.run("neigh add 2001:DB8::9 lladdr 02:00:00:00:00:09 vni 300 router").is_silent();
+    let neighbour = &daemon.json("neigh vni 300")[1];
+    assert_eq!((&neighbour["dst"], &neighbour["flags"]), (&json!("2001:db8::9"), &json!(["router"])));
+    daemon.run("neigh del 2001:db8::9 vni 300").is_silent();
     daemon.run("neigh del 10.0.0.9 vni 300").is_silent();
     assert_eq!(daemon.json("neigh flush"), json!({ "flushed": 1 }));
     daemon.run("fdb del 02:00:00:00:00:09 vni 300").is_silent();
@@ -155,6 +159,11 @@ fn every_command_reaches_the_daemon_and_comes_back() {
     assert_eq!(stats["ports"].as_array().unwrap().len(), 1);
     let balance = |name: &str| stats["balance"][name].as_u64().unwrap();
     assert_eq!(balance("rx") + balance("copies"), balance("tx") + balance("dropped") + balance("in_flight"));
+    let residence = |line: &str| daemon.json(line)["workers"][0]["residence"].clone();
+    assert_eq!(residence("stats buckets")["buckets"][0]["value"], residence("stats")["p50"]);
+    assert!(residence("stats").get("buckets").is_none());
+    daemon.run("stats flush").is_silent();
+    assert!(residence("stats")["count"].as_u64() < balance("rx").into());
     assert_eq!(daemon.json("drops show port east").as_array().unwrap().len(), 1);
     assert_eq!(daemon.json("drops all").as_array().unwrap().len(), 4);
     assert_eq!(daemon.json("reload"), json!({ "changes": 0, "restart": ["daemon.socket"] }));

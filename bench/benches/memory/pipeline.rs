@@ -1,11 +1,9 @@
 //! The whole pipeline, parse to transmission queue, in batches of 64 frames. Four batches are filled beforehand and run
 //! through in one measurement: see [`Lane::run`] for what that contains. Numbers are nanoseconds per frame that came in.
 
+use crate::SIZES;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use vtep_bench::memory::{Lane, Mix, Overlay, REMOTES, Traffic};
-
-/// Forwarding entries.
-pub(crate) const SIZES: [(usize, &str); 3] = [(1_000, "1k"), (100_000, "100k"), (1_000_000, "1M")];
 
 /// What a worker takes from a queue in one round.
 const BATCHES: usize = 4;

@@ -11,6 +11,7 @@ use forward::link::{Link, Now};
 use forward::memory::{Chunk, Memory};
 use forward::pipeline::Pipeline;
 
+use super::link::Prefetching;
 use super::overlay::{ACCESS, OTHER, Overlay, REMOTES, START, UPLINK};
 use super::traffic::Traffic;
 
@@ -22,7 +23,7 @@ const HEADROOM: u16 = 256;
 #[derive(Debug)]
 pub struct Lane {
     pipeline: Pipeline,
-    link: Memory,
+    link: Prefetching,
     counters: Arc<Counters>,
     batches: Vec<ArrayVec<Chunk, BATCH>>,
     ingress: PortId,
@@ -40,7 +41,7 @@ impl Lane {
         let chunks = batches * BATCH * (REMOTES as usize + 2);
         Self {
             pipeline: Pipeline::new(),
-            link: Memory::new(chunks, CHUNK, HEADROOM, Arc::clone(&counters)),
+            link: Prefetching(Memory::new(chunks, CHUNK, HEADROOM, Arc::clone(&counters))),
             counters,
             batches: (0..batches).map(|_| ArrayVec::new()).collect(),
             ingress: ACCESS,
@@ -69,7 +70,7 @@ impl Lane {
         for batch in &mut self.batches {
             assert!(batch.is_empty(), "batches are run before they are filled again");
             while !batch.is_full() {
-                batch.push(self.link.receive(traffic.next_frame()).expect("a chunk for each frame"));
+                batch.push(self.link.0.receive(traffic.next_frame()).expect("a chunk for each frame"));
             }
         }
     }
@@ -103,12 +104,12 @@ impl Lane {
     /// If a chunk is missing: nothing measured so would be worth anything.
     pub fn drain(&mut self) -> usize {
         let mut count = 0;
-        while let Some(sent) = self.link.next_sent() {
+        while let Some(sent) = self.link.0.next_sent() {
             self.link.release(sent.chunk);
             count += 1;
         }
-        while self.link.next_event().is_some() {}
-        assert_eq!(self.link.free(), self.link.total(), "chunks are conserved");
+        while self.link.0.next_event().is_some() {}
+        assert_eq!(self.link.0.free(), self.link.0.total(), "chunks are conserved");
         count
     }
 

@@ -9,7 +9,8 @@ use forward::fdb::{Fdb, Key, Kind};
 use forward::ids::{DomainId, PortId, RemoteId};
 use forward::link::{Now, Place};
 use forward::tables::{
-    Domain, Encapsulation, Neighbour, Neighbours, Path, Port, Remote, Role, Tables, TablesParts,
+    Domain, Encapsulation, Neighbour, NeighbourFlags, Neighbours, Path, Port, Remote, Role, Tables,
+    TablesParts,
 };
 use wire::{Mac, Vni};
 
@@ -65,7 +66,7 @@ impl Overlay {
     /// If there are too many remotes for the addresses after [`LOCAL`].
     #[must_use]
     pub fn new(entries: usize, remotes: u32) -> Self {
-        let fdb = Fdb::new(entries, [0x9e37_79b9, 0x7f4a_7c15]);
+        let fdb = empty_fdb(entries);
         let station = |index: usize| station(index, remotes);
         let (mut local, mut distant): (Vec<_>, Vec<_>) =
             (0..entries).map(station).partition(|station| matches!(station.place, Place::Port(_)));
@@ -87,6 +88,32 @@ impl Overlay {
     pub const fn address_of(remote: RemoteId) -> Ipv4Addr {
         Ipv4Addr::from_bits(LOCAL.to_bits() + 1 + remote.0)
     }
+}
+
+/// A forwarding database made as the daemon makes it: on large pages, if the kernel has them.
+pub(super) fn empty_fdb(entries: usize) -> Fdb {
+    let advise = |start, bytes| {
+        xsk::advise_large_pages(start, bytes);
+    };
+    Fdb::advised(entries, [0x9e37_79b9, 0x7f4a_7c15], advise)
+}
+
+/// The keys of `entries` stations, in random order, and where they are.
+#[must_use]
+pub fn keys(entries: usize) -> Vec<(Key, Place)> {
+    shuffled((0..entries).map(|index| station(index, REMOTES)))
+}
+
+/// As many keys that are none of [`keys`].
+#[must_use]
+pub fn strangers(entries: usize) -> Vec<(Key, Place)> {
+    shuffled((entries..2 * entries).map(|index| station(index, REMOTES)))
+}
+
+fn shuffled(stations: impl Iterator<Item = Station>) -> Vec<(Key, Place)> {
+    let mut keys: Vec<_> = stations.map(|station| (Key::new(DOMAIN, station.mac), station.place)).collect();
+    Rng::with_seed(2).shuffle(&mut keys);
+    keys
 }
 
 /// Addresses are in arithmetic progression and so distinct; which half a station is in alternates.
@@ -120,13 +147,20 @@ fn parts(remotes: u32, neighbours: &[Station], fdb: Fdb) -> TablesParts {
         vni,
         learning: true,
         arp_proxy: true,
+        nd_proxy: true,
         ageing: 300,
         ports: vec![ACCESS, OTHER],
         remotes: (0..remotes).map(RemoteId).collect(),
         local: IpAddr::V4(LOCAL),
         encapsulation,
     };
-    let entry = |it: &Station| (DOMAIN, IpAddr::V4(it.address), Neighbour { mac: it.mac, fixed: false });
+    let entry = |it: &Station| {
+        (
+            DOMAIN,
+            IpAddr::V4(it.address),
+            Neighbour { mac: it.mac, flags: NeighbourFlags::default(), fixed: false },
+        )
+    };
     TablesParts {
         version: 1,
         ports: vec![

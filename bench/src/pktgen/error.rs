@@ -85,3 +85,10 @@ pub(super) fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
     }
     text
 }
+
+/// The error number at the root of an error, however deeply wrapped.
+pub(super) fn errno(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
+    std::iter::successors(Some(error), |error| error.source())
+        .find_map(|error| error.downcast_ref::<io::Error>())
+        .and_then(io::Error::raw_os_error)
+}

@@ -3,39 +3,46 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aya::maps::{Array, MapData};
 use aya::programs::ProgramFd;
 use nix::sched::{CloneFlags, unshare};
-use rustix::thread::{CpuSet, LinkNameSpaceType, move_into_link_name_space, sched_setaffinity};
+use rustix::thread::{
+    CpuSet, LinkNameSpaceType, move_into_link_name_space, sched_setaffinity, set_current_timer_slack,
+};
 
 use super::Error;
 use super::device::Device;
 use super::headers::Headers;
+use super::histogram::BUCKETS;
 use super::pace::{self, Pace, ProbeConfig, Words};
 use super::program::{GeneratorProgram, map_failure};
 use super::traffic::Traffic;
 
-/// Runs of the program in one system call: some milliseconds.
-const CALL: u32 = 16_384;
-/// The same when little is due: some ten microseconds.
-const SHORT_CALL: u32 = 512;
+/// How long one system call should take: its beginning costs some 15 µs, in which nothing is sent, and orders wait for its
+/// end.
+const CALL: Duration = Duration::from_millis(5);
+/// Runs of the program in one system call at least and at most.
+const RUNS: RangeInclusive<f64> = 64.0..=4_000_000.0;
 /// Runs before devices transmit. More are cheaper, fewer are timelier.
 const BATCH: u32 = 64;
 const SMALL_BATCH: u32 = 16;
-/// When nothing is due for as long, the thread sleeps, and wakes so much earlier.
+/// When nothing is due for as long, the thread sleeps. It wakes so much earlier, and then one call covers the time when the
+/// frame is due.
 const LULL: Duration = Duration::from_micros(200);
 const EARLY: Duration = Duration::from_micros(100);
 
 /// What a generator has sent since it was started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Sent {
-    /// Frames given to the device, probes included.
+    /// Frames for the device, probes included: the load offered.
     pub frames: u64,
     /// Their bytes, without frame check sequence, with tunnel headers.
     pub bytes: u64,
@@ -43,12 +50,10 @@ pub struct Sent {
     pub probes: u64,
     /// Frames that a rate asked for and that were not sent, because the generator was more than 200 µs behind.
     pub skipped: u64,
-    /// Of `frames`, those that the device was not given: it is down, or its MTU too small.
+    /// Of `frames`, those that the device was not given: it is gone or down, or its MTU too small.
     pub refused: u64,
     /// Of `frames`, those that the device did not take: its peer's ring was full, or the peer's MTU too small.
     pub dropped: u64,
-    /// How late a probe was sent at most, since the latest stream of probes began.
-    pub latest_probe: Duration,
 }
 
 /// A source of frames on a CPU of its own: a thread that is bound to it and keeps it busy unless it sends nothing or next to
@@ -67,6 +72,7 @@ pub struct Generator {
 /// What the thread and its owner share.
 struct State {
     runs: Mutex<Array<MapData, Words>>,
+    delays: Mutex<Array<MapData, u64>>,
     /// Why the thread ended by itself.
     failure: Mutex<Option<Error>>,
 }
@@ -186,8 +192,14 @@ impl Generator {
             skipped: words[pace::SKIPPED],
             refused: words[pace::REFUSED],
             dropped: words[pace::DROPPED],
-            latest_probe: Duration::from_nanos(words[pace::LATEST]),
         })
+    }
+
+    /// Counts of probes by how late they were made, since the generator was started.
+    pub(super) fn delays(&self) -> Result<Vec<u64>, Error> {
+        let delays = lock(&self.state.delays);
+        let read = |bucket| delays.get(&bucket, 0).map_err(|error| map_failure("delays")(&error));
+        (0..BUCKETS).map(read).collect()
     }
 
     /// Stops for good and tells what has been sent.
@@ -227,9 +239,9 @@ impl State {
     }
 
     /// The program must not be running.
-    fn set(&self, before: &Pace, pace: &Pace) -> Result<(), Error> {
+    fn set(&self, pace: &Pace) -> Result<(), Error> {
         let mut words = self.read()?;
-        pace.store(before, &mut words)?;
+        pace.store(&mut words)?;
         lock(&self.runs).set(0, words, 0).map_err(|error| map_failure("runs")(&error))
     }
 }
@@ -242,6 +254,10 @@ struct Engine {
     _loaded: aya::Ebpf,
     initial: Vec<u8>,
     pace: Pace,
+    /// Seconds that a run of the program takes, lately.
+    cost: f64,
+    /// Whether the thread has just slept until something is nearly due.
+    lull: bool,
 }
 
 impl Engine {
@@ -253,6 +269,8 @@ impl Engine {
             set.set(cpu);
         }
         sched_setaffinity(None, &set).map_err(|errno| Error::Cpu { cpu, source: errno.into() })?;
+        // Sleeps end when they should. Without it they last 50 µs longer, which EARLY would have to include.
+        let _ = set_current_timer_slack(NonZeroU64::new(1));
         let headers = Headers::new(traffic)?;
         let largest = headers.inner + usize::from(traffic.size.all().into_iter().max().unwrap_or_default());
         let own = own_namespace().map_err(Error::Run)?;
@@ -264,11 +282,20 @@ impl Engine {
         move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network))
             .map_err(|errno| Error::Run(errno.into()))?;
         let descriptor = program.descriptor()?;
-        let (runs, loaded) = program.into_parts();
-        let state = Arc::new(State { runs: Mutex::new(runs), failure: Mutex::new(None) });
+        let (runs, delays, loaded) = program.into_parts();
+        let state =
+            Arc::new(State { runs: Mutex::new(runs), delays: Mutex::new(delays), failure: Mutex::new(None) });
         let initial = vec![0; largest];
-        let engine = Self { state, program: descriptor, _loaded: loaded, initial, pace: Pace::PAUSED };
-        engine.state.set(&Pace::PAUSED, &Pace::PAUSED)?;
+        let engine = Self {
+            state,
+            program: descriptor,
+            _loaded: loaded,
+            initial,
+            pace: Pace::PAUSED,
+            cost: 1e-6,
+            lull: false,
+        };
+        engine.state.set(&Pace::PAUSED)?;
         // Nothing is due: this shows whether the kernel can, and whether such frames fit.
         engine.run(1, 1).map_err(|error| match error.raw_os_error() {
             Some(libc::EINVAL) => Error::TooLong { bytes: largest },
@@ -282,7 +309,7 @@ impl Engine {
         while let Some(order) = self.next(orders) {
             let result = match order {
                 Some(Order(pace, done)) => {
-                    let result = self.state.set(&self.pace, &pace);
+                    let result = self.state.set(&pace);
                     if result.is_ok() {
                         self.pace = pace;
                     }
@@ -300,13 +327,14 @@ impl Engine {
     }
 
     /// The next order; nothing when frames are due first; `None` at the end.
-    fn next(&self, orders: &Receiver<Order>) -> Option<Option<Order>> {
+    fn next(&mut self, orders: &Receiver<Order>) -> Option<Option<Order>> {
         let wait = match self.state.read() {
             Ok(words) => pace::idle(&words),
             Err(_) => Some(Duration::ZERO),
         };
         let Some(wait) = wait else { return orders.recv().ok().map(Some) };
-        match orders.recv_timeout(if wait > LULL { wait - EARLY } else { Duration::ZERO }) {
+        self.lull = wait > LULL;
+        match orders.recv_timeout(if self.lull { wait - EARLY } else { Duration::ZERO }) {
             Ok(order) => Some(Some(order)),
             Err(RecvTimeoutError::Timeout) => Some(None),
             Err(RecvTimeoutError::Disconnected) => None,
@@ -314,13 +342,15 @@ impl Engine {
     }
 
     /// Runs the program for a while.
-    fn send(&self) -> Result<(), Error> {
-        let (runs, batch) = match self.pace.load {
-            None if self.pace.probes.is_none() => (CALL, BATCH),
-            Some(rate) if rate * LULL.as_secs_f64() < 1.0 => (SHORT_CALL, SMALL_BATCH),
-            _ => (CALL, SMALL_BATCH),
-        };
-        match self.run(runs, batch) {
+    fn send(&mut self) -> Result<(), Error> {
+        let flat_out = self.pace.load.is_none() && self.pace.probes.is_none();
+        let wanted = if self.lull { 2 * EARLY } else { CALL };
+        let runs = (wanted.as_secs_f64() / self.cost).clamp(*RUNS.start(), *RUNS.end());
+        let start = Instant::now();
+        let result = self.run(runs as u32, if flat_out { BATCH } else { SMALL_BATCH });
+        // Half of it is forgotten each time: a run is cheap or dear depending on what is due.
+        self.cost = (self.cost + start.elapsed().as_secs_f64() / runs) / 2.0;
+        match result {
             // A signal ended it between two batches.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             result => result.map_err(Error::Run),

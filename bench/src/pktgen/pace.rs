@@ -7,7 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::Error;
 
 /// The map's value (`struct run`), by words of 64 bits.
-pub(super) type Words = [u64; 18];
+pub(super) type Words = [u64; 17];
 
 pub(super) const BEGAN: usize = 0;
 const LOAD_INTERVAL: usize = 1;
@@ -19,15 +19,14 @@ const TIME: usize = 6;
 pub(super) const SENT: usize = 7;
 pub(super) const BYTES: usize = 8;
 pub(super) const PROBES: usize = 9;
-pub(super) const LATEST: usize = 10;
-pub(super) const SKIPPED: usize = 11;
-pub(super) const REFUSED: usize = 12;
-pub(super) const DROPPED: usize = 13;
+pub(super) const SKIPPED: usize = 10;
+pub(super) const REFUSED: usize = 11;
+pub(super) const DROPPED: usize = 12;
 
 /// Due never.
 const NEVER: u64 = u64::MAX;
 /// Bits after the point of times in nanoseconds (`FRACTION`).
-const FRACTION: u32 = 16;
+const FRACTION: u32 = 12;
 
 /// A stream of latency probes.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -55,11 +54,8 @@ impl Pace {
         self.load == Some(0.0) && self.probes.is_none_or(|probes| probes.rate == 0.0)
     }
 
-    /// Writes it into the map's value, to begin now in place of another pace.
-    pub(super) fn store(&self, before: &Self, words: &mut Words) -> Result<(), Error> {
-        if self.probes != before.probes && self.probes.is_some() {
-            words[LATEST] = 0;
-        }
+    /// Writes it into the map's value, to begin now.
+    pub(super) fn store(&self, words: &mut Words) -> Result<(), Error> {
         words[BEGAN] = now();
         words[TIME] = 0;
         (words[LOAD_INTERVAL], words[LOAD_DUE]) = match self.load {

@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 use super::Error;
 use super::generator::{Generator, Sent};
-use super::histogram::from_buckets;
+use super::histogram::since;
 use super::pace::ProbeConfig;
 use super::sink::Sink;
 
@@ -18,7 +18,8 @@ pub struct Probe<'a> {
     generator: &'a Generator,
     sink: &'a Sink,
     /// What there was before.
-    buckets: Vec<u64>,
+    latencies: Vec<u64>,
+    delays: Vec<u64>,
     sent: Sent,
 }
 
@@ -29,8 +30,9 @@ pub struct Latency {
     pub histogram: Histogram<u64>,
     /// Probes sent.
     pub sent: u64,
-    /// How late a probe was sent at most: what the generator itself contributes.
-    pub latest: Duration,
+    /// Nanoseconds from the time when a probe was due to when the generator made it: the part of the latency that is the
+    /// generator's own. One sample for each probe sent.
+    pub delay: Histogram<u64>,
 }
 
 impl Latency {
@@ -55,9 +57,9 @@ impl<'a> Probe<'a> {
     /// [`Error::Rate`], [`Error::Traffic`] when the flow is not one of the generator's, [`Error::Map`], [`Error::Stopped`].
     pub fn start(generator: &'a Generator, sink: &'a Sink, config: ProbeConfig) -> Result<Self, Error> {
         generator.set_probes(None)?;
-        let (buckets, sent) = (sink.latencies()?, generator.sent()?);
+        let (latencies, delays, sent) = (sink.latencies()?, generator.delays()?, generator.sent()?);
         generator.set_probes(Some(config))?;
-        Ok(Self { generator, sink, buckets, sent })
+        Ok(Self { generator, sink, latencies, delays, sent })
     }
 
     /// Ends the stream. Probes still under way are counted when they arrive.
@@ -75,13 +77,11 @@ impl<'a> Probe<'a> {
     ///
     /// [`Error::Map`].
     pub fn latency(&self) -> Result<Latency, Error> {
-        let sent = self.generator.sent()?;
-        let now = self.sink.latencies()?;
-        let counts: Vec<u64> = now.iter().zip(&self.buckets).map(|(now, before)| now - before).collect();
+        let sent = self.generator.sent()?.probes - self.sent.probes;
         Ok(Latency {
-            histogram: from_buckets(&counts),
-            sent: sent.probes - self.sent.probes,
-            latest: sent.latest_probe,
+            histogram: since(&self.latencies, &self.sink.latencies()?),
+            sent,
+            delay: since(&self.delays, &self.generator.delays()?),
         })
     }
 }

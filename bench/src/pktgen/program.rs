@@ -25,6 +25,7 @@ const SIZES: usize = 12;
 pub(super) struct GeneratorProgram {
     ebpf: Ebpf,
     pub(super) runs: Array<MapData, Words>,
+    pub(super) delays: Array<MapData, u64>,
     pub(super) devices: DevMap<MapData>,
 }
 
@@ -75,8 +76,9 @@ impl GeneratorProgram {
             .map_err(|error| refused(Self::NAME, "loading its maps")(in_full(&error)))?;
         xdp(&mut ebpf, Self::NAME)?.load().map_err(program_failure(Self::NAME, "loading it"))?;
         count_losses(&mut ebpf, &btf)?;
-        let (runs, devices) = (map(&mut ebpf, "runs")?, map(&mut ebpf, "devices")?);
-        Ok(Self { ebpf, runs, devices })
+        let (runs, delays) = (map(&mut ebpf, "runs")?, map(&mut ebpf, "delays")?);
+        let devices = map(&mut ebpf, "devices")?;
+        Ok(Self { ebpf, runs, delays, devices })
     }
 
     /// Attaches the program to the loopback device of the generator's own namespace, where no frame ever passes: a
@@ -86,9 +88,9 @@ impl GeneratorProgram {
             .map_err(program_failure(Self::NAME, "attaching it to the loopback device"))
     }
 
-    /// What the generator's thread keeps: the counters, and the object, with which everything ends.
-    pub(super) fn into_parts(self) -> (Array<MapData, Words>, Ebpf) {
-        (self.runs, self.ebpf)
+    /// What is kept of it: the counters, the histogram, and the object, with which everything ends.
+    pub(super) fn into_parts(self) -> (Array<MapData, Words>, Array<MapData, u64>, Ebpf) {
+        (self.runs, self.delays, self.ebpf)
     }
 
     /// What runs it.

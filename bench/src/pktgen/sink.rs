@@ -4,11 +4,10 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aya::maps::{MapData, PerCpuArray};
-use rustix::io::Errno;
 
 use super::Error;
 use super::device::Device;
-use super::error::in_full;
+use super::error::{errno, in_full};
 use super::histogram::BUCKETS;
 use super::program::{SinkProgram, map_failure};
 
@@ -64,10 +63,14 @@ impl Sink {
         let mut program = SinkProgram::load(filter == Filter::Every)?;
         device.within(|| {
             program.attach(device.index()?).map_err(|error| {
-                let text = in_full(&error);
-                let busy =
-                    Errno::BUSY.raw_os_error() == std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
-                let remedy = if busy { "; `ip link set DEVICE xdp off` removes another program" } else { "" };
+                let (text, name) = (in_full(&error), &device.name);
+                let remedy = match errno(&error) {
+                    Some(libc::EBUSY | libc::EEXIST) => {
+                        format!("; it has a program already: end its owner, or `ip link set {name} xdp off`")
+                    }
+                    Some(libc::EINVAL | libc::ERANGE) => "; a veth takes an MTU of 3506 at most".to_owned(),
+                    _ => String::new(),
+                };
                 device.refuses("attaching the sink", format!("{text}{remedy}"))
             })
         })?;
@@ -102,8 +105,8 @@ impl Sink {
     /// Counts of probes by latency since it was attached.
     pub(super) fn latencies(&self) -> Result<Vec<u64>, Error> {
         let maps = self.maps();
-        let read = |bucket: usize| {
-            let values = maps.latencies.get(&(bucket as u32), 0);
+        let read = |bucket| {
+            let values = maps.latencies.get(&bucket, 0);
             values.map(|values| values.iter().sum()).map_err(|error| map_failure("latencies")(&error))
         };
         (0..BUCKETS).map(read).collect()

@@ -24,8 +24,9 @@ fn what_is_sent_is_received() {
         let before = sink.received().unwrap();
         let traffic = Traffic { size, flows: 100, ..plain() };
         let generator = Generator::start(&pair.source(), &traffic, 0).unwrap();
-        let _ = send(&generator, 2000);
+        let _ = send(&generator, 500);
         let sent = generator.stop().unwrap();
+        wait_until("they arrive", SOON, || sink.received().unwrap().frames - before.frames >= sent.frames);
         let received = sink.received().unwrap();
         let (frames, bytes) = (received.frames - before.frames, received.bytes - before.bytes);
         assert_eq!((frames, bytes), (sent.frames, sent.bytes), "{size:?}");
@@ -77,13 +78,16 @@ fn every_probe_received_is_a_sample() {
         let probe = Probe::start(&generator, &sink, ProbeConfig { rate: 2_000.0, flow }).unwrap();
         wait_until("probes arrive", SOON, || probe.latency().unwrap().received() >= 200);
         probe.stop().unwrap();
+        let sent = probe.latency().unwrap().sent;
+        wait_until("they arrive", SOON, || probe.latency().unwrap().received() >= sent);
         let latency = probe.latency().unwrap();
-        assert_eq!(latency.received(), latency.sent);
+        assert_eq!((latency.received(), latency.delay.len()), (latency.sent, latency.sent));
         assert!(latency.at(0.5) > Duration::ZERO);
         assert!(latency.at(0.5) <= latency.at(0.99) && latency.at(0.99) <= latency.at(1.0));
     }
     generator.set_rate(Some(0.0)).unwrap();
     let sent = generator.stop().unwrap();
     assert!(sent.probes >= 400 && sent.frames > sent.probes, "load and probes: {sent:?}");
+    wait_until("they arrive", SOON, || sink.received().unwrap().frames >= sent.frames);
     assert_eq!(sink.received().unwrap().frames, sent.frames);
 }

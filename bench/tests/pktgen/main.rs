@@ -3,5 +3,6 @@
 
 mod counts;
 mod frames;
+mod kernel;
 mod lab;
 mod refusals;

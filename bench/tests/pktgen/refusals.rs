@@ -44,7 +44,7 @@ fn places_that_are_not_there() {
     assert_says(&Sink::attach(&missing).unwrap_err(), &["/missing", "No such device"]);
     assert_says(&refused(&pair.source(), &plain(), 1023), &["CPU 1023"]);
     let _first = Sink::attach(&pair.sink()).unwrap();
-    assert_says(&Sink::attach(&pair.sink()).unwrap_err(), &["/far", "xdp off"]);
+    assert_says(&Sink::attach(&pair.sink()).unwrap_err(), &["/far", "xdp off", "has a program already"]);
 }
 
 #[test]
@@ -84,5 +84,20 @@ fn a_device_that_goes_down_refuses() {
     pair.near.ip("link set near down");
     wait_until("frames are refused", SOON, || generator.sent().unwrap().refused > 10);
     let sent = generator.stop().unwrap();
-    assert_eq!(sink.received().unwrap().frames, sent.frames - sent.refused - sent.dropped);
+    let arrived = sent.frames - sent.refused - sent.dropped;
+    wait_until("the others arrive", SOON, || sink.received().unwrap().frames >= arrived);
+    assert_eq!(sink.received().unwrap().frames, arrived);
+}
+
+#[test]
+fn a_device_that_vanishes_refuses() {
+    let pair = Pair::new();
+    let sink = Sink::attach(&pair.sink()).unwrap();
+    let generator = Generator::start(&pair.source(), &plain(), 0).unwrap();
+    generator.set_rate(Some(5_000.0)).unwrap();
+    wait_until("frames are sent", SOON, || sink.received().unwrap().frames > 0);
+    pair.near.ip("link del near");
+    wait_until("frames are refused", SOON, || generator.sent().unwrap().refused > 10);
+    generator.set_rate(Some(0.0)).unwrap();
+    assert_says(&generator.set_rate(None).unwrap_err(), &["/near", "No such device"]);
 }

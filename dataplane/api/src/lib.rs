@@ -17,14 +17,14 @@ mod text;
 
 pub use refusal::{Refusal, RefusalKind};
 pub use reply::{
-    Balance, Chunks, Drop, DropPage, Empty, FdbEntry, FdbEntryReply, FdbPage, FlushReply, Neighbour,
-    NeighbourPage, Port, PortPage, PortStats, Queue, ReloadReply, Remote, RemotePage, StatsReply,
-    StatusReply, Transmit, Vni, VniPage, WorkerStats,
+    Balance, Bucket, Chunks, Cost, Distribution, Drop, DropPage, Empty, FdbEntry, FdbEntryReply, FdbPage,
+    FlushReply, Neighbour, NeighbourPage, Port, PortPage, PortStats, Queue, ReloadReply, Remote, RemotePage,
+    StatsReply, StatusReply, Transmit, Vni, VniPage, WorkerStats,
 };
 pub use request::{
-    AddPort, FlushFdb, FlushNeighbours, GetFdb, InvalidRequest, Method, Reload, RemoveFdb, RemoveNeighbour,
-    RemovePort, RemoveRemote, RemoveVni, Request, SetFdb, SetNeighbour, SetRemote, SetVni, ShowDrops,
-    ShowFdb, ShowNeighbours, ShowPorts, ShowRemotes, ShowStats, ShowVnis, Status,
+    AddPort, FlushFdb, FlushNeighbours, FlushStats, GetFdb, InvalidRequest, Method, Reload, RemoveFdb,
+    RemoveNeighbour, RemovePort, RemoveRemote, RemoveVni, Request, SetFdb, SetNeighbour, SetRemote, SetVni,
+    ShowDrops, ShowFdb, ShowNeighbours, ShowPorts, ShowRemotes, ShowStats, ShowVnis, Status,
 };
 pub use wire::Mac;
 pub use word::{

@@ -33,6 +33,10 @@ macro_rules! replies {
     )*};
 }
 
+mod stats;
+
+pub use stats::{Bucket, Cost, Distribution, PortStats, StatsReply, WorkerStats};
+
 replies! {
     /// A reply that says no more than that it was done.
     Empty {}
@@ -213,6 +217,8 @@ replies! {
         ageing: u32,
         /// Whether ARP requests are answered.
         arp_proxy: bool,
+        /// Whether neighbour solicitations are answered.
+        nd_proxy: bool,
         /// Outer time to live.
         ttl: u8,
         /// Names of its access ports.
@@ -319,7 +325,7 @@ replies! {
         flushed: u64,
     }
 
-    /// A neighbour that ARP requests of workloads are answered with.
+    /// A neighbour that ARP requests and neighbour solicitations of workloads are answered with.
     #[derive(Eq)]
     Neighbour {
         /// The workload's protocol address.
@@ -331,6 +337,8 @@ replies! {
         vni: u32,
         /// Static or learned.
         state: EntryState,
+        /// `router`: advertisements say that it is one. `anycast`: others may have the address too.
+        flags: Vec<String>,
         /// Seconds since it was last seen; of a learned one.
         #[serde(skip_serializing_if = "Option::is_none")]
         age: Option<u32>,
@@ -346,58 +354,6 @@ replies! {
         /// The cursor of the next page.
         #[serde(skip_serializing_if = "Option::is_none")]
         next: Option<String>,
-    }
-
-    /// One worker thread.
-    #[derive(Copy, Eq)]
-    WorkerStats {
-        /// Its number, from 0.
-        worker: u32,
-        /// The CPU it is pinned to.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cpu: Option<u32>,
-        /// Frames received, those that another worker handed over not counted.
-        rx: u64,
-        /// Copies made to flood a frame to several receivers.
-        copies: u64,
-        /// Frames handed to the kernel for sending.
-        tx: u64,
-        /// Frames dropped.
-        dropped: u64,
-        /// Frames between receive and transmit.
-        in_flight: u64,
-        /// Frames handed to another worker, which owns the egress queue.
-        handed_over: u64,
-    }
-
-    /// Frames and bytes of one port.
-    #[derive(Eq)]
-    PortStats {
-        /// The port.
-        ifname: String,
-        /// Frames received.
-        rx_packets: u64,
-        /// Bytes of those, Ethernet header included.
-        rx_bytes: u64,
-        /// Frames sent.
-        tx_packets: u64,
-        /// Bytes of those, Ethernet header included.
-        tx_bytes: u64,
-        /// Frames that came in here and were dropped.
-        dropped: u64,
-    }
-
-    /// The counters.
-    #[derive(Eq)]
-    StatsReply {
-        /// Of the whole daemon.
-        balance: Balance,
-        /// Of the whole daemon.
-        chunks: Chunks,
-        /// By number.
-        workers: Vec<WorkerStats>,
-        /// By name.
-        ports: Vec<PortStats>,
     }
 
     /// Frames that went nowhere for one reason.

@@ -181,6 +181,9 @@ methods! {
         /// Answer ARP requests; true by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         arp_proxy: Option<bool>,
+        /// Answer neighbour solicitations; true by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        nd_proxy: Option<bool>,
         /// Outer time to live, 1 to 255; 64 by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         ttl: Option<i64>,
@@ -329,6 +332,9 @@ methods! {
         lladdr: String,
         /// The VNI.
         vni: i64,
+        /// Whether it is a router, of IPv6; false by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        router: Option<bool>,
         /// Whether it may exist already; false by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         replace: Option<bool>,
@@ -356,7 +362,13 @@ methods! {
         /// Of this port only; the balance and the chunks are always the daemon's.
         #[serde(skip_serializing_if = "Option::is_none")]
         port: Option<String>,
+        /// Distributions in full; false by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        buckets: Option<bool>,
     } -> StatsReply;
+
+    /// Forgets what was measured so far.
+    FlushStats {} -> Empty;
 
     /// Reasons that dropped frames.
     #[derive(Default)]

@@ -91,7 +91,7 @@ fn methods_are_those_of_the_interface() {
     let idl = interface();
     let tested = methods_agree!(idl, Status ShowPorts AddPort RemovePort ShowVnis SetVni RemoveVni ShowRemotes SetRemote
         RemoveRemote ShowFdb SetFdb GetFdb RemoveFdb FlushFdb ShowNeighbours SetNeighbour RemoveNeighbour
-        FlushNeighbours ShowStats ShowDrops Reload);
+        FlushNeighbours ShowStats FlushStats ShowDrops Reload);
     assert_eq!(tested, idl.methods.keys().copied().collect());
     assert_eq!(tested, Request::METHODS.iter().copied().collect());
 }
@@ -109,6 +109,9 @@ fn records_are_those_of_the_interface() {
     record::<Remote>(&idl, "Remote");
     record::<FdbEntry>(&idl, "FdbEntry");
     record::<Neighbour>(&idl, "Neighbour");
+    record::<Bucket>(&idl, "Bucket");
+    record::<Distribution>(&idl, "Distribution");
+    record::<Cost>(&idl, "Cost");
     record::<WorkerStats>(&idl, "WorkerStats");
     record::<PortStats>(&idl, "PortStats");
     record::<Drop>(&idl, "Drop");

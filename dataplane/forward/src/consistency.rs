@@ -150,6 +150,7 @@ mod tests {
             vni: vni(5),
             learning: true,
             arp_proxy: true,
+            nd_proxy: true,
             ageing: 300,
             ports: vec![PORT],
             remotes: vec![REMOTE],

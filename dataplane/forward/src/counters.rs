@@ -53,14 +53,20 @@ pub struct Counters {
 }
 
 /// Adds as the only writer of a cell may: without a locked instruction.
+#[inline]
 fn add(cell: &AtomicU64, amount: u64) {
     cell.store(cell.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
 }
 
-fn add_traffic(cells: &TrafficCells, first: usize, amount: Amount) {
-    if let Some([frames, bytes]) = cells.get(first..).and_then(|cells| cells.first_chunk::<2>()) {
-        add(frames, amount.frames);
-        add(bytes, amount.bytes);
+#[inline]
+fn add_traffic(cells: &TrafficCells, Traffic { received, transmitted }: Traffic) {
+    let [rx_frames, rx_bytes, tx_frames, tx_bytes] = cells;
+    // Frames of a batch go one way, as a rule.
+    for (frames, bytes, amount) in [(rx_frames, rx_bytes, received), (tx_frames, tx_bytes, transmitted)] {
+        if amount.frames != 0 {
+            add(frames, amount.frames);
+            add(bytes, amount.bytes);
+        }
     }
 }
 
@@ -114,31 +120,18 @@ impl Counters {
         self.add_port(port, DROPS + reason.index(), frames);
     }
 
-    /// Frames came into a domain from one of its ports or remotes.
-    pub fn domain_received(&self, domain: DomainId, amount: Amount) {
+    /// Frames came into a domain, and left it, for its ports and remotes.
+    pub fn add_domain(&self, domain: DomainId, traffic: Traffic) {
         if let Some(cells) = self.domains.get(usize::from(domain.0)) {
-            add_traffic(cells, 0, amount);
+            add_traffic(cells, traffic);
         }
     }
 
-    /// Frames left a domain towards one of its ports or remotes.
-    pub fn domain_transmitted(&self, domain: DomainId, amount: Amount) {
-        if let Some(cells) = self.domains.get(usize::from(domain.0)) {
-            add_traffic(cells, 2, amount);
-        }
-    }
-
-    /// Frames came from a remote; bytes are those of the inner frames.
-    pub fn remote_received(&self, remote: RemoteId, amount: Amount) {
+    /// Frames came from a remote, and were encapsulated for it; bytes are those of the inner frames.
+    #[inline]
+    pub fn add_remote(&self, remote: RemoteId, traffic: Traffic) {
         if let Some(cells) = self.remotes.get(remote.0 as usize) {
-            add_traffic(cells, 0, amount);
-        }
-    }
-
-    /// Frames were encapsulated for a remote; bytes are those of the inner frames.
-    pub fn remote_transmitted(&self, remote: RemoteId, amount: Amount) {
-        if let Some(cells) = self.remotes.get(remote.0 as usize) {
-            add_traffic(cells, 2, amount);
+            add_traffic(cells, traffic);
         }
     }
 
@@ -246,7 +239,7 @@ pub struct PortCounts {
     pub transmitted: Amount,
     /// Receivers that flooding added.
     pub copies: u64,
-    /// ARP requests answered.
+    /// ARP requests and neighbour solicitations answered.
     pub proxied: u64,
     /// Frames whose source address could not be learned for want of room.
     pub unlearned: u64,
@@ -321,8 +314,8 @@ mod tests {
         assert_eq!(counts.balance(), 0);
         assert_eq!(counters.port(PortId(u16::MAX)), PortCounts::default());
 
-        counters.remote_received(RemoteId(7), Amount::frame(60));
-        counters.remote_transmitted(RemoteId(7), Amount::frame(100));
+        let both = Traffic { received: Amount::frame(60), transmitted: Amount::frame(100) };
+        counters.add_remote(RemoteId(7), both);
         let traffic = counters.remote(RemoteId(7));
         assert_eq!((traffic.received.bytes, traffic.transmitted.bytes), (60, 100));
         assert_eq!(counters.remote(RemoteId(8)), Traffic::default());

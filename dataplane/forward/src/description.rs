@@ -93,6 +93,8 @@ pub struct Domain {
     pub learning: bool,
     /// Whether ARP requests from access ports are answered here.
     pub arp_proxy: bool,
+    /// Whether neighbour solicitations from access ports are answered here.
+    pub nd_proxy: bool,
     /// Seconds after which a learned entry that was not refreshed is forgotten; 0 keeps it for ever.
     pub ageing: u32,
     /// Access ports of the domain.

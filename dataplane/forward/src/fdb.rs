@@ -30,7 +30,7 @@ pub use control::NeedsGrowth;
 pub use counts::Limits;
 pub use growth::Migration;
 pub use key::Key;
-pub use value::{Entry, Kind};
+pub use value::{Entry, Kind, Sighting};
 
 use crate::ids::DomainId;
 use crate::link::Place;
@@ -129,10 +129,17 @@ impl Fdb {
         ageing: impl Fn(DomainId) -> u32,
     ) -> Learned {
         match self.find(probe) {
-            Some((_, value)) if value.is_current(place, now) => Learned::Known,
+            Some((_, value)) if value.is_current(Sighting::new(place, now)) => Learned::Known,
             Some((slot, value)) => self.confirm(slot, value, place, now, limits),
             None => self.insert(probe, place, now, limits, ageing),
         }
+    }
+
+    /// Whether [`Fdb::learn`] of the same would change nothing, which it does not most of the time. To be asked first.
+    #[inline]
+    #[must_use]
+    pub fn knows(&self, probe: &Probe<'_>, sighting: Sighting) -> bool {
+        self.find(probe).is_some_and(|(_, value)| value.is_current(sighting))
     }
 
     /// A frame from a known address came in: refresh or move its entry, or neither.

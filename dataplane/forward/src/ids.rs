@@ -6,9 +6,9 @@
 pub struct PortId(pub u16);
 
 /// A bridge domain, one per VNI. Zero is never allocated, so that no forwarding key is zero.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct DomainId(pub u16);
 
 /// A remote: one peer VTEP in one bridge domain, with its prebuilt outer header.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct RemoteId(pub u32);

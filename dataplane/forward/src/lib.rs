@@ -18,6 +18,7 @@ pub mod pipeline;
 pub mod proxy;
 pub mod remote;
 pub mod rewrite;
+pub mod signature;
 mod sync;
 pub mod tables;
 mod tally;

@@ -7,6 +7,7 @@ use wire::Mac;
 
 pub use crate::frame::Frame;
 use crate::ids::{DomainId, PortId, RemoteId};
+use crate::tables::NeighbourFlags;
 
 /// Frame memory and ports. Every chunk that goes into the pipeline comes out through exactly one of
 /// [`Link::transmit`] and [`Link::release`]: chunks are tokens that cannot be copied, so the compiler keeps count.
@@ -43,6 +44,20 @@ pub trait Link {
 
     /// Tells the control thread something a worker saw. Bounded: beyond the bound it is counted and forgotten.
     fn event(&mut self, event: Event);
+
+    /// A pass over the batch has ended. For links that measure what each costs; the pipeline itself knows no clock.
+    fn passed(&mut self, _pass: Pass) {}
+}
+
+/// The passes of the pipeline over a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pass {
+    /// What each frame is, and what to prefetch.
+    Parse,
+    /// Learn, answer, look up.
+    Decide,
+    /// Rewrite and give to the link; counting.
+    Deliver,
 }
 
 /// Where a frame came from or a forwarding entry points to.
@@ -57,7 +72,7 @@ pub enum Place {
 /// What a worker saw and the control thread acts upon.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Event {
-    /// An ARP (or ND) message showed this neighbour and the tables do not say the same.
+    /// An ARP or ND message showed this neighbour, and the tables do not say the same or it is to age from now on.
     NeighbourSeen {
         /// The bridge domain.
         domain: DomainId,
@@ -65,6 +80,8 @@ pub enum Event {
         address: IpAddr,
         /// Its Ethernet address.
         mac: Mac,
+        /// What else the message says of it.
+        flags: NeighbourFlags,
         /// Where the message came in.
         place: Place,
     },

@@ -26,6 +26,12 @@ impl Chunk {
         let head = usize::from(self.head);
         self.room.get(head..head + usize::from(self.len)).unwrap_or_default()
     }
+
+    /// The bytes of the chunk from `distance` before the frame, as far as it has them.
+    #[must_use]
+    pub fn bytes_before(&self, distance: u16) -> &[u8] {
+        self.room.get(usize::from(self.head.saturating_sub(distance))..).unwrap_or_default()
+    }
 }
 
 /// A frame that a port took.

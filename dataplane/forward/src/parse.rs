@@ -1,10 +1,12 @@
 //! First stage: what a frame is. Makes [`Headers`] once, strips the outer header of what comes from an uplink, and
 //! completes checksums that a workload left to its device. Knows the tunnels we take, but no forwarding entry.
 
+use std::net::Ipv4Addr;
 use std::ops::Range;
 
 use wire::checksum::Sum;
 use wire::ethernet::{self, EtherType};
+use wire::icmp::v6;
 use wire::ip::Protocol;
 use wire::{checksum, gre, ipv4, ipv6, udp, vxlan};
 
@@ -13,6 +15,7 @@ use crate::entropy;
 use crate::fdb::Key;
 use crate::frame::Frame;
 use crate::ids::DomainId;
+use crate::signature::{self, KnownTunnels};
 use crate::tunnel::{Origin, Tunnel, TunnelTable};
 use crate::verdict::DropReason;
 
@@ -31,6 +34,17 @@ pub struct Headers {
     pub length: u16,
     /// Hash of the flow.
     pub flow: u32,
+    /// By which protocol the frame resolves addresses, if it does.
+    pub resolution: Option<Resolution>,
+}
+
+/// A protocol of address resolution: what the proxy looks into.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Resolution {
+    /// ARP (RFC 826).
+    Arp,
+    /// A neighbour solicitation or advertisement (RFC 4861).
+    NeighbourDiscovery,
 }
 
 impl Headers {
@@ -70,14 +84,17 @@ pub fn inner(frame: &mut [u8], domain: DomainId) -> Result<Headers, DropReason> 
     }
     let (ethertype, offset) = behind_tags(frame, ethertype)?;
     let packet = frame.get_mut(usize::from(offset)..).unwrap_or_default();
-    let flow = match ethertype {
-        EtherType::IPV4 => ipv4_flow(packet),
-        EtherType::IPV6 => ipv6_flow(packet),
-        _ => None,
+    let (flow, resolution) = match ethertype {
+        EtherType::IPV4 => (ipv4_flow(packet), None),
+        EtherType::IPV6 => {
+            ipv6_flow(packet).map_or((None, None), |(flow, resolution)| (Some(flow), resolution))
+        }
+        EtherType::ARP => (None, Some(Resolution::Arp)),
+        _ => (None, None),
     };
     let flow = flow.unwrap_or_else(|| entropy::of_addresses(source, destination));
     let (destination, source) = (Key::of_bits(domain, destination), Key::of_bits(domain, source));
-    Ok(Headers { destination, source, ethertype, offset, length, flow })
+    Ok(Headers { destination, source, ethertype, offset, length, flow, resolution })
 }
 
 /// The group bit of an address in a word.
@@ -99,13 +116,58 @@ fn behind_tags(frame: &[u8], ethertype: EtherType) -> Result<(EtherType, u16), D
     if !ethertype.is_tag() {
         return Ok((ethertype, ethernet::LENGTH as u16));
     }
+    payload_behind_tags(frame)
+}
+
+#[inline(never)]
+fn payload_behind_tags(frame: &[u8]) -> Result<(EtherType, u16), DropReason> {
     let payload = ethernet::payload(frame).map_err(|_| DropReason::FrameTooShort)?;
     Ok((payload.ethertype, payload.offset as u16))
 }
 
 /// The flow of an IPv4 packet, its checksum completed; `None` if it is malformed.
-#[inline]
+#[inline(always)]
 fn ipv4_flow(packet: &mut [u8]) -> Option<u32> {
+    match plain_ipv4_flow(packet) {
+        Some(flow) => Some(flow),
+        None => any_ipv4_flow(packet),
+    }
+}
+
+/// [`ipv4_flow`] of nearly every packet: whole, without options, TCP or UDP with a checksum that is complete. All others
+/// are left to [`any_ipv4_flow`], which says the same of these.
+#[inline(always)]
+fn plain_ipv4_flow(packet: &[u8]) -> Option<u32> {
+    let header = packet.first_chunk::<{ ipv4::LENGTH }>()?;
+    let [version_and_length, _, l0, l1, _, _, f0, f1, _, protocol, ..] = *header;
+    let segment = packet.get(ipv4::LENGTH..usize::from(u16::from_be_bytes([l0, l1])))?;
+    let fragment = u16::from_be_bytes([f0, f1]) & !ipv4::DONT_FRAGMENT;
+    if version_and_length != 0x45 || fragment != 0 {
+        return None;
+    }
+    let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *header;
+    let (source, destination) = (Ipv4Addr::new(s0, s1, s2, s3), Ipv4Addr::new(d0, d1, d2, d3));
+    let protocol = Protocol(protocol);
+    let ports = segment.first_chunk::<4>().map(|ports| u32::from_be_bytes(*ports))?;
+    let (checksum, length) = match protocol {
+        Protocol::TCP => {
+            let [.., c0, c1] = *segment.first_chunk::<18>()?;
+            (u16::from_ne_bytes([c0, c1]), segment.len() as u16)
+        }
+        Protocol::UDP => {
+            let [.., l0, l1, c0, c1] = *segment.first_chunk::<{ udp::LENGTH }>()?;
+            (u16::from_ne_bytes([c0, c1]), u16::from_be_bytes([l0, l1]))
+        }
+        _ => return None,
+    };
+    if Sum::of_pseudo_ipv4(source, destination, protocol, length).fold_ne() == checksum {
+        return None;
+    }
+    Some(entropy::of_ipv4(source, destination, protocol, ports))
+}
+
+#[inline(never)]
+fn any_ipv4_flow(packet: &mut [u8]) -> Option<u32> {
     let (header, length) = ipv4::Header::parse(packet).ok()?;
     let ipv4::Header { source, destination, protocol, .. } = header;
     if header.is_fragment() {
@@ -118,21 +180,21 @@ fn ipv4_flow(packet: &mut [u8]) -> Option<u32> {
     Some(entropy::of_ipv4(source, destination, protocol, upper.ports))
 }
 
-/// The flow of an IPv6 packet, its checksum completed; `None` if it is malformed.
-#[inline]
-fn ipv6_flow(packet: &mut [u8]) -> Option<u32> {
+/// The flow of an IPv6 packet and whether it resolves addresses, its checksum completed; `None` if it is malformed.
+#[inline(never)]
+fn ipv6_flow(packet: &mut [u8]) -> Option<(u32, Option<Resolution>)> {
     let (header, _) = ipv6::Header::parse(packet).ok()?;
     let ipv6::Header { source, destination, .. } = header;
     let found = header.upper_layer(packet).ok()?;
     if found.is_fragment() {
         // Only the first piece knows what follows further extension headers.
-        return Some(entropy::of_ipv6(source, destination, Protocol::FRAGMENT, 0));
+        return Some((entropy::of_ipv6(source, destination, Protocol::FRAGMENT, 0), None));
     }
     let upper = Upper::read(found.protocol, packet.get(found.offset..header.end())?);
     if upper.holds(|length| Sum::of_pseudo_ipv6(source, destination, found.protocol, length.into())) {
         checksum::complete_partial_ipv6(packet);
     }
-    Some(entropy::of_ipv6(source, destination, found.protocol, upper.ports))
+    Some((entropy::of_ipv6(source, destination, found.protocol, upper.ports), upper.resolution))
 }
 
 /// What an upper-layer header says about the flow, and about its checksum.
@@ -142,6 +204,8 @@ struct Upper {
     ports: u32,
     /// The checksum of TCP and UDP, and the length that goes into their pseudo-header.
     checksum: Option<(u16, u16)>,
+    /// Whether it is a message of neighbour discovery.
+    resolution: Option<Resolution>,
 }
 
 impl Upper {
@@ -154,17 +218,23 @@ impl Upper {
                     let [.., c0, c1] = *header;
                     (u16::from_be_bytes([c0, c1]), segment.len() as u16)
                 });
-                Self { ports, checksum }
+                Self { ports, checksum, resolution: None }
             }
             Protocol::UDP => {
                 let checksum = segment.first_chunk().map(|header: &[u8; udp::LENGTH]| {
                     let [.., l0, l1, c0, c1] = *header;
                     (u16::from_be_bytes([c0, c1]), u16::from_be_bytes([l0, l1]))
                 });
-                Self { ports, checksum }
+                Self { ports, checksum, resolution: None }
             }
-            Protocol::SCTP => Self { ports, checksum: None },
-            _ => Self { ports: 0, checksum: None },
+            Protocol::SCTP => Self { ports, checksum: None, resolution: None },
+            Protocol::ICMPV6 => {
+                let is_resolution =
+                    matches!(segment, [v6::NEIGHBOUR_SOLICITATION | v6::NEIGHBOUR_ADVERTISEMENT, ..]);
+                let resolution = is_resolution.then_some(Resolution::NeighbourDiscovery);
+                Self { ports: 0, checksum: None, resolution }
+            }
+            _ => Self { ports: 0, checksum: None, resolution: None },
         }
     }
 
@@ -176,20 +246,31 @@ impl Upper {
     }
 }
 
-/// The tunnel that the previous packet of a batch belonged to: the next one's often is the same.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LastTunnel(Option<(Tunnel, Origin)>);
-
 /// Strips the outer header of a tunnel packet for us, and whatever follows the packet, and tells whom it came
 /// from. A frame that is refused stays as it is, but for a completed inner checksum.
 ///
 /// # Errors
 /// Why the packet is refused.
-#[inline]
+#[inline(always)]
 pub fn outer(
     frame: &mut Frame<'_>,
     tunnels: &TunnelTable,
-    last: &mut LastTunnel,
+    known: &mut KnownTunnels,
+) -> Result<Origin, DropReason> {
+    if let Some((origin, end)) = known.recognise(frame.bytes()) {
+        frame.truncate(end);
+        frame.pull(signature::LENGTH as u16).ok_or(DropReason::FrameTooShort)?;
+        return Ok(origin);
+    }
+    any_outer(frame, tunnels, known)
+}
+
+/// [`outer`] of any packet.
+#[inline(never)]
+fn any_outer(
+    frame: &mut Frame<'_>,
+    tunnels: &TunnelTable,
+    known: &mut KnownTunnels,
 ) -> Result<Origin, DropReason> {
     let (header, _) = ethernet::Header::parse(frame.bytes()).map_err(|_| DropReason::FrameTooShort)?;
     if header.ethertype != EtherType::IPV4 {
@@ -204,11 +285,10 @@ pub fn outer(
         _ => return Err(DropReason::NotTunnel),
     };
     let tunnel = Tunnel::new(header.destination, header.source, encapsulation);
-    let origin = match last.0 {
-        Some((same, origin)) if same == tunnel => origin,
-        _ => tunnels.lookup(tunnel).ok_or_else(|| tunnels.refusal(tunnel))?,
-    };
-    last.0 = Some((tunnel, origin));
+    let origin = tunnels.lookup(tunnel).ok_or_else(|| tunnels.refusal(tunnel))?;
+    if header.protocol == Protocol::UDP {
+        known.remember(frame.bytes(), origin);
+    }
     let start = ethernet::LENGTH + length;
     // Both lie within the frame, whose length is a u16.
     frame.truncate((start + inner.end) as u16);

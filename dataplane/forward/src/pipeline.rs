@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!          parse            learn           proxy             lookup           rewrite
-//! batch ─▶ what is it? ───▶ who is where ─▶ ARP for us? ────▶ where to? ─────▶ push header, copies ─▶ link
+//! batch ─▶ what is it? ───▶ who is where ─▶ asks us? ───────▶ where to? ─────▶ push header, copies ─▶ link
 //!          strip the outer  source address  answer or learn   verdict          MTU, next hop
 //!          header           in the FDB      the neighbour
 //!          └─── pass 1 ───┘ └──────────── pass 2 ───────────────────────────┘ └─── pass 3 ───┘
@@ -13,19 +13,18 @@
 //! about batches, chunks and counting, and it alone replicates: one frame becomes many only in `Run::flood`.
 
 use arrayvec::ArrayVec;
-use wire::ethernet::EtherType;
-use wire::{Mac, arp};
 
-use crate::counters::Counters;
+use crate::counters::{Amount, Counters};
 use crate::fdb::{Key, Probe};
 use crate::ids::{PortId, RemoteId};
 use crate::learn::{self, Lesson};
 use crate::limits::BATCH;
-use crate::link::{Event, Link, Now, Place};
+use crate::link::{Event, Link, Now, Pass, Place};
 use crate::lookup;
-use crate::parse::{self, Headers, LastTunnel};
+use crate::parse::{self, Headers, Resolution};
 use crate::proxy;
 use crate::rewrite::Exit;
+use crate::signature::KnownTunnels;
 use crate::tables::{Domain, Role, Tables};
 use crate::tally::{Tally, TrafficTally};
 use crate::tell::Recent;
@@ -36,6 +35,7 @@ use crate::verdict::{DropReason, Verdict};
 #[derive(Debug)]
 pub struct Pipeline {
     recent: Recent,
+    known: KnownTunnels,
     /// Of the next outer packet. Any value will do with DF set (RFC 6864 section 4.1); a running one reads well.
     identification: u16,
 }
@@ -56,7 +56,7 @@ impl Pipeline {
     /// With scratch memory. Nothing is allocated from here on.
     #[must_use]
     pub fn new() -> Self {
-        Self { recent: Recent::new(), identification: 0 }
+        Self { recent: Recent::new(), known: KnownTunnels::new(), identification: 0 }
     }
 
     /// Takes a batch of frames that came in at `ingress` through the switch. Every chunk goes back to the link, in the
@@ -70,17 +70,21 @@ impl Pipeline {
         ingress: PortId,
         batch: &mut ArrayVec<L::Chunk, BATCH>,
     ) {
-        let Self { recent, identification } = self;
+        let Self { recent, known, identification } = self;
+        known.turn_to(tables.version());
         let (tally, traffic) = (Tally::default(), TrafficTally::default());
         let seconds = now.seconds();
         let mut run =
-            Run { link, tables, counters, seconds, ingress, recent, identification, tally, traffic };
+            Run { link, tables, counters, seconds, ingress, recent, known, identification, tally, traffic };
         let mut jobs = Jobs::new();
         run.parse(batch, &mut jobs);
+        run.link.passed(Pass::Parse);
         run.decide(batch, &mut jobs);
+        run.link.passed(Pass::Decide);
         run.deliver(batch, &jobs);
         run.tally.settle(counters, ingress);
         run.traffic.settle(counters);
+        run.link.passed(Pass::Deliver);
     }
 }
 
@@ -98,6 +102,7 @@ struct Run<'a, L> {
     seconds: u32,
     ingress: PortId,
     recent: &'a mut Recent,
+    known: &'a mut KnownTunnels,
     identification: &'a mut u16,
     tally: Tally,
     traffic: TrafficTally,
@@ -108,12 +113,15 @@ impl<'t, L: Link> Run<'t, L> {
     fn parse(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut Jobs<'t>) {
         let role = self.tables.port(self.ingress).map(|port| port.role);
         self.tally.received.frames = batch.len() as u64;
-        let mut last = LastTunnel::default();
         for chunk in batch.iter() {
             self.link.prefetch_frame(chunk);
         }
+        let mut from_port = Amount::default();
         for chunk in batch {
-            jobs.push(self.parse_one(chunk, role, &mut last));
+            jobs.push(self.parse_one(chunk, role, &mut from_port));
+        }
+        if let Some(Role::Access(domain)) = role {
+            self.traffic.received(self.counters, domain, from_port);
         }
     }
 
@@ -122,14 +130,14 @@ impl<'t, L: Link> Run<'t, L> {
         &mut self,
         chunk: &mut L::Chunk,
         role: Option<Role>,
-        last: &mut LastTunnel,
+        from_port: &mut Amount,
     ) -> Result<Job<'t>, DropReason> {
         let mut frame = self.link.frame(chunk);
         self.tally.received.bytes += frame.length() as u64;
         let (domain, from) = match role.ok_or(DropReason::PortUnknown)? {
             Role::Access(domain) => (domain, Place::Port(self.ingress)),
             Role::Uplink => {
-                let Origin { domain, remote } = parse::outer(&mut frame, self.tables.tunnels(), last)?;
+                let Origin { domain, remote } = parse::outer(&mut frame, self.tables.tunnels(), self.known)?;
                 (domain, Place::Remote(remote))
             }
         };
@@ -137,7 +145,11 @@ impl<'t, L: Link> Run<'t, L> {
         if self.tables.is_own(headers.source.mac()) {
             return Err(DropReason::MacInvalidSource);
         }
-        self.traffic.received(self.counters, domain, from, headers.length);
+        let amount = Amount::frame(usize::from(headers.length));
+        match from {
+            Place::Port(_) => *from_port += amount,
+            Place::Remote(remote) => self.traffic.received_from(self.counters, domain, remote, amount),
+        }
         let source = self.prefetched(headers.source);
         let destination = self.prefetched(headers.destination);
         Ok(Job { headers, source, destination, from, verdict: Verdict::Flood })
@@ -174,33 +186,35 @@ impl<'t, L: Link> Run<'t, L> {
                 Err(reason) => return Verdict::Drop(reason),
             }
         }
-        if job.headers.ethertype == EtherType::ARP
-            && let Some(answer) = self.proxy(&job.headers, job.from, domain, chunk)
+        if let Some(resolution) = job.headers.resolution
+            && self.proxy(resolution, &job.headers, job.from, domain, chunk).is_some()
         {
-            return Verdict::Answer(answer);
+            return Verdict::Answer;
         }
         lookup::lookup(tables.fdb(), &job.destination, job.from)
     }
 
-    /// An ARP message: tells control of a new neighbour, and gives the address to answer with.
+    /// A message that resolves addresses: tells control of a new neighbour, and makes the frame the answer, if one is due.
     #[cold]
     #[inline(never)]
     fn proxy(
         &mut self,
+        resolution: Resolution,
         headers: &Headers,
         from: Place,
         domain: &Domain,
         chunk: &mut L::Chunk,
-    ) -> Option<Mac> {
-        let message = proxy::message(headers, self.link.frame(chunk).bytes())?;
+    ) -> Option<()> {
+        let message = proxy::Message::read(resolution, headers, self.link.frame(chunk).bytes())?;
         let neighbours = self.tables.neighbours();
         if domain.learning
-            && let Some(event) = proxy::news(&message, domain, neighbours, from)
+            && let Some(news) = message.news(domain, neighbours, from)
         {
-            self.recent.tell(self.link, event, self.seconds);
+            self.recent.tell(self.link, news.event, self.seconds / news.period);
         }
         let Place::Port(ingress) = from else { return None };
-        proxy::answer(&message, headers, domain, neighbours, self.tables.fdb(), ingress)
+        let neighbour = message.answer(headers, domain, neighbours, self.tables.fdb(), ingress)?;
+        message.write_answer(&mut self.link.frame(chunk), headers, &neighbour)
     }
 
     /// Pass 3: send each frame where it goes.
@@ -217,7 +231,7 @@ impl<'t, L: Link> Run<'t, L> {
                 Verdict::Forward(port) => self.forward(job, Place::Port(port), chunk),
                 Verdict::Encapsulate(remote) => self.forward(job, Place::Remote(remote), chunk),
                 Verdict::Flood => self.flood(job, chunk),
-                Verdict::Answer(mac) => self.answer(job, mac, chunk),
+                Verdict::Answer => self.answer(job, chunk),
                 Verdict::Drop(reason) => self.discard(chunk, reason),
             }
         }
@@ -289,14 +303,11 @@ impl<'t, L: Link> Run<'t, L> {
     }
 
     #[cold]
-    fn answer(&mut self, job: &Job<'t>, mac: Mac, mut chunk: L::Chunk) {
-        let mut frame = self.link.frame(&mut chunk);
-        if arp::reply_in_place(frame.bytes_mut(), usize::from(job.headers.offset), mac).is_err() {
-            return self.discard(chunk, DropReason::FrameTooShort);
-        }
+    fn answer(&mut self, job: &Job<'t>, mut chunk: L::Chunk) {
+        let length = *self.link.frame(&mut chunk).len;
         self.tally.proxied += 1;
         let to = Place::Port(self.ingress);
-        self.traffic.transmitted(self.counters, job.headers.domain(), to, job.headers.length);
+        self.traffic.transmitted(self.counters, job.headers.domain(), to, length);
         self.link.transmit(self.ingress, job.headers.flow, chunk);
     }
 

@@ -16,22 +16,26 @@ use crate::verdict::DropReason;
 #[derive(Clone, Debug)]
 pub struct Egress {
     remote: Remote,
-    uplink: Result<PortId, DropReason>,
-    /// Largest outer packet, in bytes.
-    mtu: u16,
+    uplink: PortId,
+    /// Why no frame can leave, if so.
+    closed: Option<DropReason>,
+    /// Longest frame that can leave, in bytes; 0 if none can.
+    longest: u16,
     header: OuterHeader,
 }
 
 impl Egress {
     /// The way to a remote whose uplink takes packets of at most `mtu` bytes.
     pub(crate) fn new(remote: Remote, mtu: u16) -> Self {
-        let (uplink, source, next_hop) = match remote.path {
-            Path::Resolved { uplink, source, next_hop } => (Ok(uplink), source, next_hop),
-            Path::NoRoute => (Err(DropReason::NoRoute), Mac::ZERO, Mac::ZERO),
-            Path::Unresolved => (Err(DropReason::NeighbourUnresolved), Mac::ZERO, Mac::ZERO),
+        let (closed, uplink, source, next_hop) = match remote.path {
+            Path::Resolved { uplink, source, next_hop } => (None, uplink, source, next_hop),
+            Path::NoRoute => (Some(DropReason::NoRoute), PortId(0), Mac::ZERO, Mac::ZERO),
+            Path::Unresolved => (Some(DropReason::NeighbourUnresolved), PortId(0), Mac::ZERO, Mac::ZERO),
         };
         let header = OuterHeader::new(&remote, source, next_hop);
-        Self { remote, uplink, mtu, header }
+        let longest = (usize::from(mtu) + ethernet::LENGTH).saturating_sub(header.length());
+        let longest = if closed.is_some() { 0 } else { longest as u16 };
+        Self { remote, uplink, closed, longest, header }
     }
 
     /// The remote as control describes it.
@@ -58,9 +62,10 @@ impl Egress {
     /// `NO_ROUTE`, `NEIGHBOUR_UNRESOLVED`, or `PKT_TOO_BIG` if the outer packet exceeds the uplink's MTU.
     #[inline]
     pub fn uplink_for(&self, length: usize) -> Result<PortId, DropReason> {
-        let uplink = self.uplink?;
-        let packet = length + self.header.length() - ethernet::LENGTH;
-        if packet > usize::from(self.mtu) { Err(DropReason::PacketTooBig) } else { Ok(uplink) }
+        if length > usize::from(self.longest) {
+            return Err(self.closed.unwrap_or(DropReason::PacketTooBig));
+        }
+        Ok(self.uplink)
     }
 
     /// Puts the outer header before a frame. `source_port` is the entropy of its flow, `identification` that of the
@@ -68,7 +73,7 @@ impl Egress {
     ///
     /// # Errors
     /// `NO_HEADROOM` if the chunk has no room for it.
-    #[inline]
+    #[inline(always)]
     pub fn push(
         &self,
         frame: &mut Frame<'_>,
@@ -159,7 +164,7 @@ impl OuterHeader {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&self, frame: &mut Frame<'_>, source_port: u16, identification: u16) -> Option<()> {
         match &self.bytes {
             Bytes::Vxlan(bytes) => {
@@ -179,7 +184,7 @@ impl OuterHeader {
 }
 
 /// Pushes a header of `N` bytes and patches what every outer IPv4 header needs. Gives the packet's length too.
-#[inline]
+#[inline(always)]
 fn push<'a, const N: usize>(
     frame: &'a mut Frame<'_>,
     bytes: &[u8; N],

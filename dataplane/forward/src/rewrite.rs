@@ -24,7 +24,7 @@ impl<'a> Exit<'a> {
     /// # Errors
     /// `PORT_UNKNOWN` if the place is gone or belongs to another domain, which no table can make it do but an entry that
     /// outlived a port; `PKT_TOO_BIG`, `NO_ROUTE`, `NEIGHBOUR_UNRESOLVED`.
-    #[inline]
+    #[inline(always)]
     pub fn new(tables: &'a Tables, headers: &Headers, place: Place) -> Result<Self, DropReason> {
         match place {
             Place::Port(id) => Self::of_port(tables, headers, id),
@@ -32,7 +32,7 @@ impl<'a> Exit<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn of_port(tables: &Tables, headers: &Headers, id: PortId) -> Result<Self, DropReason> {
         match tables.port(id) {
             Some(port) if port.role == Role::Access(headers.domain()) => {
@@ -43,7 +43,7 @@ impl<'a> Exit<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn of_remote(tables: &'a Tables, headers: &Headers, id: RemoteId) -> Result<Self, DropReason> {
         match tables.remote(id) {
             Some(egress) if egress.domain() == headers.domain() => {
@@ -68,7 +68,7 @@ impl<'a> Exit<'a> {
     ///
     /// # Errors
     /// `NO_HEADROOM`.
-    #[inline]
+    #[inline(always)]
     pub fn rewrite(
         &self,
         frame: &mut Frame<'_>,

@@ -27,7 +27,7 @@ pub struct TablesParts {
     pub domains: Vec<Domain>,
     /// Remotes.
     pub remotes: Vec<Remote>,
-    /// Neighbours of the ARP proxy.
+    /// Neighbours of the proxies.
     pub neighbours: Arc<Neighbours>,
     /// The forwarding database, as it is to be seen with these tables.
     pub fdb: Arc<Fdb>,
@@ -38,8 +38,27 @@ pub struct TablesParts {
 pub struct Neighbour {
     /// The Ethernet address.
     pub mac: Mac,
-    /// Whether ARP seen on the wire may not change it.
+    /// What else there is to say of it.
+    pub flags: NeighbourFlags,
+    /// Whether messages seen on the wire may not change it.
     pub fixed: bool,
+}
+
+/// What an advertisement says of a neighbour beside its address (RFC 4861 section 4.4). ARP knows nothing of it and is
+/// answered the same way whatever it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct NeighbourFlags {
+    /// R: the neighbour is a router.
+    pub is_router: bool,
+    /// O: the address is the neighbour's alone. Without it others may have the address too (anycast).
+    pub overrides: bool,
+}
+
+impl Default for NeighbourFlags {
+    /// Those of a host.
+    fn default() -> Self {
+        Self { is_router: false, overrides: true }
+    }
 }
 
 /// The neighbours of all domains: who has which protocol address.
@@ -154,10 +173,10 @@ impl Tables {
     #[inline]
     #[must_use]
     pub fn is_own(&self, mac: Mac) -> bool {
-        self.own.contains(mac)
+        self.own.may_contain(mac) && self.own.contains(mac)
     }
 
-    /// The neighbours of the ARP proxy.
+    /// The neighbours of the proxies.
     #[must_use]
     pub fn neighbours(&self) -> &Neighbours {
         &self.neighbours
@@ -217,8 +236,13 @@ impl OwnAddresses {
     }
 
     #[inline]
-    fn contains(&self, mac: Mac) -> bool {
+    fn may_contain(&self, mac: Mac) -> bool {
         let (word, bit) = Self::place(mac);
-        self.filter[word] & bit != 0 && self.sorted.binary_search(&mac).is_ok()
+        self.filter[word] & bit != 0
+    }
+
+    #[inline(never)]
+    fn contains(&self, mac: Mac) -> bool {
+        self.sorted.binary_search(&mac).is_ok()
     }
 }

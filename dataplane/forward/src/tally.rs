@@ -62,8 +62,8 @@ impl Tally {
 }
 
 /// Sums of one batch for the domain and the remote that the last frame belonged to. Frames of one batch mostly belong to
-/// the same.
-#[derive(Debug)]
+/// the same domain, often to the same remote.
+#[derive(Debug, Default)]
 pub(crate) struct TrafficTally {
     domain: DomainId,
     of_domain: Traffic,
@@ -71,54 +71,70 @@ pub(crate) struct TrafficTally {
     of_remote: Traffic,
 }
 
-impl Default for TrafficTally {
-    fn default() -> Self {
-        let (of_domain, of_remote) = Default::default();
-        Self { domain: DomainId(0), of_domain, remote: RemoteId(0), of_remote }
-    }
-}
-
 impl TrafficTally {
-    #[inline]
-    pub(crate) fn received(&mut self, counters: &Counters, domain: DomainId, from: Place, length: u16) {
-        let amount = Amount::frame(usize::from(length));
-        self.turn_to(counters, domain, from);
+    /// Frames came into a domain from one of its ports.
+    #[inline(always)]
+    pub(crate) fn received(&mut self, counters: &Counters, domain: DomainId, amount: Amount) {
+        self.turn_to_domain(counters, domain);
         self.of_domain.received += amount;
-        if matches!(from, Place::Remote(_)) {
-            self.of_remote.received += amount;
-        }
     }
 
-    #[inline]
+    /// A frame came into a domain from a remote.
+    #[inline(always)]
+    pub(crate) fn received_from(
+        &mut self,
+        counters: &Counters,
+        domain: DomainId,
+        remote: RemoteId,
+        amount: Amount,
+    ) {
+        self.received(counters, domain, amount);
+        self.turn_to_remote(counters, remote);
+        self.of_remote.received += amount;
+    }
+
+    /// A frame left a domain for one of its ports or remotes.
+    #[inline(always)]
     pub(crate) fn transmitted(&mut self, counters: &Counters, domain: DomainId, to: Place, length: u16) {
         let amount = Amount::frame(usize::from(length));
-        self.turn_to(counters, domain, to);
+        self.turn_to_domain(counters, domain);
         self.of_domain.transmitted += amount;
-        if matches!(to, Place::Remote(_)) {
+        if let Place::Remote(remote) = to {
+            self.turn_to_remote(counters, remote);
             self.of_remote.transmitted += amount;
         }
     }
 
-    /// Makes `domain`, and the remote if `place` is one, those that are being summed up.
-    #[inline]
-    fn turn_to(&mut self, counters: &Counters, domain: DomainId, place: Place) {
-        let remote = match place {
-            Place::Port(_) => self.remote,
-            Place::Remote(remote) => remote,
-        };
-        if domain != self.domain || remote != self.remote {
-            self.settle(counters);
-            (self.domain, self.remote) = (domain, remote);
+    #[inline(always)]
+    fn turn_to_domain(&mut self, counters: &Counters, domain: DomainId) {
+        if domain != self.domain {
+            self.settle_domain(counters);
+            self.domain = domain;
         }
     }
 
-    /// Adds everything to the counters and begins anew.
+    #[inline(always)]
+    fn turn_to_remote(&mut self, counters: &Counters, remote: RemoteId) {
+        if remote != self.remote {
+            self.settle_remote(counters);
+            self.remote = remote;
+        }
+    }
+
     #[inline(never)]
+    fn settle_domain(&mut self, counters: &Counters) {
+        counters.add_domain(self.domain, std::mem::take(&mut self.of_domain));
+    }
+
+    /// Where the frames of a batch go to many remotes this is done for nearly each.
+    #[inline(always)]
+    fn settle_remote(&mut self, counters: &Counters) {
+        counters.add_remote(self.remote, std::mem::take(&mut self.of_remote));
+    }
+
+    /// Adds everything to the counters and begins anew.
     pub(crate) fn settle(&mut self, counters: &Counters) {
-        counters.domain_received(self.domain, self.of_domain.received);
-        counters.domain_transmitted(self.domain, self.of_domain.transmitted);
-        counters.remote_received(self.remote, self.of_remote.received);
-        counters.remote_transmitted(self.remote, self.of_remote.transmitted);
-        (self.of_domain, self.of_remote) = Default::default();
+        self.settle_domain(counters);
+        self.settle_remote(counters);
     }
 }

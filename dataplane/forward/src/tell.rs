@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use crate::limits::RECENT_EVENTS;
 use crate::link::{Event, Link};
 
-/// The events of the last second, as fingerprints; a newer one takes the place of an older one.
+/// The events of the last second or longer, as fingerprints; a newer one takes the place of an older one.
 #[derive(Debug)]
 pub(crate) struct Recent {
     hasher: RandomState,
@@ -20,10 +20,10 @@ impl Recent {
         Self { hasher: RandomState::default(), fingerprints: vec![0; RECENT_EVENTS].into() }
     }
 
-    /// Tells the link of an event, unless it was told in this second of the clock.
+    /// Tells the link of an event, unless it was told in this period, whose number may be that of a second.
     #[cold]
-    pub(crate) fn tell<L: Link>(&mut self, link: &mut L, event: Event, seconds: u32) {
-        let fingerprint = self.hasher.hash_one((event, seconds));
+    pub(crate) fn tell<L: Link>(&mut self, link: &mut L, event: Event, period: u32) {
+        let fingerprint = self.hasher.hash_one((event, period));
         if let Some(place) = self.fingerprints.get_mut(fingerprint as usize % RECENT_EVENTS)
             && *place != fingerprint
         {

@@ -1,7 +1,5 @@
 //! What becomes of a frame. One list makes the reasons' variants, names, help texts and counters.
 
-use wire::Mac;
-
 use crate::ids::{PortId, RemoteId};
 
 /// What is to be done with a frame.
@@ -13,8 +11,8 @@ pub enum Verdict {
     Encapsulate(RemoteId),
     /// To every other member of the domain.
     Flood,
-    /// Back to where it came from, as the ARP reply that says this address.
-    Answer(Mac),
+    /// Back to where it came from: the proxy has made the request into its answer.
+    Answer,
     /// Nowhere.
     Drop(DropReason),
 }

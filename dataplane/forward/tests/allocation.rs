@@ -11,7 +11,9 @@ use forward::limits::BATCH;
 use forward::link::{Link, Now, Place};
 use forward::memory::Memory;
 use forward::pipeline::Pipeline;
-use forward::tables::{Domain, Encapsulation, Neighbour, Path, Port, Remote, Role, Tables, TablesParts};
+use forward::tables::{
+    Domain, Encapsulation, Neighbour, NeighbourFlags, Path, Port, Remote, Role, Tables, TablesParts,
+};
 use wire::{Mac, Vni};
 
 const DOMAIN: DomainId = DomainId(1);
@@ -40,13 +42,18 @@ fn tables() -> Tables {
         vni: Vni::new(7).expect("a VNI"),
         learning: true,
         arp_proxy: true,
+        nd_proxy: true,
         ageing: 300,
         ports: ACCESS.to_vec(),
         remotes: vec![RemoteId(0), RemoteId(1)],
         local: IpAddr::from(LOCAL),
         encapsulation,
     };
-    let neighbour = (DOMAIN, IpAddr::from([10, 0, 0, 2]), Neighbour { mac: THERE, fixed: false });
+    let neighbour = (
+        DOMAIN,
+        IpAddr::from([10, 0, 0, 2]),
+        Neighbour { mac: THERE, flags: NeighbourFlags::default(), fixed: false },
+    );
     let fdb = Fdb::new(64, [5, 6]);
     fdb.set(Key::new(DOMAIN, THERE), Place::Remote(RemoteId(0)), Kind::Static, 0).expect("room");
     let parts = TablesParts {

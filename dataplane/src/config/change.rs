@@ -1,6 +1,6 @@
 //! One change of the desired state, whoever asks for it.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use wire::{Mac, Vni};
 
@@ -62,6 +62,6 @@ pub enum Change {
         /// The VNI.
         vni: Vni,
         /// The workload's address.
-        address: Ipv4Addr,
+        address: IpAddr,
     },
 }

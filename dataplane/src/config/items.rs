@@ -165,7 +165,7 @@ impl<T: Keyed> IntoIterator for Items<T> {
     }
 }
 
-/// The least and the greatest underlay address in the order of [`IpAddr`].
+/// The least and the greatest IP address in the order of [`IpAddr`].
 pub(super) const ADDRESSES: (IpAddr, IpAddr) =
     (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)));
 /// The least and the greatest Ethernet address.

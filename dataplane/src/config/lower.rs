@@ -240,6 +240,7 @@ impl<'r, 's> Lowering<'r, 's> {
             learning: record.learning.value,
             ageing: record.ageing.value.0,
             arp_proxy: record.arp_proxy.value,
+            nd_proxy: record.nd_proxy.value,
             ttl: record.ttl.value,
         });
         for remote in record.remotes.value {
@@ -356,7 +357,7 @@ impl<'r, 's> Lowering<'r, 's> {
         else {
             return;
         };
-        let neighbour = NeighbourConfig { vni, address, mac };
+        let neighbour = NeighbourConfig { vni, address, mac, router: record.router.value };
         self.add(|config| &mut config.neighbours, neighbour, &Subject::Neighbour(vni, address), row, &record);
     }
 }

@@ -2,7 +2,7 @@
 //! say the other can too.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -27,7 +27,7 @@ pub struct Config {
     pub remotes: Items<RemoteConfig>,
     /// `[[fdb]]`: static entries, by VNI and MAC.
     pub fdb: Items<FdbConfig>,
-    /// `[[neighbour]]`: static neighbours of the ARP proxy, by VNI and address.
+    /// `[[neighbour]]`: static neighbours of the proxies, by VNI and address.
     pub neighbours: Items<NeighbourConfig>,
 }
 
@@ -220,6 +220,8 @@ pub struct VniConfig {
     pub ageing: u32,
     /// Answer ARP requests of workloads; true by default.
     pub arp_proxy: bool,
+    /// Answer neighbour solicitations of workloads; true by default.
+    pub nd_proxy: bool,
     /// Outer TTL; 64 by default.
     pub ttl: u8,
 }
@@ -248,6 +250,7 @@ impl VniConfig {
             learning: true,
             ageing: Self::AGEING,
             arp_proxy: true,
+            nd_proxy: true,
             ttl: Self::TTL,
         }
     }
@@ -358,19 +361,21 @@ pub enum FdbDestination {
     Remote(IpAddr),
 }
 
-/// A static neighbour of the ARP proxy.
+/// A static neighbour: whom ARP and neighbour discovery are answered for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NeighbourConfig {
     /// The VNI.
     pub vni: Vni,
     /// The workload's address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Its Ethernet address.
     pub mac: Mac,
+    /// Whether advertisements for it say that it is a router; false by default, and for IPv6 only.
+    pub router: bool,
 }
 
 impl Keyed for NeighbourConfig {
-    type Key = (Vni, Ipv4Addr);
+    type Key = (Vni, IpAddr);
 
     fn key(&self) -> Self::Key {
         (self.vni, self.address)
@@ -379,6 +384,6 @@ impl Keyed for NeighbourConfig {
 
 impl InVni for NeighbourConfig {
     fn bounds(vni: Vni) -> RangeInclusive<Self::Key> {
-        (vni, Ipv4Addr::UNSPECIFIED)..=(vni, Ipv4Addr::BROADCAST)
+        (vni, ADDRESSES.0)..=(vni, ADDRESSES.1)
     }
 }

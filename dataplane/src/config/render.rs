@@ -101,6 +101,7 @@ fn vni_row(config: &Config, vni: &VniConfig) -> VniRow {
         learning: vni.learning.into(),
         ageing: Seconds(vni.ageing).into(),
         arp_proxy: vni.arp_proxy.into(),
+        nd_proxy: vni.nd_proxy.into(),
         ttl: vni.ttl.into(),
         remotes: remotes.into(),
     }
@@ -144,6 +145,7 @@ fn entries(out: &mut String, config: &Config) {
                 vni: neighbour.vni.into(),
                 address: neighbour.address.into(),
                 mac: neighbour.mac.into(),
+                router: neighbour.router.into(),
             },
         );
     }

@@ -1,6 +1,6 @@
 //! Every table and key of the file, each declared once: name, type, default and what it is for.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use wire::{Mac, Vni};
@@ -84,6 +84,8 @@ tables! {
         ageing: Defaulted<Seconds> = Seconds(VniConfig::AGEING);
         /// whether ARP requests of workloads are answered here
         arp_proxy: Defaulted<bool> = true;
+        /// whether IPv6 neighbour solicitations of workloads are answered here
+        nd_proxy: Defaulted<bool> = true;
         /// the TTL of outer headers
         ttl: Defaulted<u8> = VniConfig::TTL;
         /// peers that need no settings of their own: the short form of [[remote]]
@@ -118,13 +120,15 @@ tables! {
         remote: Optional<IpAddr>;
     }
 
-    /// A static neighbour of the ARP proxy.
+    /// A static neighbour, whom ARP and neighbour discovery are answered for.
     many "neighbour" NeighbourRow {
         /// the VNI
         vni: Required<Vni>;
-        /// the workload's IPv4 address
-        address: Required<Ipv4Addr>;
+        /// the workload's IPv4 or IPv6 address
+        address: Required<IpAddr>;
         /// its Ethernet address
         mac: Required<Mac>;
+        /// whether it is an IPv6 router, which advertisements must say
+        router: Defaulted<bool> = false;
     }
 }

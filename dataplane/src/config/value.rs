@@ -1,6 +1,6 @@
 //! How a value of each type is written in a file, and read from it.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -209,22 +209,6 @@ impl Value for PathBuf {
 
 impl Value for IpAddr {
     const EXPECTED: &'static str = "a string with an IP address";
-
-    fn scalar(value: &DeValue<'_>) -> Option<Self> {
-        text(value)
-    }
-
-    fn hint(value: &DeValue<'_>) -> Option<String> {
-        without_prefix::<Self>(value)
-    }
-
-    fn write(&self) -> toml::Value {
-        quoted(self)
-    }
-}
-
-impl Value for Ipv4Addr {
-    const EXPECTED: &'static str = "a string with an IPv4 address";
 
     fn scalar(value: &DeValue<'_>) -> Option<Self> {
         text(value)

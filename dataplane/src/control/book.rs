@@ -1,9 +1,10 @@
 //! The neighbours that workers have seen: who has which protocol address in which VNI. Configured ones stand in the
-//! configuration; both together are what the ARP proxy answers from.
+//! configuration; both together are what the proxies answer from.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use forward::tables::NeighbourFlags;
 use wire::{Mac, Vni};
 
 /// Learned neighbours of one VNI beyond which no more are learned. A workload can make them up at will.
@@ -14,6 +15,8 @@ const LEARNED_PER_VNI: usize = 16_384;
 pub(super) struct Seen {
     /// Its Ethernet address.
     pub(super) mac: Mac,
+    /// What else is known of it.
+    pub(super) flags: NeighbourFlags,
     /// The second it was seen.
     pub(super) at: u32,
 }
@@ -27,7 +30,7 @@ pub(super) struct Book {
 
 impl Book {
     /// Notes a neighbour; says whether that changes anything for the proxy.
-    pub(super) fn note(&mut self, vni: Vni, address: IpAddr, mac: Mac, now: u32) -> bool {
+    pub(super) fn note(&mut self, vni: Vni, address: IpAddr, seen: Seen) -> bool {
         let count = self.counts.entry(vni).or_default();
         if !self.entries.contains_key(&(vni, address)) {
             if *count >= LEARNED_PER_VNI {
@@ -35,7 +38,8 @@ impl Book {
             }
             *count += 1;
         }
-        self.entries.insert((vni, address), Seen { mac, at: now }).is_none_or(|before| before.mac != mac)
+        let before = self.entries.insert((vni, address), seen);
+        before.is_none_or(|before| (before.mac, before.flags) != (seen.mac, seen.flags))
     }
 
     /// All, by VNI and address.
@@ -78,14 +82,17 @@ mod tests {
         let (vni, other) = (Vni::new(7).unwrap(), Vni::new(8).unwrap());
         let mac = Mac([2, 0, 0, 0, 0, 1]);
         let mut book = Book::default();
-        assert!(book.note(vni, [10, 0, 0, 1].into(), mac, 1));
-        assert!(!book.note(vni, [10, 0, 0, 1].into(), mac, 2));
-        assert!(book.note(vni, [10, 0, 0, 1].into(), Mac([2, 0, 0, 0, 0, 2]), 2));
+        let seen = |mac, at| Seen { mac, flags: NeighbourFlags::default(), at };
+        let router = NeighbourFlags { is_router: true, ..NeighbourFlags::default() };
+        assert!(book.note(vni, [10, 0, 0, 1].into(), seen(mac, 1)));
+        assert!(!book.note(vni, [10, 0, 0, 1].into(), seen(mac, 2)));
+        assert!(book.note(vni, [10, 0, 0, 1].into(), Seen { flags: router, ..seen(mac, 2) }));
+        assert!(book.note(vni, [10, 0, 0, 1].into(), seen(Mac([2, 0, 0, 0, 0, 2]), 2)));
         for number in 0..=LEARNED_PER_VNI as u32 {
-            book.note(vni, std::net::Ipv4Addr::from(0x0b00_0000 + number).into(), mac, 3);
+            book.note(vni, std::net::Ipv4Addr::from(0x0b00_0000 + number).into(), seen(mac, 3));
         }
         assert_eq!(book.len(), LEARNED_PER_VNI);
-        assert!(book.note(other, [10, 0, 0, 1].into(), mac, 1), "another VNI has room of its own");
+        assert!(book.note(other, [10, 0, 0, 1].into(), seen(mac, 1)), "another VNI has room of its own");
         assert_eq!(book.retain(|vni, _, _| vni == other), LEARNED_PER_VNI);
     }
 }

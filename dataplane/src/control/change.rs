@@ -1,7 +1,5 @@
 //! One change asked for by a request or by the difference of two files.
 
-use std::net::IpAddr;
-
 use forward::fdb::Key;
 
 use super::state::State;
@@ -47,7 +45,7 @@ impl State {
                 return learned.map_or_else(|| self.config.apply(change), |_| Ok(()));
             }
             Change::RemoveNeighbour { vni, address } => {
-                let learned = self.book.remove(*vni, IpAddr::V4(*address));
+                let learned = self.book.remove(*vni, *address);
                 let configured = self.config.neighbours.contains(&(*vni, *address));
                 self.stale.tables = true;
                 return if configured || !learned { self.config.apply(change) } else { Ok(()) };

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use forward::ids::PortId;
 use forward::link::Place;
 use forward::tables::{
-    Domain, Encapsulation, Neighbour, Neighbours, Path, Port, Remote, Role, Tables, TablesParts,
+    Domain, Encapsulation, Neighbour, NeighbourFlags, Neighbours, Path, Port, Remote, Role, Tables,
+    TablesParts,
 };
 use wire::{Mac, Vni};
 use xsk::{Mode, UplinkRules};
@@ -97,6 +98,7 @@ impl State {
             vni: vni.vni,
             learning: vni.learning,
             arp_proxy: vni.arp_proxy,
+            nd_proxy: vni.nd_proxy,
             ageing: vni.ageing,
             ports: members.filter(|port| self.port_row(port).is_some()).map(|port| port.id).collect(),
             remotes: remotes.filter_map(|remote| self.remote_id(remote.vni, remote.address)).collect(),
@@ -135,17 +137,16 @@ impl State {
 
     /// Learned neighbours, and the configured ones, which have the last word.
     fn neighbour_rows(&self) -> Neighbours {
-        let learned = self.book.iter().map(|(vni, address, seen)| (vni, address, seen.mac, false));
-        let fixed = self
-            .config
-            .neighbours
-            .iter()
-            .map(|neighbour| (neighbour.vni, IpAddr::V4(neighbour.address), neighbour.mac, true));
+        let learned = self.book.iter().map(|(vni, address, seen)| {
+            (vni, address, Neighbour { mac: seen.mac, flags: seen.flags, fixed: false })
+        });
+        let fixed = self.config.neighbours.iter().map(|neighbour| {
+            let flags = NeighbourFlags { is_router: neighbour.router, ..NeighbourFlags::default() };
+            (neighbour.vni, neighbour.address, Neighbour { mac: neighbour.mac, flags, fixed: true })
+        });
         learned
             .chain(fixed)
-            .filter_map(|(vni, address, mac, fixed)| {
-                Some((self.domain_id(vni)?, address, Neighbour { mac, fixed }))
-            })
+            .filter_map(|(vni, address, neighbour)| Some((self.domain_id(vni)?, address, neighbour)))
             .collect()
     }
 

@@ -8,6 +8,7 @@ use forward::ids::DomainId;
 use forward::link::{Event, Place};
 use wire::Vni;
 
+use super::book::Seen;
 use super::paths::Way;
 use super::state::State;
 use crate::config::VniConfig;
@@ -46,9 +47,9 @@ impl State {
         let events: Vec<Event> = self.fleet.events().collect();
         for event in events {
             match event {
-                Event::NeighbourSeen { domain, address, mac, .. } => {
+                Event::NeighbourSeen { domain, address, mac, flags, .. } => {
                     if let Some(vni) = self.vni(domain) {
-                        self.stale.tables |= self.book.note(vni, address, mac, now);
+                        self.stale.tables |= self.book.note(vni, address, Seen { mac, flags, at: now });
                     }
                 }
                 Event::Moved { domain, mac, from, to } => {

@@ -102,6 +102,7 @@ impl Control {
                 _ => {}
             }
             self.bell.awake();
+            self.bell.silence();
             for event in &events {
                 match event.token() {
                     UNDERLAY => self.state.follow_kernel(),

@@ -54,8 +54,12 @@ impl Operator for State {
         self.flush_neighbours(vni)
     }
 
-    fn stats(&mut self, port: Option<&str>) -> StatsReply {
-        self.stats_view(port)
+    fn stats(&mut self, port: Option<&str>, buckets: bool) -> StatsReply {
+        self.stats_view(port, buckets)
+    }
+
+    fn stats_flush(&mut self) {
+        self.flush_measurements();
     }
 
     fn drops(&mut self, port: Option<&str>, all: bool, page: &mut Page<api::Drop>) {

@@ -21,6 +21,7 @@ use super::book::Book;
 use super::ids::Registry;
 use super::paths::Paths;
 use super::port::OpenPort;
+use super::view::measurements::Measured;
 use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::publish::{Published, Wiring};
@@ -98,6 +99,8 @@ pub struct State {
     pub(super) installed: BTreeMap<(Vni, Mac), Place>,
     /// What each port index had counted when its present owner got it.
     pub(super) baselines: BTreeMap<PortId, PortCounts>,
+    /// What each worker had measured when that was last flushed; empty if never.
+    pub(super) flushed: Vec<Measured>,
     pub(super) version: u64,
     pub(super) alarms: Alarms,
     /// Why no worker can burst.
@@ -160,6 +163,7 @@ impl State {
             fdb,
             installed: BTreeMap::new(),
             baselines: BTreeMap::new(),
+            flushed: Vec::new(),
             version: 1,
             alarms: Alarms::default(),
             burst_unsupported,

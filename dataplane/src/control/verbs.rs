@@ -60,8 +60,11 @@ pub trait Operator {
     /// Removes learned neighbours, all or those of one VNI, and returns how many.
     fn neighbours_flush(&mut self, vni: Option<Vni>) -> u64;
 
-    /// Counters of the workers and ports, or of one port, which exists.
-    fn stats(&mut self, port: Option<&str>) -> StatsReply;
+    /// Counters of the workers and ports, or of one port, which exists; with `buckets` distributions are told in full.
+    fn stats(&mut self, port: Option<&str>, buckets: bool) -> StatsReply;
+
+    /// Forgets what was measured so far; counters stay.
+    fn stats_flush(&mut self);
 
     /// Offers drop counters to the page, of all ports or one, which exists, in any order; counters at zero only if
     /// `all` says so.
@@ -108,6 +111,7 @@ pub const fn is_write(request: &Request) -> bool {
         | Request::SetNeighbour(_)
         | Request::RemoveNeighbour(_)
         | Request::FlushNeighbours(_)
+        | Request::FlushStats(_)
         | Request::Reload(_) => true,
     }
 }
@@ -151,7 +155,7 @@ pub fn carry_out(request: Request, operator: &mut dyn Operator) -> Result<Value,
             change(operator, Change::SetNeighbour { neighbour, replace: request.replace.unwrap_or(false) })
         }
         Request::RemoveNeighbour(request) => {
-            let (address, vni) = (arguments::workload("dst", &request.dst)?, arguments::vni(request.vni)?);
+            let (address, vni) = (arguments::address("dst", &request.dst)?, arguments::vni(request.vni)?);
             change(operator, Change::RemoveNeighbour { vni, address })
         }
         Request::FlushNeighbours(request) => {
@@ -160,7 +164,12 @@ pub fn carry_out(request: Request, operator: &mut dyn Operator) -> Result<Value,
         }
         Request::ShowStats(request) => {
             known_port(operator, "port", request.port.as_deref())?;
-            reply::<api::ShowStats>(&operator.stats(request.port.as_deref()))
+            let buckets = request.buckets.unwrap_or(false);
+            reply::<api::ShowStats>(&operator.stats(request.port.as_deref(), buckets))
+        }
+        Request::FlushStats(_) => {
+            operator.stats_flush();
+            reply::<api::FlushStats>(&api::Empty {})
         }
         Request::ShowDrops(request) => show_drops(&request, operator),
         Request::Reload(_) => reply::<api::Reload>(&operator.reload()?),
@@ -312,6 +321,7 @@ fn vni_config(request: &api::SetVni) -> Result<VniConfig, Refusal> {
     config.encapsulation = wrapping.unwrap_or(config.encapsulation);
     config.learning = request.learning.unwrap_or(config.learning);
     config.arp_proxy = request.arp_proxy.unwrap_or(config.arp_proxy);
+    config.nd_proxy = request.nd_proxy.unwrap_or(config.nd_proxy);
     if let Some(seconds) = request.ageing {
         config.ageing = arguments::whole("ageing", seconds, 0..=u32::MAX)?;
     }

@@ -115,7 +115,7 @@ pub(super) fn check_encapsulation(wish: EncapsulationConfig, subject: &Subject, 
     }
 }
 
-/// Why an address cannot be a tunnel's end, if it cannot.
+/// Why an address cannot be that of a tunnel's end or a workload, if it cannot.
 pub(super) fn unusable(address: IpAddr) -> Option<&'static str> {
     if address.is_unspecified() {
         Some("it stands for no address at all")

@@ -1,10 +1,8 @@
 //! Checks of static forwarding entries and static neighbours.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use wire::Mac;
 
-use super::domain::missing_vni;
+use super::domain::{missing_vni, unusable};
 use super::fault::{Fault, RefusalKind, Subject};
 use crate::config::{Config, FdbConfig, FdbDestination, NeighbourConfig, PortRole};
 
@@ -66,12 +64,20 @@ fn check_port(config: &Config, entry: &FdbConfig, name: &str) -> Option<Fault> {
 pub(super) fn check_neighbour(config: &Config, neighbour: &NeighbourConfig, faults: &mut Vec<Fault>) {
     let subject = || Subject::Neighbour(neighbour.vni, neighbour.address);
     check_mac(neighbour.mac, subject(), faults);
-    if let Some(trouble) = no_host(neighbour.address) {
+    if let Some(trouble) = unusable(neighbour.address) {
         faults.push(Fault::invalid(
             subject(),
             "address",
             format!("{} cannot be a neighbour: {trouble}", neighbour.address),
             "use the address of one workload",
+        ));
+    }
+    if neighbour.router && neighbour.address.is_ipv4() {
+        faults.push(Fault::invalid(
+            subject(),
+            "router",
+            format!("{} is an IPv4 neighbour, and ARP does not tell routers from hosts", neighbour.address),
+            "leave `router` out",
         ));
     }
     if !config.vnis.contains(&neighbour.vni) {
@@ -94,8 +100,4 @@ fn check_mac(mac: Mac, subject: Subject, faults: &mut Vec<Fault>) {
         what,
         "use the address of one workload, such as 02:00:00:00:00:01",
     ));
-}
-
-fn no_host(address: Ipv4Addr) -> Option<&'static str> {
-    super::domain::unusable(IpAddr::V4(address))
 }

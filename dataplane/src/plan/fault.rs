@@ -1,7 +1,7 @@
 //! What a check says: what is wrong, with what, and what to do about it.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use wire::{Mac, Vni};
 
@@ -47,7 +47,7 @@ pub enum Subject {
     /// A static entry of a VNI.
     Fdb(Vni, Mac),
     /// A static neighbour of a VNI.
-    Neighbour(Vni, Ipv4Addr),
+    Neighbour(Vni, IpAddr),
 }
 
 impl fmt::Display for Subject {

@@ -48,9 +48,13 @@ impl Bell {
         fence(Ordering::SeqCst);
     }
 
-    /// Ends sleep and silences the bell.
+    /// Ends sleep. The bell may have been rung: [`Bell::silence`] it where that is seen.
     pub fn awake(&self) {
         self.inner.asleep.store(false, Ordering::Release);
+    }
+
+    /// Silences the bell, which otherwise ends the next sleep at once.
+    pub fn silence(&self) {
         let mut count = [0; 8];
         let _ = rustix::io::read(&self.inner.event, &mut count);
     }
@@ -99,6 +103,7 @@ mod tests {
                 poll(&mut [PollFd::new(&bell, PollFlags::IN)], None).unwrap();
             }
             bell.awake();
+            bell.silence();
             let now = work.load(Ordering::Acquire);
             if now & 1 != 0 {
                 seen = now >> 1;

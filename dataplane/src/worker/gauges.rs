@@ -15,6 +15,7 @@ pub struct Gauges {
     lost_events: AtomicU64,
     failed_flushes: AtomicU64,
     bursts: AtomicU64,
+    flushes: AtomicU64,
 }
 
 /// One look at the gauges.
@@ -36,6 +37,8 @@ pub struct Reading {
     pub failed_flushes: u64,
     /// Burst system calls, since the start.
     pub bursts: u64,
+    /// System calls for tx rings with frames in them, since the start.
+    pub flushes: u64,
 }
 
 impl Gauges {
@@ -53,6 +56,7 @@ impl Gauges {
         self.lost_events.store(plane.lost_events, Ordering::Relaxed);
         self.failed_flushes.store(plane.failed_flushes, Ordering::Relaxed);
         self.bursts.store(plane.bursts, Ordering::Relaxed);
+        self.flushes.store(plane.flushes, Ordering::Relaxed);
     }
 
     /// What the worker last wrote.
@@ -67,6 +71,7 @@ impl Gauges {
             lost_events: self.lost_events.load(Ordering::Relaxed),
             failed_flushes: self.failed_flushes.load(Ordering::Relaxed),
             bursts: self.bursts.load(Ordering::Relaxed),
+            flushes: self.flushes.load(Ordering::Relaxed),
         }
     }
 }

@@ -8,6 +8,8 @@ use forward::ids::PortId;
 use rtrb::{Consumer, Producer, RingBuffer};
 use xsk::Chunk;
 
+use super::meter::Stamp;
+
 /// Frames that may wait between two workers.
 pub const HANDOVER_FRAMES: usize = 1024;
 
@@ -17,6 +19,8 @@ pub struct Crossing {
     pub port: PortId,
     /// Its flow, which chooses among several queues.
     pub flow: u32,
+    /// When it was received.
+    pub received: Stamp,
     /// The frame.
     pub chunk: Chunk,
 }

@@ -3,9 +3,12 @@
 //! thread.
 
 pub mod bell;
+mod cost;
 mod gauges;
 pub mod handover;
+mod histogram;
 mod idle;
+mod meter;
 mod plane;
 mod queue;
 mod transmit;
@@ -19,19 +22,24 @@ use crossbeam_channel::{Receiver, Sender};
 use forward::counters::Counters;
 use forward::ids::PortId;
 use forward::limits::BATCH;
-use forward::link::{Event, Now};
+use forward::link::Event;
 use forward::pipeline::Pipeline;
 use rtrb::Producer;
 use xsk::{Burst, Chunk, Umem};
 
 use self::bell::Bell;
+use self::cost::Stage;
 use self::handover::Neighbour;
 use self::idle::Idle;
+use self::meter::Meter;
 use self::plane::{Plane, STAGE};
 use crate::config::WorkerConfig;
 use crate::publish::{Published, Subscription};
 
+pub use self::cost::{CostReading, SAMPLE};
 pub use self::gauges::{Gauges, Reading};
+pub use self::histogram::Snapshot;
+pub use self::meter::Measurements;
 pub use self::queue::{Queue, QueueParts};
 pub use self::transmit::BURST_THRESHOLD;
 
@@ -83,6 +91,8 @@ pub struct Equipment {
     pub counters: Arc<Counters>,
     /// What it holds, for others to see.
     pub gauges: Arc<Gauges>,
+    /// What it measures.
+    pub measurements: Arc<Measurements>,
     /// What it tells the control thread.
     pub events: Producer<Event>,
     /// What the control thread tells it.
@@ -123,7 +133,6 @@ pub struct Worker {
     stopping: bool,
     idle: Idle,
     gauges: Arc<Gauges>,
-    epoch: Instant,
 }
 
 impl Worker {
@@ -154,6 +163,8 @@ impl Worker {
             burst_bytes: Vec::with_capacity(xsk::MAX_BURST),
             unsent: Vec::with_capacity(xsk::MAX_BURST),
             bursts: 0,
+            flushes: 0,
+            meter: Meter::new(equipment.epoch, equipment.measurements),
             counters: Arc::clone(&counters),
             events: equipment.events,
             control,
@@ -174,7 +185,6 @@ impl Worker {
             stopping: false,
             idle,
             gauges: equipment.gauges,
-            epoch: equipment.epoch,
         })
     }
 
@@ -182,16 +192,19 @@ impl Worker {
     #[must_use]
     pub fn run(mut self) -> Remains {
         while !self.finished() {
+            self.plane.meter.begin();
             self.take_up();
             let mut work = 0;
             for index in 0..self.plane.queues.len() {
                 work += self.serve(index);
             }
             work += self.plane.take_crossings();
+            self.plane.meter.lap(Stage::Rest);
             self.plane.dispatch();
             self.plane.reap();
             self.plane.refill();
             self.gauges.write(&self.plane);
+            self.plane.meter.end(work);
             work += self.obey();
             if work == 0 {
                 let Self { idle, plane, mailbox, leaving, .. } = &mut self;
@@ -207,6 +220,7 @@ impl Worker {
     fn serve(&mut self, index: usize) -> usize {
         let mut frames = 0;
         for _ in 0..BATCHES_PER_ROUND {
+            self.plane.meter.lap(Stage::Rest);
             let Some(queue) = self.plane.queues.get_mut(index) else { break };
             let ingress = queue.port();
             let received = queue.receive(&mut self.received);
@@ -215,8 +229,7 @@ impl Worker {
             }
             frames += received;
             self.batch.extend(self.received.drain(..));
-            let elapsed = self.epoch.elapsed().as_nanos();
-            let now = Now { nanoseconds: u64::try_from(elapsed).unwrap_or(u64::MAX) };
+            let now = self.plane.meter.receive(received);
             let tables = &self.published.tables;
             self.pipeline.run(&mut self.plane, tables, &self.counters, now, ingress, &mut self.batch);
             if received < BATCH {

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use forward::counters::Counters;
 use forward::frame::Frame;
 use forward::ids::PortId;
-use forward::link::{Event, Link};
+use forward::link::{Event, Link, Pass};
 use forward::verdict::DropReason;
 use rtrb::Producer;
 use xsk::{Burst, Chunk, Umem};
 
 use super::bell::Bell;
+use super::cost::Stage;
 use super::handover::{Crossing, Neighbour};
+use super::meter::Meter;
 use super::queue::Queue;
 
 /// Finished frames that may wait for the end of a round; beyond it they are sent at once.
@@ -41,6 +43,9 @@ pub(super) struct Plane {
     /// Frames of a failed burst, on their way to be dropped.
     pub(super) unsent: Vec<(u16, Chunk)>,
     pub(super) bursts: u64,
+    /// System calls for tx rings with frames in them.
+    pub(super) flushes: u64,
+    pub(super) meter: Meter,
     pub(super) counters: Arc<Counters>,
     pub(super) events: Producer<Event>,
     pub(super) control: Bell,
@@ -198,9 +203,11 @@ impl Link for Plane {
     #[inline]
     fn transmit(&mut self, port: PortId, flow: u32, chunk: Chunk) {
         if self.staged.len() >= STAGE {
+            self.meter.lap(Stage::Deliver);
             self.dispatch();
         }
-        self.staged.push(Crossing { port, flow, chunk });
+        let received = self.meter.stamp();
+        self.staged.push(Crossing { port, flow, received, chunk });
     }
 
     fn release(&mut self, chunk: Chunk) {
@@ -212,5 +219,9 @@ impl Link for Plane {
             self.lost_events += 1;
         }
         self.control.ring();
+    }
+
+    fn passed(&mut self, pass: Pass) {
+        self.meter.lap(pass.into());
     }
 }

@@ -38,6 +38,7 @@ impl Plane {
         let mut staged = std::mem::take(&mut self.staged);
         let burst = self.decide(&staged);
         for crossing in staged.drain(..) {
+            self.meter.leave(crossing.received);
             self.send(crossing, burst);
         }
         self.staged = staged;
@@ -45,6 +46,7 @@ impl Plane {
         for index in 0..self.queues.len() {
             self.flush(index);
         }
+        self.meter.sent();
         for worker in self.handed.drain(..) {
             if let Some(bell) = self.bells.get(usize::from(worker)) {
                 bell.ring();
@@ -69,20 +71,21 @@ impl Plane {
     }
 
     fn send(&mut self, crossing: Crossing, burst: bool) {
-        let Crossing { port, flow, chunk } = crossing;
+        let Crossing { port, .. } = crossing;
         let egress = self.egress.get(usize::from(port.0));
         if let Some(egress) = egress.filter(|egress| egress.burst.is_some()) {
-            let own = pick(&egress.own, flow).and_then(|queue| self.queues.get(usize::from(queue)));
+            let own = pick(&egress.own, crossing.flow).and_then(|queue| self.queues.get(usize::from(queue)));
             if own.is_none_or(|queue| burst && queue.is_idle()) {
-                self.push_burst(port, flow, chunk);
+                self.push_burst(crossing);
                 return;
             }
         }
-        self.send_by_ring(port, flow, chunk);
+        self.send_by_ring(crossing);
     }
 
     /// Adds a frame to the burst under way. One that cannot be burst goes the other way.
-    fn push_burst(&mut self, port: PortId, flow: u32, chunk: Chunk) {
+    fn push_burst(&mut self, crossing: Crossing) {
+        let Crossing { port, flow, received, chunk } = crossing;
         if self.burst.as_ref().is_some_and(|burst| burst.len() == xsk::MAX_BURST) {
             self.flush_burst();
         }
@@ -96,19 +99,20 @@ impl Plane {
                 Some((_, sum)) => *sum += bytes,
                 None => self.burst_bytes.push((port.0, bytes)),
             },
-            Err(chunk) => self.send_by_ring(port, flow, chunk),
+            Err(chunk) => self.send_by_ring(Crossing { port, flow, received, chunk }),
         }
     }
 
     /// Through a queue of our own, or of another worker.
-    fn send_by_ring(&mut self, port: PortId, flow: u32, chunk: Chunk) {
+    fn send_by_ring(&mut self, crossing: Crossing) {
+        let Crossing { port, flow, .. } = crossing;
         let egress = self.egress.get(usize::from(port.0));
         let own = egress.and_then(|egress| pick(&egress.own, flow));
         let other = egress.and_then(|egress| pick(&egress.others, flow));
         match (own, other) {
-            (Some(queue), _) => self.enqueue(port, usize::from(queue), chunk),
-            (None, Some(worker)) => self.hand_over(worker, Crossing { port, flow, chunk }),
-            (None, None) => self.drop_frame(port, DropReason::PortDown, chunk),
+            (Some(queue), _) => self.enqueue(port, usize::from(queue), crossing.chunk),
+            (None, Some(worker)) => self.hand_over(worker, crossing),
+            (None, None) => self.drop_frame(port, DropReason::PortDown, crossing.chunk),
         }
     }
 
@@ -230,6 +234,7 @@ impl Plane {
         match neighbour.frames_out.push(crossing) {
             Ok(()) => {
                 self.handed_over += 1;
+                self.meter.stay();
                 if !self.handed.contains(&worker) {
                     self.handed.push(worker);
                 }
@@ -245,6 +250,7 @@ impl Plane {
         let Some(queue) = self.queues.get_mut(index) else { return };
         let (taken, dropped) = queue.flush();
         let port = queue.port();
+        self.flushes += u64::from(taken.frames + dropped != 0);
         if taken.frames != 0 {
             self.counters.transmitted(port, taken);
         }

@@ -39,7 +39,8 @@ pub mod offset {
     pub const DESTINATION: usize = 16;
 }
 
-const DONT_FRAGMENT: u16 = 0x4000;
+/// The DF flag, in the field of flags and fragment offset.
+pub const DONT_FRAGMENT: u16 = 0x4000;
 const MORE_FRAGMENTS: u16 = 0x2000;
 const FRAGMENT_OFFSET: u16 = 0x1fff;
 

@@ -53,7 +53,7 @@ mod tests {
         prefetch_address(0);
         prefetch_address(usize::MAX);
         let advised = advise_large_pages(values.as_ptr().addr(), size_of_val(&*values));
-        assert!(advised % LARGE_PAGE == 0 && advised <= size_of_val(&*values));
+        assert!(advised.is_multiple_of(LARGE_PAGE) && advised <= size_of_val(&*values));
         assert!(values.iter().all(|value| *value == 7));
         assert_eq!(advise_large_pages(values.as_ptr().addr(), 4096), 0);
         assert_eq!(advise_large_pages(0, 8 << 20), 0, "nothing is mapped there");

@@ -1,11 +1,13 @@
 //! What the commands do.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -66,15 +68,38 @@ struct AmountReport {
     bits_per_second: f64,
 }
 
+/// Of a histogram, in nanoseconds.
+#[derive(Serialize)]
+struct Quantiles {
+    p50: u64,
+    p90: u64,
+    p99: u64,
+    p999: u64,
+    max: u64,
+}
+
+impl Quantiles {
+    fn of(histogram: &Histogram<u64>) -> Self {
+        let at = |quantile| histogram.value_at_quantile(quantile);
+        Self { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: histogram.max() }
+    }
+}
+
+impl fmt::Display for Quantiles {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [p50, p90, p99, p999, max] =
+            [self.p50, self.p90, self.p99, self.p999, self.max].map(|ns| ns as f64 / 1e3);
+        write!(out, "p50 {p50:.1}  p90 {p90:.1}  p99 {p99:.1}  p99.9 {p999:.1}  max {max:.1} µs")
+    }
+}
+
 #[derive(Serialize)]
 struct LatencyReport {
     probes_sent: u64,
     probes_received: u64,
-    sent_late_max_ns: u128,
-    p50_ns: u128,
-    p99_ns: u128,
-    p999_ns: u128,
-    max_ns: u128,
+    latency_ns: Quantiles,
+    /// Of that, the generator's own.
+    generator_ns: Quantiles,
 }
 
 /// Does what the command line says.
@@ -219,11 +244,8 @@ fn report(
         latency: latency.map(|latency| LatencyReport {
             probes_sent: latency.sent,
             probes_received: latency.received(),
-            sent_late_max_ns: latency.latest.as_nanos(),
-            p50_ns: latency.at(0.5).as_nanos(),
-            p99_ns: latency.at(0.99).as_nanos(),
-            p999_ns: latency.at(0.999).as_nanos(),
-            max_ns: latency.at(1.0).as_nanos(),
+            latency_ns: Quantiles::of(&latency.histogram),
+            generator_ns: Quantiles::of(&latency.delay),
         }),
     }
 }
@@ -246,15 +268,8 @@ fn print(report: &Report) {
         line("received", received);
     }
     if let Some(latency) = &report.latency {
-        let microseconds = |ns: u128| ns as f64 / 1e3;
         println!("probes    {:>14} sent, {} received", latency.probes_sent, latency.probes_received);
-        println!(
-            "latency   p50 {:.1} µs  p99 {:.1} µs  p99.9 {:.1} µs  max {:.1} µs; sent up to {:.1} µs late",
-            microseconds(latency.p50_ns),
-            microseconds(latency.p99_ns),
-            microseconds(latency.p999_ns),
-            microseconds(latency.max_ns),
-            microseconds(latency.sent_late_max_ns)
-        );
+        println!("latency   {}", latency.latency_ns);
+        println!("  of it, before it was sent: {}", latency.generator_ns);
     }
 }

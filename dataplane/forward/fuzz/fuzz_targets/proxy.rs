@@ -1,5 +1,5 @@
-//! ARP messages, valid and half-valid, through the whole pipeline: each answer must be due, and right. No chunk may be lost, the
-//! counters must add up, and what leaves must be well-formed: the tests' own harness asserts it.
+//! Messages of ARP and neighbour discovery, valid and half-valid, through the whole pipeline: each answer must be due, and
+//! right. No chunk may be lost, the counters must add up, and what leaves must be well-formed: the tests' own harness asserts it.
 #![no_main]
 #![allow(dead_code, reason = "the harness serves the tests and the other target too")]
 

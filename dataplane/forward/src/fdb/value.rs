@@ -56,6 +56,19 @@ impl Entry {
     }
 }
 
+/// Where and when a frame was seen: the part of a value word that learning compares.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sighting(u64);
+
+impl Sighting {
+    /// At `place` at `now`, in monotonic seconds.
+    #[inline]
+    #[must_use]
+    pub const fn new(place: Place, now: u32) -> Self {
+        Self(place_bits(place) | ((now & SECONDS) as u64) << SEEN_SHIFT)
+    }
+}
+
 const SECONDS: u32 = (1 << 24) - 1;
 
 /// `now - seen` in arithmetic modulo 2²⁴. The half of the circle ahead of `now` is the future: another worker's clock
@@ -151,9 +164,9 @@ impl Value {
 
     /// Whether a frame from `place` at `now` would change nothing.
     #[inline]
-    pub(super) const fn is_current(self, place: Place, now: u32) -> bool {
+    pub(super) const fn is_current(self, sighting: Sighting) -> bool {
         const KEPT: u64 = (1 << TAG_SHIFT) - 1;
-        self.0 & KEPT == place_bits(place) | ((now & SECONDS) as u64) << SEEN_SHIFT
+        self.0 & KEPT == sighting.0
     }
 
     /// The same entry, seen at `now`.

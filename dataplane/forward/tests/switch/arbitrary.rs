@@ -2,18 +2,19 @@
 //! may be lost, the counters must add up (the fixture asserts both), and what leaves must be well-formed and allowed to.
 
 use std::cell::RefCell;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use forward::ids::{DomainId, PortId};
 use forward::link::Place;
 use wire::Mac;
 
 use crate::fixture::{self, A, B, C, D, GRE_KEY, Out, SMALL, Switch, UNRESOLVED, UP, UP2, VXLAN};
-use crate::frames::{self, IP1, IP2, IP9, W1, W2, W9};
+use crate::frames::{self, IP1, IP2, IP9, SIX1, SIX2, SIX9, W1, W2, W9};
 
 const INGRESS: [PortId; 8] = [UP, A, B, C, D, SMALL, UP2, PortId(999)];
 const MACS: [Mac; 4] = [W1, W2, W9, Mac::BROADCAST];
 const ADDRESSES: [Ipv4Addr; 4] = [IP1, IP2, IP9, Ipv4Addr::UNSPECIFIED];
+const SIX: [Ipv6Addr; 4] = [SIX1, SIX2, SIX9, Ipv6Addr::UNSPECIFIED];
 /// Longest frame, so that it fits into a chunk.
 const LONGEST: usize = 1700;
 
@@ -50,7 +51,13 @@ thread_local! {
 fn new_switch() -> Switch {
     // A full batch leaves little memory for copies.
     let mut switch = Switch::with_link(fixture::topology(), 96, 2048);
-    switch.neighbours(&[(DomainId(1), IP9, W9, true), (DomainId(1), IP1, W1, false)]);
+    let domain = DomainId(1);
+    switch.neighbours::<IpAddr>(&[
+        (domain, IP9.into(), W9, true),
+        (domain, IP1.into(), W1, false),
+        (domain, SIX9.into(), W9, true),
+        (domain, SIX1.into(), W1, false),
+    ]);
     switch
 }
 
@@ -95,7 +102,9 @@ fn check(ingress: PortId, out: &Out) {
     let uplinks = [UP, UP2];
     assert!(!(uplinks.contains(&ingress) && uplinks.contains(&out.port)), "overlay to overlay");
     if out.port == ingress {
-        assert_eq!(out.bytes[12..22], [8, 6, 0, 1, 8, 0, 6, 4, 0, 2], "only answers go back");
+        let is_reply = out.bytes[12..22] == [8, 6, 0, 1, 8, 0, 6, 4, 0, 2];
+        let is_advertisement = out.bytes[12..14] == [0x86, 0xdd] && out.bytes[54..56] == [136, 0];
+        assert!(is_reply || is_advertisement, "only answers go back");
     }
     if uplinks.contains(&out.port) {
         assert!(frames::unwrap(&out.bytes).inner.len() >= 14);
@@ -115,7 +124,7 @@ fn frame(input: &mut Input<'_>) -> Vec<u8> {
         2 => frames::left_to_device(&frames::udp(source, destination, usize::from(input.byte()))),
         3 => frames::left_to_device(&frames::tcp(source, destination, &[3; 99])),
         4 => frames::left_to_device(&frames::tcp6(source, destination, &[3; 99])),
-        5 => arp(input, source, destination),
+        5 => resolution(input, source, destination),
         6 => frames::tagged(source, destination, 50),
         _ => frames::opaque(source, destination, usize::from(input.byte())),
     };
@@ -150,15 +159,37 @@ fn edited(input: &mut Input<'_>, mut frame: Vec<u8>) -> Vec<u8> {
     frame
 }
 
-fn arp(input: &mut Input<'_>, source: Mac, destination: Mac) -> Vec<u8> {
-    let operation = input.byte() & 3;
+/// ARP or neighbour discovery, as the first bit of the first byte says.
+fn resolution(input: &mut Input<'_>, source: Mac, destination: Mac) -> Vec<u8> {
+    let first = input.byte();
+    if first & 0x80 == 0 { arp(first & 3, input, source, destination) } else { nd(first, input, source) }
+}
+
+/// A message of neighbour discovery with up to three options, valid or not.
+fn nd(first: u8, input: &mut Input<'_>, source: Mac) -> Vec<u8> {
+    let message_type = if first & 1 == 0 { 135 } else { 136 };
+    let (sender, target, flags) = (input.one_of(&SIX), input.one_of(&SIX), input.byte());
+    let (group, mac) = frames::solicited_node(target);
+    let all = (Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1), Mac([0x33, 0x33, 0, 0, 0, 1]));
+    let (to, to_mac) = input.one_of(&[(group, mac), (target, W9), all, (group, W9)]);
+    let mut options = Vec::new();
+    for _ in 0..first >> 1 & 3 {
+        let (option_type, units) = (input.byte() & 15, input.byte() & 3);
+        let room = [&input.one_of(&MACS).0[..], &[0; 18]].concat();
+        options.extend([option_type, units]);
+        options.extend(&room[..(usize::from(units) * 8).saturating_sub(2)]);
+    }
+    frames::nd(message_type, (source, to_mac), (sender, to), (flags, target), &options)
+}
+
+fn arp(operation: u8, input: &mut Input<'_>, source: Mac, destination: Mac) -> Vec<u8> {
     let (sender_mac, target_mac) = (input.one_of(&[source, W1, W2, W9]), input.one_of(&MACS));
     let (sender, target) = (input.one_of(&ADDRESSES), input.one_of(&ADDRESSES));
     let message = frames::arp(operation, destination, (sender_mac, sender), (target_mac, target));
     frames::edit(&message, |frame| frame[6..12].copy_from_slice(&source.0))
 }
 
-/// ARP messages: each answer must be due, and right.
+/// Messages of ARP and neighbour discovery: each answer must be due, and right.
 pub(crate) fn proxy(data: &[u8]) {
     with_switch(|switch| proxy_with(switch, Input(data)));
 }
@@ -167,8 +198,13 @@ fn proxy_with(switch: &mut Switch, mut input: Input<'_>) {
     while !input.0.is_empty() {
         let ingress = input.one_of(&[A, B, SMALL]);
         let (source, destination) = (input.one_of(&MACS), input.one_of(&MACS));
-        let message = arp(&mut input, source, destination);
-        let message = edited(&mut input, message);
+        let message = resolution(&mut input, source, destination);
+        let mut message = edited(&mut input, message);
+        let is_nd = message.get(12..14) == Some(&[0x86, 0xdd]);
+        // Behind a wrong checksum nothing happens: usually it is right.
+        if is_nd && message.len() >= 58 && input.byte() & 7 != 7 {
+            message = frames::with_icmp6_checksum(message);
+        }
         let target_is_here = switch.place_of(DomainId(1), W9) == Some(Place::Port(ingress));
         let out = switch.receive_one(ingress, &message);
         for out in &out {
@@ -178,7 +214,11 @@ fn proxy_with(switch: &mut Switch, mut input: Input<'_>) {
         assert!(answers.len() <= 1 && (answers.is_empty() || out.len() == 1));
         if let Some(answer) = answers.first() {
             assert!(!target_is_here);
-            assert_answer(&message, &answer.bytes);
+            if is_nd {
+                assert_advertisement(&message, &answer.bytes);
+            } else {
+                assert_answer(&message, &answer.bytes);
+            }
         }
     }
 }
@@ -199,4 +239,43 @@ fn assert_answer(request: &[u8], answer: &[u8]) {
         [sender_mac, &known.0, &request[12..20], &[0, 2], &known.0, target, sender_mac, sender].concat();
     assert_eq!(answer[..42], expected);
     assert_eq!(answer[42..], request[42..]);
+}
+
+/// Field by field: a solicitation of a neighbour that is known, sent to the target's group, advertised to its sender.
+fn assert_advertisement(question: &[u8], answer: &[u8]) {
+    let (sender, target) = (&question[22..38], &question[62..78]);
+    assert_eq!((question[20], question[21], question[54], question[55]), (58, 255, 135, 0));
+    assert_eq!(question[0] & 1, 1, "a unicast question is not ours");
+    assert_eq!(question[38..51], [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff]);
+    assert_eq!(question[51..54], target[13..]);
+    assert_ne!(sender, [0; 16], "duplicate address detection");
+    assert_ne!(sender, target);
+    let known = if target == SIX9.octets() { W9 } else { W1 };
+    assert!(target == SIX9.octets() || target == SIX1.octets());
+    let asker = source_option(&question[78..14 + 40 + usize::from(question[19])]);
+    assert_ne!(asker, known.0);
+    let expected = frames::nd(
+        136,
+        (known, Mac(asker)),
+        (address_of(target), address_of(sender)),
+        (0x60, address_of(target)),
+        &frames::link_layer(2, known),
+    );
+    assert_eq!(answer, expected);
+}
+
+fn address_of(octets: &[u8]) -> Ipv6Addr {
+    Ipv6Addr::from(<[u8; 16]>::try_from(octets).expect("sixteen bytes"))
+}
+
+/// The first source link-layer address of well-formed options.
+fn source_option(mut options: &[u8]) -> [u8; 6] {
+    while let [option_type, units, ..] = *options {
+        if option_type == 1 {
+            assert_eq!(units, 1);
+            return options[2..8].try_into().expect("six bytes");
+        }
+        options = &options[usize::from(units) * 8..];
+    }
+    panic!("no source option");
 }

@@ -12,7 +12,8 @@ use forward::link::{Event, Link, Now, Place};
 use forward::memory::Memory;
 use forward::pipeline::Pipeline;
 use forward::tables::{
-    Domain, Encapsulation, Neighbour, Neighbours, Path, Port, Remote, Role, Tables, TablesParts,
+    Domain, Encapsulation, Neighbour, NeighbourFlags, Neighbours, Path, Port, Remote, Role, Tables,
+    TablesParts,
 };
 use forward::verdict::DropReason;
 use wire::{Mac, Vni};
@@ -154,11 +155,12 @@ impl Switch {
     }
 
     /// Makes these the neighbours.
-    pub(crate) fn neighbours(&mut self, neighbours: &[(DomainId, Ipv4Addr, Mac, bool)]) {
+    pub(crate) fn neighbours<A: Copy + Into<IpAddr>>(&mut self, neighbours: &[(DomainId, A, Mac, bool)]) {
+        let flags = NeighbourFlags::default();
         let entries = neighbours
             .iter()
             .map(|(domain, address, mac, fixed)| {
-                (*domain, IpAddr::V4(*address), Neighbour { mac: *mac, fixed: *fixed })
+                (*domain, (*address).into(), Neighbour { mac: *mac, flags, fixed: *fixed })
             })
             .collect::<Neighbours>();
         self.change(|parts| parts.neighbours = Arc::new(entries));
@@ -186,6 +188,7 @@ pub(crate) fn domain(
         vni: vni(number),
         learning: true,
         arp_proxy: true,
+        nd_proxy: true,
         ageing: 300,
         ports: ports.to_vec(),
         remotes: remotes.to_vec(),

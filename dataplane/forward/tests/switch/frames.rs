@@ -1,7 +1,7 @@
 //! Frames to send in, built by etherparse or by hand, never by the code under test; and an independent reader of what
 //! comes out.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use etherparse::{Ipv4Header, Ipv4HeaderSlice, NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use wire::Mac;
@@ -15,6 +15,9 @@ pub(crate) const W9: Mac = Mac([2, 0, 0, 1, 0, 9]);
 pub(crate) const IP1: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 pub(crate) const IP2: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 pub(crate) const IP9: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 9);
+pub(crate) const SIX1: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0x10, 1);
+pub(crate) const SIX2: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0x10, 2);
+pub(crate) const SIX9: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0x10, 9);
 
 /// A UDP datagram in IPv4 with this much payload, checksums right.
 pub(crate) fn udp(source: Mac, destination: Mac, payload: usize) -> Vec<u8> {
@@ -111,6 +114,47 @@ pub(crate) fn arp(
         &target.1.octets(),
     ]
     .concat()
+}
+
+/// A message of neighbour discovery: type 135 asks, 136 tells. `ethernet` and `ip` are source and destination, `options`
+/// stand behind the target.
+pub(crate) fn nd(
+    message_type: u8,
+    ethernet: (Mac, Mac),
+    ip: (Ipv6Addr, Ipv6Addr),
+    (flags, target): (u8, Ipv6Addr),
+    options: &[u8],
+) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    PacketBuilder::ethernet2(ethernet.0.0, ethernet.1.0)
+        .ipv6(ip.0.octets(), ip.1.octets(), 255)
+        .icmpv6_raw(message_type, 0, [flags, 0, 0, 0])
+        .write(&mut bytes, &[&target.octets(), options].concat())
+        .expect("a frame");
+    bytes
+}
+
+/// A link-layer address option: type 1 is the sender's, 2 the target's.
+pub(crate) fn link_layer(option_type: u8, mac: Mac) -> Vec<u8> {
+    [&[option_type, 1], &mac.0[..]].concat()
+}
+
+/// The IPv6 and Ethernet groups in which the owner of an address listens for who asks for it.
+pub(crate) fn solicited_node(target: Ipv6Addr) -> (Ipv6Addr, Mac) {
+    let [.., a, b, c] = target.octets();
+    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), u16::from_be_bytes([b, c]));
+    (group, Mac([0x33, 0x33, 0xff, a, b, c]))
+}
+
+/// Makes the checksum of an ICMPv6 message right that stands behind 54 bytes of headers.
+pub(crate) fn with_icmp6_checksum(mut frame: Vec<u8>) -> Vec<u8> {
+    frame[56..58].fill(0);
+    let length = u32::from(u16::from_be_bytes([frame[18], frame[19]])).to_be_bytes();
+    let end = (54 + usize::from(u16::from_be_bytes([frame[18], frame[19]]))).min(frame.len());
+    let covered = [&frame[22..54], &length, &[0, 0, 0, 58], &frame[54..end]].concat();
+    let checksum = !ones_complement(&covered);
+    frame[56..58].copy_from_slice(&checksum.to_be_bytes());
+    frame
 }
 
 /// Whether etherparse finds every checksum of a frame right.

@@ -6,6 +6,7 @@ mod arbitrary;
 mod fixture;
 mod frames;
 mod golden;
+mod nd;
 mod outer;
 mod properties;
 mod proxy;

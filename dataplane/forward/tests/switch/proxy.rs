@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use forward::fdb::Kind;
 use forward::ids::DomainId;
 use forward::link::{Event, Place};
+use forward::tables::NeighbourFlags;
 use forward::verdict::DropReason;
 use wire::Mac;
 
@@ -118,10 +119,10 @@ fn neighbours_seen_are_told_if_they_are_news() {
         domain: DOMAIN,
         address: IpAddr::V4(address),
         mac,
+        flags: NeighbourFlags::default(),
         place,
     };
     // Known already; known and fixed, so that nothing seen changes it.
-    switch.receive_one(A, &request(IP9));
     switch.receive_one(A, &arp(2, Mac::BROADCAST, (other, IP2), (other, IP2)));
     // Not an address that a station can have.
     switch.receive_one(A, &arp(1, Mac::BROADCAST, (W1, Ipv4Addr::UNSPECIFIED), (NOBODY, IP9)));
@@ -139,6 +140,21 @@ fn neighbours_seen_are_told_if_they_are_news() {
     switch.now.nanoseconds += 1_000_000_000;
     switch.receive_one(A, &arp(1, Mac::BROADCAST, (other, IP9), (NOBODY, IP9)));
     assert_eq!(switch.events(), [seen(other, IP9, Place::Port(A))]);
+    // What is known is told again as often as keeps it from ageing, whatever shows it.
+    let of_w1 = seen(W1, IP1, Place::Port(A));
+    switch.now.nanoseconds = 3_000_000_000_000;
+    for frame in [request(IP9), arp(1, Mac::BROADCAST, (W1, IP1), (NOBODY, IP1)), request(IP2)] {
+        switch.receive(A, &vec![frame; 3]);
+        switch.now.nanoseconds += 1_000_000_000;
+    }
+    assert_eq!(switch.events(), [of_w1]);
+    switch.now.nanoseconds += 75_000_000_000;
+    switch.receive_one(A, &request(IP9));
+    assert_eq!(switch.events(), [of_w1]);
+    switch.change(|parts| parts.domains[0].ageing = 0);
+    switch.now.nanoseconds += 75_000_000_000;
+    switch.receive_one(A, &request(IP9));
+    assert_eq!(switch.events(), [], "nothing ages");
     // A domain that learns nothing learns no neighbours either.
     switch.change(|parts| parts.domains[0].learning = false);
     switch.now.nanoseconds += 1_000_000_000;

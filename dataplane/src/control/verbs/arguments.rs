@@ -1,7 +1,7 @@
 //! Arguments from the protocol's text and numbers. Every error names the argument, its value and what would be right.
 
 use std::fmt::Display;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use api::{Encapsulation, Refusal};
@@ -35,7 +35,7 @@ pub(super) fn mac(argument: &str, text: &str) -> Result<Mac, Refusal> {
     })
 }
 
-/// An underlay address.
+/// An address of the underlay or of a workload.
 pub(super) fn address(argument: &str, text: &str) -> Result<IpAddr, Refusal> {
     text.parse().map_err(|_| {
         let what = format!("{argument} {text:?} is not an IP address");
@@ -43,22 +43,12 @@ pub(super) fn address(argument: &str, text: &str) -> Result<IpAddr, Refusal> {
     })
 }
 
-/// A workload's address, as the ARP proxy knows it.
-pub(super) fn workload(argument: &str, text: &str) -> Result<Ipv4Addr, Refusal> {
-    match address(argument, text)? {
-        IpAddr::V4(address) => Ok(address),
-        IpAddr::V6(address) => {
-            let what = format!("{argument} {address} is an IPv6 address, and neighbours are IPv4");
-            Err(Refusal::argument(argument, what, "give the workload's IPv4 address"))
-        }
-    }
-}
-
 pub(super) fn neighbour(request: &api::SetNeighbour) -> Result<NeighbourConfig, Refusal> {
     Ok(NeighbourConfig {
         vni: vni(request.vni)?,
-        address: workload("dst", &request.dst)?,
+        address: address("dst", &request.dst)?,
         mac: mac("lladdr", &request.lladdr)?,
+        router: request.router.unwrap_or(false),
     })
 }
 

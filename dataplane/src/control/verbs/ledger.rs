@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use api::{
-    Balance, Chunks, EntryKind, EntryState, PortState, Refusal, ReloadReply, RemoteState, StatsReply,
-    StatusReply, TransmitPath, TransmitWish, XdpMode,
+    Balance, Bucket, Chunks, Distribution, EntryKind, EntryState, PortState, Refusal, ReloadReply,
+    RemoteState, StatsReply, StatusReply, TransmitPath, TransmitWish, XdpMode,
 };
 use wire::{Mac, Vni};
 
@@ -26,6 +26,8 @@ pub(crate) struct Ledger {
     pub(crate) seen: BTreeMap<(Vni, IpAddr), Mac>,
     /// Frames received on each port; a fifth of them dropped.
     pub(crate) frames: u64,
+    /// Of these no measurement is left.
+    pub(crate) flushed: u64,
     /// What [`Operator::reload`] answers.
     pub(crate) fault: Option<Refusal>,
 }
@@ -84,10 +86,19 @@ impl Ledger {
             learning: vni.learning,
             ageing: vni.ageing,
             arp_proxy: vni.arp_proxy,
+            nd_proxy: vni.nd_proxy,
             ttl: vni.ttl,
             ports: self.config.ports.iter().filter(inside).map(|port| port.name.clone()).collect(),
             remotes: self.config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),
         }
+    }
+
+    /// One value as often as there were frames since the last flush.
+    fn distribution(&self, value: u64, buckets: bool) -> Distribution {
+        let count = self.frames - self.flushed;
+        let buckets = buckets.then(|| vec![Bucket { value, count }]);
+        let max = value;
+        Distribution { count, mean: value, p50: value, p90: value, p99: value, p999: value, max, buckets }
     }
 
     fn ports_count(&self) -> u64 {
@@ -154,7 +165,7 @@ impl Operator for Ledger {
     }
 
     fn status(&mut self) -> StatusReply {
-        let stats = self.stats(None);
+        let stats = self.stats(None, false);
         StatusReply {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
@@ -232,15 +243,16 @@ impl Operator for Ledger {
             .config
             .neighbours
             .iter()
-            .map(|entry| (entry.vni, IpAddr::V4(entry.address), entry.mac, true));
-        let fluid = self.seen.iter().map(|((vni, address), mac)| (*vni, *address, *mac, false));
-        for (domain, dst, lladdr, permanent) in fixed.chain(fluid) {
+            .map(|entry| (entry.vni, entry.address, entry.mac, true, entry.router));
+        let fluid = self.seen.iter().map(|((vni, address), mac)| (*vni, *address, *mac, false, false));
+        for (domain, dst, lladdr, permanent, router) in fixed.chain(fluid) {
             if vni.is_none_or(|vni| vni == domain) {
                 page.offer(api::Neighbour {
                     dst,
                     lladdr,
                     vni: domain.value(),
                     state: if permanent { EntryState::Permanent } else { EntryState::Reachable },
+                    flags: router.then(|| "router".to_owned()).into_iter().collect(),
                     age: (!permanent).then_some(4),
                     owner: if permanent { "control" } else { "learned" }.into(),
                 });
@@ -254,7 +266,7 @@ impl Operator for Ledger {
         (before - self.seen.len()) as u64
     }
 
-    fn stats(&mut self, port: Option<&str>) -> StatsReply {
+    fn stats(&mut self, port: Option<&str>, buckets: bool) -> StatsReply {
         let received = self.frames * self.ports_count();
         let dropped = self.frames / 5 * self.ports_count();
         let ports = self.config.ports.iter().filter(|config| port.is_none_or(|port| port == config.name));
@@ -270,6 +282,11 @@ impl Operator for Ledger {
                 dropped,
                 in_flight: 0,
                 handed_over: 0,
+                bursts: 0,
+                flushes: self.frames,
+                residence: self.distribution(4000, buckets),
+                batches: self.distribution(16, buckets),
+                cost: api::Cost { rounds: 1, frames: 16, receive: 320, ..api::Cost::default() },
             }],
             ports: ports
                 .map(|config| self.port(config))
@@ -283,6 +300,10 @@ impl Operator for Ledger {
                 })
                 .collect(),
         }
+    }
+
+    fn stats_flush(&mut self) {
+        self.flushed = self.frames;
     }
 
     fn drops(&mut self, port: Option<&str>, all: bool, page: &mut Page<api::Drop>) {

@@ -43,11 +43,12 @@ fn every_argument_of_a_port_arrives() {
 fn every_argument_of_a_vni_and_a_remote_arrives() {
     let mut ledger = sample();
     let request = json!({ "vni": 300, "local": "192.0.2.1", "udp_port": 8472, "learning": false, "ageing": 60,
-        "arp_proxy": false, "ttl": 9 });
+        "arp_proxy": false, "nd_proxy": false, "ttl": 9 });
     ask(&mut ledger, "SetVni", request).unwrap();
     let domain = ledger.config.vnis.get(&vni(300)).unwrap();
     assert_eq!(domain.encapsulation, EncapsulationConfig::Vxlan { port: 8472 });
-    assert_eq!((domain.learning, domain.ageing, domain.arp_proxy, domain.ttl), (false, 60, false, 9));
+    assert_eq!((domain.learning, domain.ageing, domain.ttl), (false, 60, 9));
+    assert_eq!((domain.arp_proxy, domain.nd_proxy), (false, false));
     let again = json!({ "vni": 300, "local": "192.0.2.1" });
     assert_eq!(refused(&mut ledger, "SetVni", again).0, RefusalKind::AlreadyExists);
     let again = json!({ "vni": 300, "local": "192.0.2.1", "replace": true, "key": "none" });
@@ -96,6 +97,11 @@ fn entries_come_and_go() {
     assert_eq!(ask(&mut ledger, "FlushNeighbours", json!({ "vni": 200 })).unwrap(), json!({ "flushed": 0 }));
     assert_eq!(ask(&mut ledger, "FlushNeighbours", json!({})).unwrap(), json!({ "flushed": 1 }));
     ask(&mut ledger, "RemoveNeighbour", json!({ "dst": "10.0.0.2", "vni": 100 })).unwrap();
+    let request = json!({ "dst": "2001:db8::2", "lladdr": mac, "vni": 100, "router": true });
+    ask(&mut ledger, "SetNeighbour", request).unwrap();
+    let shown = ask(&mut ledger, "ShowNeighbours", json!({ "vni": 100 })).unwrap();
+    assert_eq!(shown["neighbours"][0]["flags"], json!(["router"]));
+    ask(&mut ledger, "RemoveNeighbour", json!({ "dst": "2001:DB8::2", "vni": 100 })).unwrap();
     assert!(ledger.config.neighbours.is_empty());
 }
 
@@ -214,10 +220,10 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
     ("ShowVnis", r#"{"cursor":"x"}"#, "cursor", r#""x" is no cursor"#, "leave it out"),
     (
         "SetNeighbour",
-        r#"{"dst":"::1","lladdr":"02:00:00:00:00:01","vni":100}"#,
+        r#"{"dst":"2001:db8::1/64","lladdr":"02:00:00:00:00:01","vni":100}"#,
         "dst",
-        "neighbours are IPv4",
-        "IPv4",
+        "is not an IP address",
+        "without a prefix length",
     ),
     (
         "SetNeighbour",
@@ -332,6 +338,7 @@ proptest! {
             lladdr: Mac::ZERO,
             vni: 7,
             state: api::EntryState::Permanent,
+            flags: Vec::new(),
             age: None,
             owner: String::new(),
         };

@@ -1,10 +1,9 @@
 //! Forwarding entries and neighbours.
 
-use std::net::IpAddr;
-
 use api::{EntryKind, EntryState, FdbEntry, Neighbour};
 use forward::fdb::{Entry, Key, Kind};
 use forward::link::Place;
+use forward::tables::NeighbourFlags;
 use wire::Vni;
 
 use super::super::state::State;
@@ -108,10 +107,11 @@ impl State {
     pub(in crate::control) fn neighbours_view(&self, only: Option<Vni>) -> Vec<Neighbour> {
         let now = self.now();
         let fixed = self.config.neighbours.iter().map(|neighbour| Neighbour {
-            dst: IpAddr::V4(neighbour.address),
+            dst: neighbour.address,
             lladdr: neighbour.mac,
             vni: neighbour.vni.value(),
             state: EntryState::Permanent,
+            flags: flags_view(NeighbourFlags { is_router: neighbour.router, ..NeighbourFlags::default() }),
             age: None,
             owner: if self.loaded.neighbours.contains(&(neighbour.vni, neighbour.address)) {
                 CONFIGURATION.to_owned()
@@ -119,12 +119,14 @@ impl State {
                 CONTROL.to_owned()
             },
         });
-        let learned = self.book.iter().filter(|(vni, address, _)| !self.is_configured(*vni, *address));
+        let is_configured = |vni, address| self.config.neighbours.contains(&(vni, address));
+        let learned = self.book.iter().filter(|(vni, address, _)| !is_configured(*vni, *address));
         let learned = learned.map(|(vni, address, seen)| Neighbour {
             dst: address,
             lladdr: seen.mac,
             vni: vni.value(),
             state: EntryState::Reachable,
+            flags: flags_view(seen.flags),
             age: Some(now.saturating_sub(seen.at)),
             owner: LEARNED.to_owned(),
         });
@@ -136,14 +138,16 @@ impl State {
         all
     }
 
-    fn is_configured(&self, vni: Vni, address: IpAddr) -> bool {
-        matches!(address, IpAddr::V4(address) if self.config.neighbours.contains(&(vni, address)))
-    }
-
     /// Forgets learned neighbours, all or those of one VNI, and says how many.
     pub(in crate::control) fn flush_neighbours(&mut self, only: Option<Vni>) -> u64 {
         let forgotten = self.book.retain(|vni, _, _| only.is_some_and(|only| only != vni));
         self.stale.tables |= forgotten != 0;
         forgotten as u64
     }
+}
+
+/// The flags in the words of the protocol.
+fn flags_view(flags: NeighbourFlags) -> Vec<String> {
+    let words = [(flags.is_router, "router"), (!flags.overrides, "anycast")];
+    words.iter().filter(|(is_set, _)| *is_set).map(|(_, word)| (*word).to_owned()).collect()
 }

@@ -1,5 +1,6 @@
 //! The state in the words of the control protocol. Reads only.
 
 mod entries;
+pub(super) mod measurements;
 mod numbers;
 mod ports;

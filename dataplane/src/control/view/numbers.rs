@@ -12,6 +12,7 @@ use super::super::paths::Way;
 use super::super::port::OpenPort;
 use super::super::state::State;
 use crate::config::{PortConfig, PortRole};
+use crate::worker::Reading;
 
 /// Time for the workers to write their gauges once more before they are read.
 const GAUGE: Duration = Duration::from_micros(200);
@@ -59,34 +60,55 @@ impl State {
         sum
     }
 
-    fn workers(&self) -> Vec<WorkerStats> {
-        let observed = self.fleet.observe();
-        let workers = (0u32..).zip(observed).map(|(worker, (config, counters, gauges))| {
+    /// Each worker's share of the balance.
+    fn balances(&self) -> Vec<Balance> {
+        let balance = |(_, counters, gauges): (_, &Counters, Reading)| {
             let counts = self.worker_counts(counters);
-            WorkerStats {
-                worker,
-                cpu: config.cpu,
+            Balance {
                 rx: counts.received.frames,
                 copies: counts.copies,
                 tx: counts.transmitted.frames,
                 dropped: counts.dropped(),
                 in_flight: gauges.staged + gauges.crossing,
+            }
+        };
+        self.fleet.observe().map(balance).collect()
+    }
+
+    fn workers(&self, balances: &[Balance], buckets: bool) -> Vec<WorkerStats> {
+        let observed = self.fleet.observe().zip(self.measured()).zip(balances);
+        let workers = (0u32..).zip(observed).map(|(worker, (((config, _, gauges), measured), balance))| {
+            let Balance { rx, copies, tx, dropped, in_flight } = *balance;
+            let (residence, batches, cost) = measured.view(buckets);
+            WorkerStats {
+                worker,
+                cpu: config.cpu,
+                rx,
+                copies,
+                tx,
+                dropped,
+                in_flight,
                 handed_over: gauges.handed_over,
+                bursts: gauges.bursts,
+                flushes: gauges.flushes,
+                residence,
+                batches,
+                cost,
             }
         });
         workers.collect()
     }
 
-    fn balance(workers: &[WorkerStats]) -> Balance {
-        let mut balance = Balance::default();
-        for worker in workers {
-            balance.rx += worker.rx;
-            balance.copies += worker.copies;
-            balance.tx += worker.tx;
-            balance.dropped += worker.dropped;
-            balance.in_flight += worker.in_flight;
+    fn sum(balances: &[Balance]) -> Balance {
+        let mut sum = Balance::default();
+        for balance in balances {
+            sum.rx += balance.rx;
+            sum.copies += balance.copies;
+            sum.tx += balance.tx;
+            sum.dropped += balance.dropped;
+            sum.in_flight += balance.in_flight;
         }
-        balance
+        sum
     }
 
     fn chunks(&self) -> Chunks {
@@ -104,7 +126,7 @@ impl State {
     pub(in crate::control) fn status_view(&self) -> StatusReply {
         self.fleet.wake();
         std::thread::sleep(GAUGE);
-        let workers = self.workers();
+        let balances = self.balances();
         let reachable = |pair: (std::net::IpAddr, std::net::IpAddr)| {
             matches!(self.paths.way(pair.0, pair.1), Some(Way::Ready { .. }))
         };
@@ -124,7 +146,7 @@ impl State {
             uptime: u64::from(self.now()),
             socket: self.config.daemon.socket.display().to_string(),
             config: self.path.as_ref().map(|path| path.display().to_string()),
-            workers: workers.len() as u64,
+            workers: balances.len() as u64,
             ports: self.config.ports.len() as u64,
             ports_up: self.ports.values().filter(|port| self.is_running(port)).count() as u64,
             vnis: self.config.vnis.len() as u64,
@@ -133,16 +155,16 @@ impl State {
             fdb_entries: self.fdb.len() as u64,
             neighbours: (self.config.neighbours.len() + self.book.len()) as u64,
             chunks: self.chunks(),
-            balance: Self::balance(&workers),
+            balance: Self::sum(&balances),
             degraded: degraded.collect(),
         }
     }
 
     /// Counters of the workers and of one port or all.
-    pub(in crate::control) fn stats_view(&self, name: Option<&str>) -> StatsReply {
+    pub(in crate::control) fn stats_view(&self, name: Option<&str>, buckets: bool) -> StatsReply {
         self.fleet.wake();
         std::thread::sleep(GAUGE);
-        let workers = self.workers();
+        let balances = self.balances();
         let ports = self.named(name).map(|config| {
             let counts = self.port_id(&config.name).map(|id| self.counts(id)).unwrap_or_default();
             PortStats {
@@ -155,10 +177,10 @@ impl State {
             }
         });
         StatsReply {
-            balance: Self::balance(&workers),
+            balance: Self::sum(&balances),
             chunks: self.chunks(),
             ports: ports.collect(),
-            workers,
+            workers: self.workers(&balances, buckets),
         }
     }
 

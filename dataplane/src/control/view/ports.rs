@@ -102,6 +102,7 @@ impl State {
             learning: vni.learning,
             ageing: vni.ageing,
             arp_proxy: vni.arp_proxy,
+            nd_proxy: vni.nd_proxy,
             ttl: vni.ttl,
             ports: inside.map(|port| port.name.clone()).collect(),
             remotes: self.config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),

@@ -77,11 +77,17 @@ impl Sum {
     #[inline]
     #[must_use]
     pub const fn fold(self) -> u16 {
+        u16::from_be(self.fold_ne())
+    }
+
+    /// As [`Sum::fold`], in the machine's own byte order: what a field read so is compared with.
+    #[inline]
+    #[must_use]
+    pub const fn fold_ne(self) -> u16 {
         // A number plus itself with its halves swapped has their ones' complement sum in its upper half: the carry of
         // the lower half is the end-around carry.
         let sum = (self.0.wrapping_add(self.0.rotate_left(32)) >> 32) as u32;
-        let sum = (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16;
-        u16::from_be(sum)
+        (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
     }
 
     /// The checksum field's value, if that field was zero in the bytes summed up.

@@ -1,0 +1,124 @@
+//! Counters and measurements.
+
+use serde::{Deserialize, Serialize};
+
+#[cfg(test)]
+use super::Fields;
+use super::{Balance, Chunks};
+
+replies! {
+    /// How often a value occurred.
+    #[derive(Copy, Eq, Default)]
+    Bucket {
+        /// The value, which stands for those within 1/128 of it.
+        value: u64,
+        /// How often.
+        count: u64,
+    }
+
+    /// What values occurred. All fields are zero while none did.
+    #[derive(Eq, Default)]
+    Distribution {
+        /// How many.
+        count: u64,
+        /// Their mean.
+        mean: u64,
+        /// Half of them are no larger.
+        p50: u64,
+        /// 90 % of them are no larger.
+        p90: u64,
+        /// 99 % of them are no larger.
+        p99: u64,
+        /// 99.9 % of them are no larger.
+        p999: u64,
+        /// The largest.
+        max: u64,
+        /// All of them in ascending order, when they were asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        buckets: Option<Vec<Bucket>>,
+    }
+
+    /// Nanoseconds by stage in the rounds that were timed, one in many, reading the clock not counted.
+    #[derive(Copy, Eq, Default)]
+    Cost {
+        /// Rounds timed.
+        rounds: u64,
+        /// Frames in them.
+        frames: u64,
+        /// Taking frames from receive rings.
+        receive: u64,
+        /// The pipeline's first pass.
+        parse: u64,
+        /// Learning, proxy, lookup.
+        decide: u64,
+        /// Rewriting.
+        deliver: u64,
+        /// Transmit rings and bursts, their system calls included.
+        transmit: u64,
+        /// What belongs to no frame in particular.
+        rest: u64,
+    }
+
+    /// One worker thread. Measurements are of the time since the start or the last [`FlushStats`](crate::FlushStats).
+    #[derive(Eq)]
+    WorkerStats {
+        /// Its number, from 0.
+        worker: u32,
+        /// The CPU it is pinned to.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cpu: Option<u32>,
+        /// Frames received, those that another worker handed over not counted.
+        rx: u64,
+        /// Copies made to flood a frame to several receivers.
+        copies: u64,
+        /// Frames handed to the kernel for sending.
+        tx: u64,
+        /// Frames dropped.
+        dropped: u64,
+        /// Frames between receive and transmit.
+        in_flight: u64,
+        /// Frames handed to another worker, which owns the egress queue.
+        handed_over: u64,
+        /// System calls that sent a burst.
+        bursts: u64,
+        /// System calls that sent what was in a transmit ring.
+        flushes: u64,
+        /// Nanoseconds from taking a frame from its receive ring to the return of the system call that gave it to the
+        /// kernel; of every frame that this worker sent.
+        residence: Distribution,
+        /// Frames received at once.
+        batches: Distribution,
+        /// What they cost.
+        cost: Cost,
+    }
+
+    /// Frames and bytes of one port.
+    #[derive(Eq)]
+    PortStats {
+        /// The port.
+        ifname: String,
+        /// Frames received.
+        rx_packets: u64,
+        /// Bytes of those, Ethernet header included.
+        rx_bytes: u64,
+        /// Frames sent.
+        tx_packets: u64,
+        /// Bytes of those, Ethernet header included.
+        tx_bytes: u64,
+        /// Frames that came in here and were dropped.
+        dropped: u64,
+    }
+
+    /// The counters.
+    #[derive(Eq)]
+    StatsReply {
+        /// Of the whole daemon.
+        balance: Balance,
+        /// Of the whole daemon.
+        chunks: Chunks,
+        /// By number.
+        workers: Vec<WorkerStats>,
+        /// By name.
+        ports: Vec<PortStats>,
+    }
+}
