@@ -51,7 +51,7 @@ pub struct Costs {
 /// One look at the costs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CostReading {
-    /// Nanoseconds by stage, in the order of [`Stage`].
+    /// Nanoseconds by stage: receive, parse, decide, deliver, transmit, rest.
     pub stages: [u64; STAGES],
     /// Rounds timed.
     pub rounds: u64,

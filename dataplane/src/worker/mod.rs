@@ -101,7 +101,7 @@ pub struct Equipment {
     pub mailbox: Receiver<Command>,
     /// The published state.
     pub subscription: Subscription,
-    /// The instant that [`Now`] counts from.
+    /// The instant that [`forward::link::Now`] counts from.
     pub epoch: Instant,
 }
 
