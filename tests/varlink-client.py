@@ -47,7 +47,7 @@ def exercise(connection, device):
         assert field in status, f"Status lacks {field}: {status}"
     balanced(status["balance"], status["chunks"])
 
-    local = next((vni["local"] for vni in call("ShowVnis")["vnis"]), "192.0.2.249")
+    local = next((vni["local"] for vni in call("ShowVnis")["vnis"]), ["192.0.2.249"])
     call("SetVni", vni=VNI, local=local, learning=False, ttl=9)
     refused(connection, "AlreadyExists", "SetVni", vni=VNI, local=local)
     call("SetVni", vni=VNI, local=local, ageing=60, replace=True)
@@ -57,7 +57,7 @@ def exercise(connection, device):
     call("SetRemote", dst=PEER, vni=VNI, flood=False)
     call("SetRemote", dst=PEER, vni=VNI, replace=True)
     (remote,) = call("ShowRemotes", vni=VNI)["remotes"]
-    expect(remote, dst=PEER, vni=VNI, encap="vxlan", local=local, flood=True)
+    expect(remote, dst=PEER, vni=VNI, encap="vxlan", local=local[0], flood=True)
     assert remote["state"] in ("reachable", "unresolved", "noroute"), remote
 
     call("AddPort", name=PORT, device=device, role="access", vni=VNI)
@@ -73,15 +73,26 @@ def exercise(connection, device):
     assert entry in call("ShowFdb", vni=VNI, kind="static")["entries"], entry
     assert call("ShowFdb", vni=VNI, mac="02:00:5e:10:00:02")["entries"] == []
     assert call("FlushFdb", vni=VNI) == {"flushed": 0}, "a static entry was flushed"
-    call("RemoveFdb", mac=MAC, vni=VNI)
+    refused(connection, "StaleVersion", "RemoveFdb", mac=MAC, vni=VNI, version=entry["version"] - 1)
+    refused(connection, "OwnedByAnother", "RemoveFdb", mac=MAC, vni=VNI, owner="varlink")
+    call("RemoveFdb", mac=MAC, vni=VNI, version=entry["version"])
     refused(connection, "NotFound", "GetFdb", mac=MAC, vni=VNI)
+    entries = [{"mac": MAC, "vni": VNI, "dev": PORT, "kind": "external"}]
+    assert call("ReplaceFdb", owner="varlink", entries=entries)["added"] == 1
+    (entry,) = call("ShowFdb", owner="varlink")["entries"]
+    expect(entry, owner="varlink", kind="external", flags=["extern_learn"], moves=0)
+    assert call("ReplaceFdb", owner="varlink", entries=[])["removed"] == 1
 
     call("SetNeighbour", dst=WORKLOAD, lladdr=MAC, vni=VNI)
     call("SetNeighbour", dst=WORKLOAD, lladdr="02:00:5e:10:00:03", vni=VNI, replace=True)
     (neighbour,) = call("ShowNeighbours", vni=VNI)["neighbours"]
     expect(neighbour, dst=WORKLOAD, lladdr="02:00:5e:10:00:03", vni=VNI, state="permanent")
     assert call("FlushNeighbours", vni=VNI) == {"flushed": 0}, "a static neighbour was flushed"
+    assert neighbour["moves"] == 1 and neighbour["moved_from"] == MAC, neighbour
     call("RemoveNeighbour", dst=WORKLOAD, vni=VNI)
+    neighbours = [{"dst": WORKLOAD, "lladdr": MAC, "vni": VNI}]
+    assert call("ReplaceNeighbours", owner="varlink", neighbours=neighbours)["added"] == 1
+    assert call("ReplaceNeighbours", owner="varlink", neighbours=[])["removed"] == 1
     assert call("ShowNeighbours", vni=VNI)["neighbours"] == []
 
     stats = call("ShowStats", port=PORT)

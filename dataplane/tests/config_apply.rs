@@ -24,11 +24,11 @@ fn access(name: &str, value: u32) -> PortConfig {
 }
 
 fn fdb(value: u32, destination: FdbDestination) -> FdbConfig {
-    FdbConfig { vni: vni(value), mac: MAC, destination }
+    FdbConfig::new(vni(value), MAC, destination)
 }
 
 fn neighbour(value: u32) -> NeighbourConfig {
-    NeighbourConfig { vni: vni(value), address: HOST, mac: MAC, router: false }
+    NeighbourConfig::new(vni(value), HOST, MAC)
 }
 
 fn gre(value: u32, key: GreKey) -> VniConfig {
@@ -206,7 +206,7 @@ fn a_vni_does_not_take_over_another_s_tunnels() {
     config.apply(&set_remote(2, PEER)).unwrap();
     let back = Change::SetVni { vni: gre(2, GreKey::Number(1)), replace: true };
     refused(&config, &back, RefusalKind::Invalid, words);
-    let moved = VniConfig { local: PEER, ..gre(2, GreKey::Vni) };
+    let moved = VniConfig { local: PEER.into(), ..gre(2, GreKey::Vni) };
     refused(
         &config,
         &Change::SetVni { vni: moved, replace: true },

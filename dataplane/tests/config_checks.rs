@@ -230,8 +230,8 @@ ttl = 0
         [
             "remote 192.0.2.1 is the local address of VNI 100 | remove it: a switch is no peer of its own",
             "239.0.0.1 cannot be a remote: it is a multicast group | name each peer; frames are replicated to all of them",
-            "remote 2001:db8::2 is IPv6 but the local address of VNI 100, 192.0.2.1, is IPv4 | use addresses of one \
-             family; a peer with both is reached by the family of the local address (VNI 100 is on line 8)",
+            "remote 2001:db8::2 is IPv6, but VNI 100 has only the local address 192.0.2.1 | add ours of IPv6 to it, as in \
+             local = [\"192.0.2.1\", \"2001:db8::1\"], or use an IPv4 address of the peer (VNI 100 is on line 8)",
             "255.255.255.255 cannot be a remote: it is the broadcast address | use the underlay address of the peer",
             &format!("00:00:00:00:00:00 is no address of a device | {workload}"),
             &format!("33:33:00:00:00:01 is a multicast address | {workload}"),
@@ -248,21 +248,57 @@ ttl = 0
 }
 
 #[test]
-fn an_ipv6_underlay_is_refused_once_and_clearly() {
-    let text = r#"
-[[port]]
-name = "up"
-role = "uplink"
-[[vni]]
-id = 1
-local = "2001:db8::1"
-remotes = ["2001:db8::2", "192.0.2.1"]
-"#;
+fn an_underlay_of_both_families_is_checked_as_one() {
+    let up = "[[port]]\nname = \"up\"\nrole = \"uplink\"\n";
+    let vni = |id: u32, keys: &str| format!("[[vni]]\nid = {id}\n{keys}\n");
+    let right = [
+        up,
+        &vni(1, "local = \"2001:db8::1\"\nremotes = [\"2001:db8::2\"]\nudp_checksum = false"),
+        &vni(2, "local = [\"2001:db8::1\", \"192.0.2.1\"]\nremotes = [\"2001:db8::2\", \"192.0.2.2\"]"),
+        &vni(3, "local = [\"192.0.2.1\"]\nencapsulation = \"gre\"\nremotes = [\"192.0.2.2\"]"),
+    ];
+    assert_eq!(warnings_of(&right.concat()), "");
+    let wrong = [
+        up,
+        &vni(1, "local = \"2001:db8::1\"\nremotes = [\"192.0.2.2\", \"2001:db8::1\"]"),
+        &vni(2, "local = [\"::ffff:192.0.2.1\", \"127.0.0.1\"]"),
+        &vni(3, "local = \"192.0.2.1\"\nencapsulation = \"gre\"\nudp_checksum = true"),
+        "[[remote]]\nvni = 3\naddress = \"192.0.2.2\"\nudp_checksum = false\n",
+    ];
+    let end = "use the address of an uplink that the peers send to";
+    let mapped = "it is an IPv4 address written as an IPv6 one";
+    let vxlan = "remove `udp_checksum`, or set encapsulation = \"vxlan\"";
     assert_eq!(
-        words_of(text),
+        words_of(&wrong.concat()),
         [
-            "VNI 1 has the IPv6 local address 2001:db8::1: only an IPv4 underlay is supported yet | use an IPv4 address; \
-          workloads may use IPv6 all the same"
+            "remote 192.0.2.2 is IPv4, but VNI 1 has only the local address 2001:db8::1 | add ours of IPv4 to it, as in \
+             local = [\"2001:db8::1\", \"192.0.2.1\"], or use an IPv6 address of the peer (VNI 1 is on line 4)",
+            "remote 2001:db8::1 is the local address of VNI 1 | remove it: a switch is no peer of its own",
+            &format!("VNI 2 cannot have the local address 127.0.0.1: it never leaves the host | {end}"),
+            &format!("VNI 2 cannot have the local address ::ffff:192.0.2.1: {mapped} | {end}"),
+            &format!("`udp_checksum` is of VXLAN, but VNI 3 is GRE | {vxlan}"),
+            &format!("`udp_checksum` is of VXLAN, but remote 192.0.2.2 of VNI 3 is GRE | {vxlan}"),
+        ]
+    );
+}
+
+#[test]
+fn a_vni_has_at_most_one_local_address_of_each_family() {
+    let expected = "it must be a string with an IP address, or an array of one IPv4 and one IPv6 address";
+    let local = |value: &str| words_of(&format!("[[vni]]\nid = 1\nlocal = {value}\n"));
+    let hint = "keep one address of each family; other addresses belong to other VNIs";
+    for value in [r#"["192.0.2.1", "192.0.2.2"]"#, r#"["192.0.2.1", "2001:db8::1", "2001:db8::2"]"#, "[]"] {
+        let found = local(value);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains(expected) && found[0].ends_with(hint), "{found:?}");
+    }
+    assert!(local("7")[0].contains(expected));
+    let found = local(r#"["192.0.2.1/24"]"#);
+    assert_eq!(
+        found,
+        [
+            "`local` holds \"192.0.2.1/24\"; each element must be a string with an IP address | write \"192.0.2.1\" \
+          without a prefix length"
         ]
     );
 }
@@ -313,6 +349,10 @@ name = "d"
 vni = 100
 mode = "zerocopy"
 transmit = "burst"
+[[port]]
+name = "e"
+vni = 100
+namespace = "run/netns/blue"
 "#,
     );
     assert_eq!(
@@ -325,6 +365,8 @@ transmit = "burst"
             "port c cannot serve 0 queues | use a number from 1 to 64, or leave it out to serve all that the device has",
             "a ring of port c cannot have 32768 descriptors | use a power of two from 64 to 16384, such as 16384",
             "port d is to be zero-copy and to transmit by burst, which copies | use transmit = \"auto\" or \"ring\"",
+            "\"run/netns/blue\" cannot name a network namespace | use a name that `ip netns list` shows, or an absolute path \
+             such as /proc/PID/ns/net",
         ]
     );
 }

@@ -67,7 +67,7 @@ fn unknown_keys_are_refused_with_what_was_probably_meant() {
             "unknown key `chunk_sise` in [umem] | did you mean `chunk_size`?",
             "unknown key `queues` in [[vni]] | `queues` belongs into [[port]]",
             "unknown key `zzz` in [[vni]] | the keys of [[vni]] are `id`, `local`, `encapsulation`, `udp_port`, `key`, \
-             `learning`, `ageing`, `arp_proxy`, `nd_proxy`, `ttl`, `remotes`",
+             `learning`, `ageing`, `arp_proxy`, `nd_proxy`, `ttl`, `udp_checksum`, `remotes`",
         ]
     );
     assert_eq!(
@@ -184,8 +184,8 @@ fn missing_keys_say_what_they_are_for() {
             "port p is neither an uplink nor in a VNI | add role = \"uplink\" if it faces the underlay, vni = NUMBER if \
              it faces a workload",
             "`id` is missing in [[vni]] | add `id`, an integer from 0 to 16777215: the identifier",
-            "`local` is missing in [[vni]] | add `local`, a string with an IP address: our underlay address: where \
-             tunnel packets come to and from",
+            "`local` is missing in [[vni]] | add `local`, a string with an IP address, or an array of one IPv4 and one \
+             IPv6 address: our underlay address, or one of each family, where tunnel packets come to and from",
             "FDB entry 02:00:00:00:00:01 of VNI 1 points nowhere | add port = \"NAME\" or remote = \"ADDRESS\"",
         ]
     );

@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use dataplane::config::{
-    self, Busy, Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, GreKey, LogTarget, ModeWish,
-    NeighbourConfig, PortConfig, PortRole, RemoteConfig, TransmitWish, VniConfig, WorkerConfig, XdpMode,
-    render,
+    self, Busy, Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, FdbKind, GreKey,
+    LocalAddresses, LogTarget, ModeWish, NeighbourConfig, PortConfig, PortRole, RemoteConfig, TransmitWish,
+    VniConfig, WorkerConfig, XdpMode, owner, render,
 };
 use dataplane::plan::{Severity, diff, validate};
 use proptest::collection::vec;
@@ -26,9 +26,16 @@ fn vni() -> impl Strategy<Value = Vni> {
 fn underlay() -> impl Strategy<Value = IpAddr> {
     prop_oneof![
         12 => (1u8..6).prop_map(|host| IpAddr::V4(Ipv4Addr::new(192, 0, 2, host))),
+        4 => (1u16..6).prop_map(|host| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host))),
         1 => Just(IpAddr::V6(Ipv6Addr::LOCALHOST)),
         1 => Just(IpAddr::V4(Ipv4Addr::BROADCAST)),
     ]
+}
+
+fn locals() -> impl Strategy<Value = LocalAddresses> {
+    vec(underlay(), 1..3).prop_map(|addresses| {
+        LocalAddresses::of(addresses.iter().copied()).unwrap_or(LocalAddresses::one(addresses[0]))
+    })
 }
 
 fn mac() -> impl Strategy<Value = Mac> {
@@ -61,47 +68,55 @@ prop_compose! {
         queues in option::of(1u32..40),
         ring_size in select(vec![64, 2048, 16_384, 1000]),
         transmit in select(vec![TransmitWish::Auto, TransmitWish::Ring, TransmitWish::Burst]),
+        namespace in option::of(select(vec!["blue", "/proc/1/ns/net", "a/b", ""]).prop_map(str::to_owned)),
     ) -> PortConfig {
-        PortConfig { name, device, role, mode, require, queues, ring_size, transmit }
+        PortConfig { name, device, role, mode, require, queues, ring_size, transmit, namespace }
     }
 }
 
 prop_compose! {
     fn domain()(
         vni in vni(),
-        local in underlay(),
+        local in locals(),
         encapsulation in encapsulation(),
         learning: bool,
         ageing in prop_oneof![0u32..5000, any::<u32>()],
         arp_proxy: bool,
         nd_proxy: bool,
         ttl: u8,
+        udp_checksum in option::weighted(0.2, any::<bool>()),
     ) -> VniConfig {
-        VniConfig { vni, local, encapsulation, learning, ageing, arp_proxy, nd_proxy, ttl }
+        VniConfig { vni, local, encapsulation, learning, ageing, arp_proxy, nd_proxy, ttl, udp_checksum }
     }
 }
 
 prop_compose! {
     fn remote()(
-        vni in vni(), address in underlay(), encapsulation in option::of(encapsulation()), flood: bool,
+        vni in vni(),
+        address in underlay(),
+        encapsulation in option::of(encapsulation()),
+        flood: bool,
+        udp_checksum in option::weighted(0.2, any::<bool>()),
     ) -> RemoteConfig {
-        RemoteConfig { vni, address, encapsulation, flood }
+        RemoteConfig { vni, address, encapsulation, flood, udp_checksum }
     }
 }
 
 fn change() -> impl Strategy<Value = Change> {
     let destination =
         prop_oneof![name().prop_map(FdbDestination::Port), underlay().prop_map(FdbDestination::Remote)];
-    let entry =
-        (vni(), mac(), destination).prop_map(|(vni, mac, destination)| FdbConfig { vni, mac, destination });
+    let owner = || select(vec![owner::CONFIGURATION, owner::CONTROL, "evpn", "evpn"]).prop_map(str::to_owned);
+    let kind = select(vec![FdbKind::Static, FdbKind::External, FdbKind::Sticky]);
+    let entry = (vni(), mac(), destination, kind, owner())
+        .prop_map(|(vni, mac, destination, kind, owner)| FdbConfig { vni, mac, destination, kind, owner });
     let host = || {
         let four = (0u8..6).prop_map(|host| IpAddr::from([10 * u8::from(host > 0), 0, 0, host]));
         let six =
             (0u16..6).prop_map(|host| IpAddr::from([0x2001 * u16::from(host > 0), 0, 0, 0, 0, 0, 0, host]));
         prop_oneof![four, six]
     };
-    let neighbour = (vni(), host(), mac(), any::<bool>())
-        .prop_map(|(vni, address, mac, router)| NeighbourConfig { vni, address, mac, router });
+    let neighbour = (vni(), host(), mac(), any::<bool>(), owner())
+        .prop_map(|(vni, address, mac, router, owner)| NeighbourConfig { vni, address, mac, router, owner });
     prop_oneof![
         4 => port().prop_map(Change::AddPort),
         1 => name().prop_map(Change::RemovePort),

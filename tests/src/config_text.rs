@@ -55,10 +55,14 @@ pub fn vni(node: &Node, segment: &Segment) -> String {
         Encapsulation::Gre => "gre",
     };
     let remotes: Vec<String> = segment.remotes.iter().map(|remote| format!("\"{remote}\"")).collect();
+    let local = match segment.families() {
+        (true, true) => format!("[\"{}\", \"{}\"]", node.address, node.address6()),
+        (true, false) => format!("\"{}\"", node.address6()),
+        (false, _) => format!("\"{}\"", node.address),
+    };
     let mut text = format!(
-        "[[vni]]\nid = {}\nlocal = \"{}\"\nencapsulation = \"{encapsulation}\"\nremotes = [{}]\n",
+        "[[vni]]\nid = {}\nlocal = {local}\nencapsulation = \"{encapsulation}\"\nremotes = [{}]\n",
         segment.vni,
-        node.address,
         remotes.join(", ")
     );
     for key in &segment.keys {

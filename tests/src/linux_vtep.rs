@@ -1,5 +1,7 @@
 //! The kernel's own VXLAN as a far side: per VNI one bridge with a vxlan device in it.
 
+use std::net::IpAddr;
+
 use crate::netns::Namespace;
 use crate::topology::{Encapsulation, Node, Segment};
 
@@ -10,17 +12,27 @@ pub struct LinuxVtep<'a> {
 }
 
 impl<'a> LinuxVtep<'a> {
-    /// Makes `br<VNI>` and `vx<VNI>` for each segment, and enslaves its devices.
+    /// Makes `br<VNI>` and `vx<VNI>` for each segment, and enslaves its devices. All remotes of a segment are of one
+    /// address family.
     #[must_use]
     pub fn start(node: &'a Node, segments: &[Segment]) -> Self {
+        Self::start_with(node, segments, "")
+    }
+
+    /// The same with extra words for the vxlan devices, such as `udp6zerocsumtx`.
+    #[must_use]
+    pub fn start_with(node: &'a Node, segments: &[Segment], words: &str) -> Self {
         let namespace = &node.namespace;
         for segment in segments {
             let Segment { vni, encapsulation, devices, remotes, .. } = segment;
             assert_eq!(*encapsulation, Encapsulation::Vxlan, "Linux here has no GRE");
             namespace.ip(&format!("link add br{vni} type bridge mcast_snooping 0"));
+            let local = match segment.families() {
+                (true, _) => node.address6().to_string(),
+                (false, _) => format!("{} df set", node.address),
+            };
             namespace.ip(&format!(
-                "link add vx{vni} type vxlan id {vni} local {} dstport 4789 ttl 64 df set",
-                node.address
+                "link add vx{vni} type vxlan id {vni} dstport 4789 ttl 64 local {local} {words}"
             ));
             for remote in remotes {
                 namespace.bridge(&format!("fdb append 00:00:00:00:00:00 dev vx{vni} dst {remote}"));
@@ -35,8 +47,8 @@ impl<'a> LinuxVtep<'a> {
 
     /// The addresses that the vxlan device of a VNI has learned behind `remote`.
     #[must_use]
-    pub fn learned(&self, vni: u32, remote: std::net::Ipv4Addr) -> Vec<String> {
-        let dst = format!("dst {remote} ");
+    pub fn learned(&self, vni: u32, remote: impl Into<IpAddr>) -> Vec<String> {
+        let dst = format!("dst {} ", remote.into());
         let text = self.namespace.bridge(&format!("fdb show dev vx{vni}"));
         let lines = text.lines().map(|line| format!("{line} "));
         lines

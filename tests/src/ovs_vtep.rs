@@ -8,7 +8,7 @@
 //!                            └── native tunnel ──▶ (192.0.2.n, routed by OVS itself)
 //! ```
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -91,9 +91,12 @@ impl OvsVtep {
         configure(directory.path(), &words);
         node.namespace.ip("addr flush dev up0");
         node.namespace.ip(&format!("addr add {}/24 dev br-phy", node.address));
+        if segments.iter().any(|segment| segment.families().0) {
+            node.namespace.ip(&format!("addr add {}/64 dev br-phy nodad", node.address6()));
+        }
         node.namespace.ip(&format!("link set br-phy mtu {UNDERLAY_MTU} up"));
         for segment in segments {
-            configure(directory.path(), &segment_words(node.address, segment, ports));
+            configure(directory.path(), &segment_words(node, segment, ports));
         }
         Self { directory, daemon, _database: database }
     }
@@ -143,7 +146,7 @@ fn configure(directory: &Path, words: &str) -> String {
 }
 
 /// The configuration of one segment. Workloads are ports 1, 2, …, tunnels 101, 102, ….
-fn segment_words(local: Ipv4Addr, segment: &Segment, ports: PortKind) -> String {
+fn segment_words(node: &Node, segment: &Segment, ports: PortKind) -> String {
     let Segment { vni, encapsulation, devices, remotes, .. } = segment;
     let kind = match encapsulation {
         Encapsulation::Vxlan => "vxlan",
@@ -155,6 +158,7 @@ fn segment_words(local: Ipv4Addr, segment: &Segment, ports: PortKind) -> String 
         words += &ports.words(device);
     }
     for (number, remote) in (1..).zip(remotes) {
+        let local = if remote.is_ipv6() { IpAddr::V6(node.address6()) } else { IpAddr::V4(node.address) };
         words += &format!(
             " -- add-port br-{vni} {kind}{vni}-{number} -- set interface {kind}{vni}-{number} type={kind} \
              ofport_request={} options:local_ip={local} options:remote_ip={remote} options:key={vni}",

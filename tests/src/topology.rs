@@ -14,7 +14,7 @@
 //! The underlay takes packets of 1600 bytes, so that workloads keep their default MTU of 1500. Captures belong on the
 //! underlay's ends of the veth pairs or in workloads: a device that AF_XDP serves shows tcpdump little.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use crate::netns::Namespace;
@@ -46,6 +46,14 @@ impl Underlay {
     #[must_use]
     pub fn node(&self, number: u8) -> Node {
         self.node_with_queues(number, 1)
+    }
+
+    /// Makes a node with the addresses 192.0.2.`number` and 2001:db8::`number`.
+    #[must_use]
+    pub fn node_with_ipv6(&self, number: u8) -> Node {
+        let node = self.node(number);
+        node.namespace.ip(&format!("addr add {}/64 dev up0 nodad", node.address6()));
+        node
     }
 
     /// Makes a node whose uplink has several queues in each direction.
@@ -87,6 +95,12 @@ pub struct Node {
 }
 
 impl Node {
+    /// Its second underlay address, where it was made with one.
+    #[must_use]
+    pub fn address6(&self) -> Ipv6Addr {
+        Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, self.number.into())
+    }
+
     /// Makes a workload behind a new device of this node; both have the name `name`. Its Ethernet address is
     /// 02:00:00:00:0a:xx with the last octet of `address`.
     #[must_use]
@@ -189,7 +203,7 @@ pub struct Segment {
     /// The node's devices in it.
     pub devices: Vec<String>,
     /// Underlay addresses of the other nodes in it.
-    pub remotes: Vec<Ipv4Addr>,
+    pub remotes: Vec<IpAddr>,
     /// Further lines of vtepd's `[[vni]]` table.
     pub keys: Vec<String>,
 }
@@ -223,8 +237,21 @@ impl Segment {
     /// Adds another node.
     #[must_use]
     pub fn remote(mut self, node: &Node) -> Self {
-        self.remotes.push(node.address);
+        self.remotes.push(node.address.into());
         self
+    }
+
+    /// Adds another node by its IPv6 address.
+    #[must_use]
+    pub fn remote6(mut self, node: &Node) -> Self {
+        self.remotes.push(node.address6().into());
+        self
+    }
+
+    /// Whether some of the other nodes are reached over IPv6, and some over IPv4.
+    #[must_use]
+    pub fn families(&self) -> (bool, bool) {
+        (self.remotes.iter().any(IpAddr::is_ipv6), self.remotes.iter().any(IpAddr::is_ipv4))
     }
 
     /// Adds a line to vtepd's `[[vni]]` table, such as `ageing = "2s"`.

@@ -19,17 +19,20 @@ macro_rules! in_every_variant {
 }
 
 mod arp_proxy;
+mod bursts;
 mod configuration;
 mod control;
 mod devices;
 mod far_sides;
 mod host_traffic;
+mod ipv6_underlay;
 mod linux_vxlan;
 mod malformed;
 mod measurements;
 mod nd_proxy;
 mod overlay;
 mod ovs_gre;
+mod provenance;
 mod queues;
 mod readme;
 mod refusals;

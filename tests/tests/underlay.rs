@@ -54,7 +54,7 @@ fn a_changed_route_is_followed() {
     }
     a.namespace.ip(&format!("route add {anycast}/32 via {}", b.address));
     let mut segment = Segment::vxlan(100).access(&a1);
-    segment.remotes.push(anycast);
+    segment.remotes.push(anycast.into());
     let near = Daemon::start(&a, Variant::ONE_WORKER, &[segment]);
     let (at_b, at_c) = (
         Capture::start(&underlay.namespace, &b.underlay_device),
@@ -97,7 +97,7 @@ fn an_absent_next_hop_is_counted_and_found_later() {
     let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
     let _far = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
     let mut segment = Segment::vxlan(100).access(&a1).remote(&b);
-    segment.remotes.push(Ipv4Addr::new(192, 0, 2, 3));
+    segment.remotes.push(Ipv4Addr::new(192, 0, 2, 3).into());
     let near = Daemon::with_config(&a, &Variant::ONE_WORKER.config(&a, &[segment]));
     near.wait_for_ports();
     a1.reaches(&b1);

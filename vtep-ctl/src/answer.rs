@@ -21,6 +21,7 @@ pub(crate) enum Answer {
     Stats(api::StatsReply),
     Drops(Vec<api::Drop>),
     Flushed(api::FlushReply),
+    Replaced(api::ReplaceReply),
     Reloaded(api::ReloadReply),
     /// It was done, and there is nothing to say.
     Done,
@@ -40,6 +41,7 @@ impl Answer {
             Self::Stats(reply) => json!(reply),
             Self::Drops(drops) => json!(drops),
             Self::Flushed(reply) => json!(reply),
+            Self::Replaced(reply) => json!(reply),
             Self::Reloaded(reply) => json!(reply),
             Self::Done => return None,
         })
@@ -84,10 +86,12 @@ pub(crate) fn ask(client: &mut Client, request: &Request) -> Result<Answer, Fail
         Request::SetFdb(request) => done(client, request)?,
         Request::GetFdb(request) => Answer::FdbEntry(client.call(request)?.entry),
         Request::RemoveFdb(request) => done(client, request)?,
+        Request::ReplaceFdb(request) => Answer::Replaced(client.call(request)?),
         Request::FlushFdb(request) => Answer::Flushed(client.call(request)?),
         Request::ShowNeighbours(request) => Answer::Neighbours(all(client, request)?),
         Request::SetNeighbour(request) => done(client, request)?,
         Request::RemoveNeighbour(request) => done(client, request)?,
+        Request::ReplaceNeighbours(request) => Answer::Replaced(client.call(request)?),
         Request::FlushNeighbours(request) => Answer::Flushed(client.call(request)?),
         Request::ShowStats(request) => Answer::Stats(client.call(request)?),
         Request::FlushStats(request) => done(client, request)?,

@@ -56,17 +56,19 @@ const PORT_ADD: Shape = Shape {
         ("queues", "N"),
         ("ring-size", "N"),
         ("transmit", "auto|ring|burst"),
+        ("netns", "NAME|PATH"),
     ],
     flags: &["uplink"],
     ..NOTHING
 };
 const PORT_ADD_TAIL: &str = "NAME [dev DEVICE] (vni N | uplink) [mode auto|zerocopy|native|generic] \
-    [require zerocopy|native|generic] [queues N] [ring-size N] [transmit auto|ring|burst]";
+    [require zerocopy|native|generic] [queues N] [ring-size N] [transmit auto|ring|burst] \
+    [netns NAME|PATH]";
 
 const VNI_SET: Shape = Shape {
     positional: &["vni"],
     keywords: &[
-        ("local", "IP"),
+        ("local", "IP[,IP]"),
         ("encap", "vxlan|gre"),
         ("udp-port", "P"),
         ("key", "vni|none|NUMBER"),
@@ -75,11 +77,12 @@ const VNI_SET: Shape = Shape {
         ("arp-proxy", "on|off"),
         ("nd-proxy", "on|off"),
         ("ttl", "N"),
+        ("udp-checksum", "on|off"),
     ],
     ..NOTHING
 };
-const VNI_SET_TAIL: &str = "N local IP [encap vxlan|gre] [udp-port P] [key vni|none|NUMBER] [learning on|off] \
-    [ageing SECONDS] [arp-proxy on|off] [nd-proxy on|off] [ttl N]";
+const VNI_SET_TAIL: &str = "N local IP[,IP] [encap vxlan|gre] [udp-port P] [key vni|none|NUMBER] [learning on|off] \
+    [ageing SECONDS] [arp-proxy on|off] [nd-proxy on|off] [ttl N] [udp-checksum on|off]";
 
 const REMOTE_SET: Shape = Shape {
     positional: &["IP"],
@@ -89,24 +92,44 @@ const REMOTE_SET: Shape = Shape {
         ("udp-port", "P"),
         ("key", "vni|none|NUMBER"),
         ("flood", "on|off"),
+        ("udp-checksum", "on|off"),
     ],
     ..NOTHING
 };
-const REMOTE_SET_TAIL: &str = "IP vni N [encap vxlan|gre] [udp-port P] [key vni|none|NUMBER] [flood on|off]";
+const REMOTE_SET_TAIL: &str = "IP vni N [encap vxlan|gre] [udp-port P] [key vni|none|NUMBER] [flood on|off] \
+    [udp-checksum on|off]";
 
+const OWNER: (&str, &str) = ("owner", "NAME");
+const VERSION: (&str, &str) = ("version", "N");
+const KINDS: &[&str] = &["dynamic", "static", "external", "sticky"];
+const WRITTEN_KINDS: &[&str] = &["static", "external", "sticky"];
 const FDB_SHOW: Shape = Shape {
-    keywords: &[VNI, ("dev", "PORT"), ("dst", "IP"), ("mac", "MAC")],
-    flags: &["dynamic", "static"],
+    keywords: &[VNI, ("dev", "PORT"), ("dst", "IP"), ("mac", "MAC"), OWNER],
+    flags: KINDS,
     ..NOTHING
 };
+const FDB_SHOW_TAIL: &str =
+    "[vni N] [dev PORT] [dst IP] [mac MAC] [owner NAME] [dynamic | static | external | sticky]";
 const FDB_FLUSH: Shape =
-    Shape { keywords: &[VNI, ("dev", "PORT"), ("dst", "IP")], flags: &["dynamic", "static"], ..NOTHING };
-const FDB_SET: Shape =
-    Shape { positional: &["MAC"], keywords: &[VNI, ("dev", "PORT"), ("dst", "IP")], ..NOTHING };
-const FDB_SET_TAIL: &str = "MAC vni N (dev PORT | dst IP)";
+    Shape { keywords: &[VNI, ("dev", "PORT"), ("dst", "IP"), OWNER], flags: KINDS, ..NOTHING };
+const FDB_FLUSH_TAIL: &str =
+    "[vni N] [dev PORT] [dst IP] [owner NAME] [dynamic | static | external | sticky]";
+const FDB_SET: Shape = Shape {
+    positional: &["MAC"],
+    keywords: &[VNI, ("dev", "PORT"), ("dst", "IP"), OWNER],
+    flags: WRITTEN_KINDS,
+    ..NOTHING
+};
+const FDB_SET_TAIL: &str = "MAC vni N (dev PORT | dst IP) [owner NAME] [static | external | sticky]";
+const FDB_DEL: Shape = Shape { positional: &["MAC"], keywords: &[VNI, OWNER, VERSION], ..NOTHING };
+const NEIGH_SHOW: Shape = Shape { keywords: &[VNI, OWNER], ..NOTHING };
 const NEIGH_SET: Shape =
-    Shape { positional: &["IP"], keywords: &[("lladdr", "MAC"), VNI], flags: &["router"], ..NOTHING };
-const NEIGH_SET_TAIL: &str = "IP lladdr MAC vni N [router]";
+    Shape { positional: &["IP"], keywords: &[("lladdr", "MAC"), VNI, OWNER], flags: &["router"], ..NOTHING };
+const NEIGH_SET_TAIL: &str = "IP lladdr MAC vni N [router] [owner NAME]";
+const NEIGH_DEL: Shape = Shape { positional: &["IP"], keywords: &[VNI, OWNER, VERSION], ..NOTHING };
+/// A replacement of all that an owner wrote. What there is to be is read from standard input, one line each.
+const REPLACE: Shape = Shape { positional: &["NAME"], keywords: &[VNI], ..NOTHING };
+const REPLACE_TAIL: &str = "NAME [vni N] < LINES";
 
 const fn form(
     object: &'static str,
@@ -144,41 +167,59 @@ pub(crate) const FORMS: &[Form] = &[
     form("remote", "del", "IP vni N", IP_IN_VNI, |given| {
         Ok(Request::RemoveRemote(api::RemoveRemote { dst: address(given)?, vni: given.required_vni()? }))
     }),
-    form("fdb", "show", "[vni N] [dev PORT] [dst IP] [mac MAC] [dynamic | static]", FDB_SHOW, |given| {
+    form("fdb", "show", FDB_SHOW_TAIL, FDB_SHOW, |given| {
         Ok(Request::ShowFdb(api::ShowFdb {
             vni: given.vni()?,
             dev: given.text("dev"),
             dst: given.address("dst")?,
             mac: given.mac("mac")?,
             kind: kind(given)?,
+            owner: given.text("owner"),
             cursor: None,
         }))
     }),
     form("fdb", "add", FDB_SET_TAIL, FDB_SET, |given| fdb_set(given, false)),
     form("fdb", "replace", FDB_SET_TAIL, FDB_SET, |given| fdb_set(given, true)),
+    form("fdb", "replace owner", REPLACE_TAIL, REPLACE, |given| {
+        let (owner, vni) = (given.required("NAME")?, given.vni()?);
+        Ok(Request::ReplaceFdb(api::ReplaceFdb { owner, vni, entries: Vec::new() }))
+    }),
     form("fdb", "get", "MAC vni N", MAC_IN_VNI, |given| {
         Ok(Request::GetFdb(api::GetFdb { mac: mac(given)?, vni: given.required_vni()? }))
     }),
-    form("fdb", "del", "MAC vni N", MAC_IN_VNI, |given| {
-        Ok(Request::RemoveFdb(api::RemoveFdb { mac: mac(given)?, vni: given.required_vni()? }))
+    form("fdb", "del", "MAC vni N [owner NAME] [version N]", FDB_DEL, |given| {
+        Ok(Request::RemoveFdb(api::RemoveFdb {
+            mac: mac(given)?,
+            vni: given.required_vni()?,
+            owner: given.text("owner"),
+            version: version(given)?,
+        }))
     }),
-    form("fdb", "flush", "[vni N] [dev PORT] [dst IP] [dynamic | static]", FDB_FLUSH, |given| {
+    form("fdb", "flush", FDB_FLUSH_TAIL, FDB_FLUSH, |given| {
         Ok(Request::FlushFdb(api::FlushFdb {
             vni: given.vni()?,
             dev: given.text("dev"),
             dst: given.address("dst")?,
             kind: kind(given)?,
+            owner: given.text("owner"),
         }))
     }),
-    form("neigh", "show", "[vni N]", WITHIN_VNI, |given| {
-        Ok(Request::ShowNeighbours(api::ShowNeighbours { vni: given.vni()?, cursor: None }))
+    form("neigh", "show", "[vni N] [owner NAME]", NEIGH_SHOW, |given| {
+        let (vni, owner) = (given.vni()?, given.text("owner"));
+        Ok(Request::ShowNeighbours(api::ShowNeighbours { vni, owner, cursor: None }))
     }),
     form("neigh", "add", NEIGH_SET_TAIL, NEIGH_SET, |given| neigh_set(given, false)),
     form("neigh", "replace", NEIGH_SET_TAIL, NEIGH_SET, |given| neigh_set(given, true)),
-    form("neigh", "del", "IP vni N", IP_IN_VNI, |given| {
+    form("neigh", "replace owner", REPLACE_TAIL, REPLACE, |given| {
+        let (owner, vni) = (given.required("NAME")?, given.vni()?);
+        Ok(Request::ReplaceNeighbours(api::ReplaceNeighbours { owner, vni, neighbours: Vec::new() }))
+    }),
+    form("neigh", "del", "IP vni N [owner NAME] [version N]", NEIGH_DEL, |given| {
         Ok(Request::RemoveNeighbour(api::RemoveNeighbour {
             dst: address(given)?,
             vni: given.required_vni()?,
+            owner: given.text("owner"),
+            version: version(given)?,
         }))
     }),
     form("neigh", "flush", "[vni N]", WITHIN_VNI, |given| {
@@ -195,6 +236,35 @@ pub(crate) const FORMS: &[Form] = &[
     }),
     form("reload", "", "", NOTHING, |_| Ok(Request::Reload(api::Reload {}))),
 ];
+
+/// A forwarding entry as a line of a replacement has it: as `fdb add`, but for the owner.
+pub(crate) fn fdb_line(words: &[String]) -> Result<api::FdbItem, Usage> {
+    const SHAPE: Shape = Shape {
+        positional: &["MAC"],
+        keywords: &[VNI, ("dev", "PORT"), ("dst", "IP")],
+        flags: WRITTEN_KINDS,
+        ..NOTHING
+    };
+    let usage = "MAC vni N (dev PORT | dst IP) [static | external | sticky]";
+    line(&SHAPE, words, usage, fdb_item)
+}
+
+/// A neighbour as a line of a replacement has it: as `neigh add`, but for the owner.
+pub(crate) fn neigh_line(words: &[String]) -> Result<api::NeighbourItem, Usage> {
+    const SHAPE: Shape =
+        Shape { positional: &["IP"], keywords: &[("lladdr", "MAC"), VNI], flags: &["router"], ..NOTHING };
+    line(&SHAPE, words, "IP lladdr MAC vni N [router]", neigh_item)
+}
+
+fn line<T>(
+    shape: &Shape,
+    words: &[String],
+    usage: &str,
+    build: fn(&Given) -> Result<T, Usage>,
+) -> Result<T, Usage> {
+    let item = Given::collect(shape, words).and_then(|given| build(&given));
+    item.map_err(|error| Usage { usage: vec![usage.to_owned()], ..error })
+}
 
 /// The forms of an object.
 pub(crate) fn forms(object: &str) -> impl Iterator<Item = &'static Form> {
@@ -217,17 +287,24 @@ fn choose<'a>(object: &str, words: &'a [String]) -> Result<(&'static Form, &'a [
         "delete" => "del",
         other => other,
     };
-    let mut fitting = all.iter().filter(|form| form.verb.starts_with(verb));
+    let mut fitting = all.iter().filter(|form| form.verb.starts_with(verb) && !form.verb.contains(' '));
     let exact = all.iter().find(|form| form.verb == verb);
     if let Some(form) = exact.or_else(|| fitting.next().filter(|_| fitting.next().is_none())) {
-        return Ok((form, rest));
+        // Some verbs are of two words.
+        let longer = rest.split_first().and_then(|(second, rest)| {
+            let longer =
+                all.iter().find(|longer| longer.verb.split_once(' ') == Some((form.verb, second)))?;
+            Some((*longer, rest))
+        });
+        return Ok(longer.unwrap_or((form, rest)));
     }
     // `fdb vni 100` leaves `show` out; a word that is neither verb nor keyword is taken for a mistyped verb.
     let show = &all[0].shape;
     if show.keywords.iter().any(|(keyword, _)| keyword == first) || show.flags.contains(&first.as_str()) {
         return Ok((all[0], words));
     }
-    let verbs: Vec<&str> = all.iter().map(|form| form.verb).filter(|verb| !verb.is_empty()).collect();
+    let verbs: Vec<&str> =
+        all.iter().map(|form| form.verb).filter(|verb| !verb.is_empty() && !verb.contains(' ')).collect();
     let expected = if verbs.is_empty() { "nothing more".to_owned() } else { verbs.join(" | ") };
     let usage = Usage::new(format!("{first:?} is not understood after {object}"), expected);
     Err(Usage { usage: all.iter().map(|form| form.usage()).collect(), ..usage })
@@ -242,12 +319,17 @@ fn address(given: &Given) -> Result<String, Usage> {
 }
 
 fn kind(given: &Given) -> Result<Option<EntryKind>, Usage> {
-    match (given.has("dynamic"), given.has("static")) {
-        (true, true) => Err(Usage::new("both dynamic and static are given", "one of them, or neither")),
-        (true, false) => Ok(Some(EntryKind::Dynamic)),
-        (false, true) => Ok(Some(EntryKind::Static)),
-        (false, false) => Ok(None),
+    let mut kinds = EntryKind::ALL.iter().filter(|kind| given.has(kind.word()));
+    match (kinds.next(), kinds.next()) {
+        (Some(one), Some(other)) => {
+            Err(Usage::new(format!("both {one} and {other} are given"), "one of them, or neither"))
+        }
+        (kind, _) => Ok(kind.copied()),
     }
+}
+
+fn version(given: &Given) -> Result<Option<i64>, Usage> {
+    given.number("version", i64::MAX.unsigned_abs())
 }
 
 fn port_add(given: &Given) -> Result<Request, Usage> {
@@ -268,6 +350,7 @@ fn port_add(given: &Given) -> Result<Request, Usage> {
         queues: given.number("queues", u32::MAX.into())?,
         ring_size: given.number("ring-size", u32::MAX.into())?,
         transmit: given.word("transmit")?,
+        netns: given.text("netns"),
     }))
 }
 
@@ -275,8 +358,8 @@ fn vni_set(given: &Given, replace: bool) -> Result<Request, Usage> {
     Ok(Request::SetVni(api::SetVni {
         vni: given.required_vni()?,
         local: given
-            .address("local")?
-            .ok_or_else(|| Usage::new("our underlay address is missing", "local IP"))?,
+            .addresses("local")?
+            .ok_or_else(|| Usage::new("our underlay address is missing", "local IP[,IP]"))?,
         encap: given.word("encap")?,
         udp_port: given.number("udp-port", u16::MAX.into())?,
         key: given.key()?,
@@ -285,6 +368,7 @@ fn vni_set(given: &Given, replace: bool) -> Result<Request, Usage> {
         arp_proxy: given.switch("arp-proxy")?,
         nd_proxy: given.switch("nd-proxy")?,
         ttl: given.number("ttl", u8::MAX.into())?,
+        udp_checksum: given.switch("udp-checksum")?,
         replace: replace.then_some(true),
     }))
 }
@@ -297,24 +381,35 @@ fn remote_set(given: &Given, replace: bool) -> Result<Request, Usage> {
         udp_port: given.number("udp-port", u16::MAX.into())?,
         key: given.key()?,
         flood: given.switch("flood")?,
+        udp_checksum: given.switch("udp-checksum")?,
         replace: replace.then_some(true),
     }))
 }
 
 fn fdb_set(given: &Given, replace: bool) -> Result<Request, Usage> {
+    let api::FdbItem { mac, vni, dev, dst, kind } = fdb_item(given)?;
+    let (owner, replace) = (given.text("owner"), replace.then_some(true));
+    Ok(Request::SetFdb(api::SetFdb { mac, vni, dev, dst, kind, owner, replace }))
+}
+
+fn fdb_item(given: &Given) -> Result<api::FdbItem, Usage> {
     let (dev, dst) = (given.text("dev"), given.address("dst")?);
     if dev.is_some() == dst.is_some() {
         let what = if dev.is_some() { "both dev and dst are given" } else { "neither dev nor dst is given" };
         return Err(Usage::new(what, "dev PORT | dst IP"));
     }
-    let (mac, vni) = (mac(given)?, given.required_vni()?);
-    Ok(Request::SetFdb(api::SetFdb { mac, vni, dev, dst, replace: replace.then_some(true) }))
+    Ok(api::FdbItem { mac: mac(given)?, vni: given.required_vni()?, dev, dst, kind: kind(given)? })
+}
+
+fn neigh_item(given: &Given) -> Result<api::NeighbourItem, Usage> {
+    let lladdr =
+        given.mac("lladdr")?.ok_or_else(|| Usage::new("the Ethernet address is missing", "lladdr MAC"))?;
+    let router = given.has("router").then_some(true);
+    Ok(api::NeighbourItem { dst: address(given)?, lladdr, vni: given.required_vni()?, router })
 }
 
 fn neigh_set(given: &Given, replace: bool) -> Result<Request, Usage> {
-    let lladdr =
-        given.mac("lladdr")?.ok_or_else(|| Usage::new("the Ethernet address is missing", "lladdr MAC"))?;
-    let (dst, vni) = (address(given)?, given.required_vni()?);
-    let (router, replace) = (given.has("router").then_some(true), replace.then_some(true));
-    Ok(Request::SetNeighbour(api::SetNeighbour { dst, lladdr, vni, router, replace }))
+    let api::NeighbourItem { dst, lladdr, vni, router } = neigh_item(given)?;
+    let (owner, replace) = (given.text("owner"), replace.then_some(true));
+    Ok(Request::SetNeighbour(api::SetNeighbour { dst, lladdr, vni, router, owner, replace }))
 }

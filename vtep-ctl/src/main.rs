@@ -7,6 +7,7 @@ mod cli;
 mod client;
 mod columns;
 mod grammar;
+mod lines;
 mod moving;
 mod print;
 mod spread;
@@ -24,6 +25,7 @@ use clap::Parser;
 use cli::Arguments;
 use client::{Client, Failure};
 use columns::{Paint, Tone};
+use lines::Unreadable;
 use moving::Moving;
 use print::Printed;
 
@@ -32,13 +34,24 @@ const MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let request = match arguments.request() {
+    let mut request = match arguments.request() {
         Ok(request) => request,
         Err(usage) => {
             complain(&usage.to_string());
             return ExitCode::from(MISUSED);
         }
     };
+    match lines::fill(&mut request, io::stdin().lock()) {
+        Ok(()) => {}
+        Err(Unreadable::Line { number, usage }) => {
+            complain(&format!("line {number} of standard input: {usage}"));
+            return ExitCode::from(MISUSED);
+        }
+        Err(Unreadable::Input(error)) => {
+            complain(&format!("cannot read standard input: {error}"));
+            return ExitCode::FAILURE;
+        }
+    }
     match run(&arguments, &request) {
         Ok(()) => ExitCode::SUCCESS,
         Err(End::Failed(failure)) => {

@@ -44,6 +44,10 @@ pub(crate) fn answer(answer: &Answer, moving: &mut Moving, paint: Paint) -> Prin
         Answer::Stats(reply) => stats::stats(reply, moving, paint),
         Answer::Drops(drops) => return drop_table(drops, moving, paint),
         Answer::Flushed(reply) => format!("{} removed\n", counted(reply.flushed, "entry", "entries")),
+        Answer::Replaced(reply) => format!(
+            "{} added, {} changed, {} removed, {} unchanged\n",
+            reply.added, reply.changed, reply.removed, reply.unchanged
+        ),
         Answer::Reloaded(reply) => reloaded(reply, paint),
         Answer::Done => String::new(),
     };
@@ -154,6 +158,14 @@ fn port_table(ports: &[api::Port], moving: &mut Moving, paint: Paint) -> Printed
     printed
 }
 
+/// The workload's namespace, and what was done there.
+fn netns(port: &api::Port) -> String {
+    let name = port.netns.as_deref().unwrap_or("unknown");
+    port.netns_device
+        .as_ref()
+        .map_or_else(|| name.to_owned(), |device| format!("{name} (NAPI turned on at {device})"))
+}
+
 fn port_alone(port: &api::Port, moving: &mut Moving, paint: Paint) -> String {
     let mut count = |what: &str, value| moving.count(format!("{} {what}", port.ifname), value);
     let role = port.vni.map_or_else(|| port.role.to_string(), |vni| format!("{} of VNI {vni}", port.role));
@@ -172,6 +184,7 @@ fn port_alone(port: &api::Port, moving: &mut Moving, paint: Paint) -> String {
         ("mtu", port.mtu.map_or_else(|| "unknown".to_owned(), |mtu| format!("{mtu} bytes"))),
         ("rings", format!("{} descriptors", port.ring_size)),
         ("transmit", path),
+        ("netns", netns(port)),
         (
             "rx",
             format!(
@@ -237,6 +250,7 @@ fn vni_table(vnis: &[api::Vni], paint: Paint) -> Printed {
         ">VNI",
         "LOCAL",
         "ENCAP",
+        "CHECKSUM",
         "LEARNING",
         ">AGEING",
         "ARP-PROXY",
@@ -249,8 +263,9 @@ fn vni_table(vnis: &[api::Vni], paint: Paint) -> Printed {
     for vni in vnis {
         columns.row(vec![
             vni.vni.into(),
-            vni.local.into(),
+            some_of(&vni.local).into(),
             wrapping(vni.encap, vni.udp_port, vni.key.as_deref()).into(),
+            vni.udp_port.map_or("-", |_| vni.udp_checksum.map_or("ipv6", on_off)).into(),
             on_off(vni.learning).into(),
             if vni.ageing == 0 { "never".into() } else { format!("{}s", vni.ageing).into() },
             on_off(vni.arp_proxy).into(),
@@ -264,7 +279,7 @@ fn vni_table(vnis: &[api::Vni], paint: Paint) -> Printed {
 }
 
 fn remote_table(remotes: &[api::Remote], paint: Paint) -> Printed {
-    const HEADS: &[&str] = &[">VNI", "DST", "ENCAP", "LOCAL", "STATE", "DEV", "LLADDR", "FLOOD"];
+    const HEADS: &[&str] = &[">VNI", "DST", "ENCAP", "CHECKSUM", "LOCAL", "STATE", "DEV", "LLADDR", "FLOOD"];
     let mut columns = Columns::new(HEADS);
     for remote in remotes {
         let tone = match remote.state {
@@ -276,6 +291,7 @@ fn remote_table(remotes: &[api::Remote], paint: Paint) -> Printed {
             remote.vni.into(),
             remote.dst.into(),
             wrapping(remote.encap, remote.udp_port, remote.key.as_deref()).into(),
+            remote.udp_checksum.map_or("-", on_off).into(),
             remote.local.into(),
             Cell::toned(&remote.state, tone),
             optional(remote.dev.as_ref()),
@@ -287,7 +303,21 @@ fn remote_table(remotes: &[api::Remote], paint: Paint) -> Printed {
 }
 
 fn fdb_table<'a>(entries: impl Iterator<Item = &'a api::FdbEntry>, paint: Paint) -> Printed {
-    let mut columns = Columns::new(&[">VNI", "MAC", "DEV", "DST", "STATE", ">AGE", "OWNER", "FLAGS"]);
+    const HEADS: &[&str] = &[
+        ">VNI",
+        "MAC",
+        "DEV",
+        "DST",
+        "STATE",
+        ">AGE",
+        "OWNER",
+        "FLAGS",
+        ">VERSION",
+        ">MOVES",
+        ">LAST MOVE",
+        "MOVED FROM",
+    ];
+    let mut columns = Columns::new(HEADS);
     for entry in entries {
         columns.row(vec![
             entry.vni.into(),
@@ -295,25 +325,46 @@ fn fdb_table<'a>(entries: impl Iterator<Item = &'a api::FdbEntry>, paint: Paint)
             optional(entry.ifname.as_ref()),
             optional(entry.dst),
             entry.state.into(),
-            optional(entry.age.map(|age| format!("{age}s"))),
+            format!("{}s", entry.age).into(),
             (&entry.owner).into(),
             entry.flags.join(",").into(),
+            unless_zero(entry.version),
+            unless_zero(entry.moves.into()),
+            optional(entry.last_move.map(|ago| format!("{ago}s"))),
+            optional(entry.moved_from.as_ref()),
         ]);
     }
     Printed::table(&columns, "no forwarding entries", paint)
 }
 
 fn neighbour_table(neighbours: &[api::Neighbour], paint: Paint) -> Printed {
-    let mut columns = Columns::new(&[">VNI", "DST", "LLADDR", "STATE", ">AGE", "OWNER", "FLAGS"]);
+    const HEADS: &[&str] = &[
+        ">VNI",
+        "DST",
+        "LLADDR",
+        "STATE",
+        ">AGE",
+        "OWNER",
+        "FLAGS",
+        ">VERSION",
+        ">MOVES",
+        ">LAST MOVE",
+        "MOVED FROM",
+    ];
+    let mut columns = Columns::new(HEADS);
     for neighbour in neighbours {
         columns.row(vec![
             neighbour.vni.into(),
             neighbour.dst.into(),
             neighbour.lladdr.into(),
             neighbour.state.into(),
-            optional(neighbour.age.map(|age| format!("{age}s"))),
+            format!("{}s", neighbour.age).into(),
             (&neighbour.owner).into(),
             neighbour.flags.join(",").into(),
+            unless_zero(neighbour.version),
+            unless_zero(neighbour.moves.into()),
+            optional(neighbour.last_move.map(|ago| format!("{ago}s"))),
+            optional(neighbour.moved_from.as_ref()),
         ]);
     }
     Printed::table(&columns, "no neighbours", paint)
@@ -344,6 +395,11 @@ fn reloaded(reply: &api::ReloadReply, paint: Paint) -> String {
 
 fn optional<T: ToString>(value: Option<T>) -> Cell {
     value.map(|value| value.to_string()).unwrap_or_default().into()
+}
+
+/// A number that means nothing while it is zero.
+fn unless_zero(number: u64) -> Cell {
+    optional(Some(number).filter(|number| *number != 0))
 }
 
 fn counted(count: u64, one: &str, many: &str) -> String {

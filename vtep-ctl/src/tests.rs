@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use api::{EntryState, Request};
+use api::{EntryKind, EntryState, Request};
 use clap::Parser;
 use clap::error::ErrorKind;
 use serde_json::json;
@@ -34,19 +34,23 @@ const LINES: &[(&str, &str, &str)] = &[
     ("port show", "ShowPorts", "{}"),
     ("port ls east", "ShowPorts", r#"{"name":"east"}"#),
     ("port add east vni 100", "AddPort", r#"{"name":"east","role":"access","vni":100}"#),
-    ("port add up uplink dev eth0 mode native require generic queues 2 ring-size 512 transmit ring", "AddPort",
-        r#"{"name":"up","device":"eth0","role":"uplink","mode":"native","require":"generic","queues":2,"ring_size":512,"transmit":"ring"}"#),
+    ("port add up uplink dev eth0 mode native require generic queues 2 ring-size 512 transmit ring netns blue", "AddPort",
+        r#"{"name":"up","device":"eth0","role":"uplink","mode":"native","require":"generic","queues":2,"ring_size":512,"transmit":"ring","netns":"blue"}"#),
     ("port delete east", "RemovePort", r#"{"name":"east"}"#),
     ("vni show 100", "ShowVnis", r#"{"vni":100}"#),
-    ("vni add 100 local 192.0.2.1", "SetVni", r#"{"vni":100,"local":"192.0.2.1"}"#),
+    ("vni add 100 local 192.0.2.1", "SetVni", r#"{"vni":100,"local":["192.0.2.1"]}"#),
     ("vni replace 100 local 192.0.2.1 encap gre key 7 learning off ageing 60 arp-proxy on nd-proxy off ttl 9", "SetVni",
-        r#"{"vni":100,"local":"192.0.2.1","encap":"gre","key":"7","learning":false,"ageing":60,"arp_proxy":true,"nd_proxy":false,"ttl":9,"replace":true}"#),
+        r#"{"vni":100,"local":["192.0.2.1"],"encap":"gre","key":"7","learning":false,"ageing":60,"arp_proxy":true,"nd_proxy":false,"ttl":9,"replace":true}"#),
+    ("vni add 100 local 192.0.2.1,2001:DB8::1 udp-checksum off", "SetVni",
+        r#"{"vni":100,"local":["192.0.2.1","2001:db8::1"],"udp_checksum":false}"#),
     ("vni del 16777215", "RemoveVni", r#"{"vni":16777215}"#),
     ("remote list vni 100", "ShowRemotes", r#"{"vni":100}"#),
     ("remote add 192.0.2.2 vni 100 udp-port 8472 flood off", "SetRemote",
         r#"{"dst":"192.0.2.2","vni":100,"udp_port":8472,"flood":false}"#),
     ("remote replace 2001:DB8::1 vni 100 key none", "SetRemote",
         r#"{"dst":"2001:db8::1","vni":100,"key":"none","replace":true}"#),
+    ("remote add 2001:db8::2 vni 100 udp-checksum on", "SetRemote",
+        r#"{"dst":"2001:db8::2","vni":100,"udp_checksum":true}"#),
     ("remote del 192.0.2.2 vni 100", "RemoveRemote", r#"{"dst":"192.0.2.2","vni":100}"#),
     ("fdb", "ShowFdb", "{}"),
     ("fdb vni 100 static", "ShowFdb", r#"{"vni":100,"kind":"static"}"#),
@@ -55,6 +59,16 @@ const LINES: &[(&str, &str, &str)] = &[
     ("fdb add 02:00:00:00:00:01 vni 100 dev east", "SetFdb", r#"{"mac":"02:00:00:00:00:01","vni":100,"dev":"east"}"#),
     ("fdb replace 02:00:00:00:00:01 dst 192.0.2.2 vni 100", "SetFdb",
         r#"{"mac":"02:00:00:00:00:01","vni":100,"dst":"192.0.2.2","replace":true}"#),
+    ("fdb show owner evpn external", "ShowFdb", r#"{"owner":"evpn","kind":"external"}"#),
+    ("fdb add 02:00:00:00:00:01 vni 100 dev east owner evpn sticky", "SetFdb",
+        r#"{"mac":"02:00:00:00:00:01","vni":100,"dev":"east","owner":"evpn","kind":"sticky"}"#),
+    ("fdb replace owner evpn vni 7", "ReplaceFdb", r#"{"owner":"evpn","vni":7,"entries":[]}"#),
+    ("fdb del 02:00:00:00:00:01 vni 100 owner evpn version 7", "RemoveFdb",
+        r#"{"mac":"02:00:00:00:00:01","vni":100,"owner":"evpn","version":7}"#),
+    ("fdb flush owner evpn", "FlushFdb", r#"{"owner":"evpn"}"#),
+    ("neigh show owner evpn", "ShowNeighbours", r#"{"owner":"evpn"}"#),
+    ("neigh replace owner evpn", "ReplaceNeighbours", r#"{"owner":"evpn","neighbours":[]}"#),
+    ("neigh del 10.0.0.1 vni 100 version 7", "RemoveNeighbour", r#"{"dst":"10.0.0.1","vni":100,"version":7}"#),
     ("fdb get 02:00:00:00:00:01 vni 100", "GetFdb", r#"{"mac":"02:00:00:00:00:01","vni":100}"#),
     ("fdb del 02:00:00:00:00:01 vni 100", "RemoveFdb", r#"{"mac":"02:00:00:00:00:01","vni":100}"#),
     ("fdb flush", "FlushFdb", "{}"),
@@ -127,7 +141,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("port add east vni", "vni lacks its value", "N"),
     ("port add east vni 1 vni 2", "vni is given twice", "one vni N"),
     ("vni add 16777216 local 192.0.2.1", r#"vni "16777216" is not understood"#, "a whole number from 0 to 16777215"),
-    ("vni add 100", "our underlay address is missing", "local IP"),
+    ("vni add 100", "our underlay address is missing", "local IP[,IP]"),
     ("vni add 100 local 192.0.2.1/24", r#"local "192.0.2.1/24" is not understood"#, "without a prefix length"),
     ("vni add 100 local 192.0.2.1 learning yes", r#"learning "yes" is not understood"#, "on | off"),
     ("vni add 100 local 192.0.2.1 key -1", r#"key "-1" is not understood"#, "vni | none | a number from 0 to 4294967295"),
@@ -178,10 +192,15 @@ fn entry(mac: u8, learned: bool) -> api::FdbEntry {
         vni: 100,
         ifname: learned.then(|| "east".to_owned()),
         dst: (!learned).then(|| "192.0.2.2".parse().unwrap()),
+        kind: if learned { EntryKind::Dynamic } else { EntryKind::External },
         state: if learned { EntryState::Reachable } else { EntryState::Permanent },
-        flags: Vec::new(),
-        age: learned.then_some(12),
+        flags: if learned { Vec::new() } else { vec!["extern_learn".into()] },
+        age: 12,
         owner: if learned { "learned" } else { "control" }.into(),
+        version: if learned { 0 } else { 1234 },
+        moves: u32::from(!learned),
+        last_move: (!learned).then_some(7),
+        moved_from: (!learned).then(|| "east".into()),
     }
 }
 
@@ -189,14 +208,16 @@ fn entry(mac: u8, learned: bool) -> api::FdbEntry {
 fn forwarding_entries_are_a_table_and_json_of_bridges_names() {
     let answer = Answer::Fdb(vec![entry(1, true), entry(2, false)]);
     let expected = "\
-VNI  MAC                DEV   DST        STATE      AGE  OWNER
-100  02:00:00:00:00:01  east  -          reachable  12s  learned
-100  02:00:00:00:00:02  -     192.0.2.2  permanent    -  control
+VNI  MAC                DEV   DST        STATE      AGE  OWNER    FLAGS         VERSION  MOVES  LAST MOVE  MOVED FROM
+100  02:00:00:00:00:01  east  -          reachable  12s  learned  -                   -      -          -  -
+100  02:00:00:00:00:02  -     192.0.2.2  permanent  12s  control  extern_learn     1234      1         7s  east
 ";
     assert_eq!(printed(&answer), Printed { data: expected.into(), words: String::new() });
     let expected = json!([
-        { "mac": "02:00:00:00:00:01", "vni": 100, "ifname": "east", "state": "reachable", "flags": [], "age": 12, "owner": "learned" },
-        { "mac": "02:00:00:00:00:02", "vni": 100, "dst": "192.0.2.2", "state": "permanent", "flags": [], "owner": "control" },
+        { "mac": "02:00:00:00:00:01", "vni": 100, "ifname": "east", "kind": "dynamic", "state": "reachable", "flags": [],
+          "age": 12, "owner": "learned", "version": 0, "moves": 0 },
+        { "mac": "02:00:00:00:00:02", "vni": 100, "dst": "192.0.2.2", "kind": "external", "state": "permanent",
+          "flags": ["extern_learn"], "age": 12, "owner": "control", "version": 1234, "moves": 1, "last_move": 7, "moved_from": "east" },
     ]);
     assert_eq!(answer.json(), Some(expected));
 }
@@ -240,6 +261,8 @@ fn port() -> api::Port {
             threshold: None,
             reason: Some("the peer does not run NAPI".into()),
         },
+        netns: Some("blue".into()),
+        netns_device: Some("eth0".into()),
         rx_packets: 1000,
         rx_bytes: 64_000,
         tx_packets: 0,
@@ -262,6 +285,7 @@ degraded: east: there is no device veth-east
         "role      access of VNI 100",
         "mode      none",
         "transmit  ring (configured auto): the peer does not run NAPI",
+        "netns     blue (NAPI turned on at eth0)",
         "QUEUE  WORKER  RX_DROPPED  RX_INVALID  RX_RING_FULL  FILL_EMPTY  TX_INVALID  TX_EMPTY",
         "degraded: there is no device veth-east",
     ] {
@@ -310,6 +334,7 @@ fn stats(frames: u64) -> Answer {
             handed_over: 0,
             bursts: 0,
             flushes: 7,
+            burst: Some(api::BurstCosts { threshold: 16, ring_ns: 600, call_ns: 8000, frame_ns: 100 }),
             residence: residence(2500),
             batches: residence(1),
             cost,
@@ -322,6 +347,8 @@ fn stats(frames: u64) -> Answer {
 fn measurements_are_tables_of_what_there_was() {
     let text = printed(&stats(100)).data;
     for line in [
+        "BURST COSTS  RING/FRAME  BURST/CALL  BURST/FRAME  BURST FROM FRAMES",
+        "worker 0          600ns      8000ns        100ns                 16",
         "RESIDENCE  FRAMES    MEAN     P50     P90     P99   P99.9     MAX",
         "worker 0      100  2.50µs  2.50µs  2.50µs  2.50µs  2.50µs  2.50µs",
         "BATCH SIZE  BATCHES  MEAN  P50  P90  P99  P99.9  MAX",

@@ -142,6 +142,17 @@ impl Given {
         self.checked(name, parsed, || "an IP address such as 192.0.2.1, without a prefix length".to_owned())
     }
 
+    /// IP addresses with commas between them.
+    pub(crate) fn addresses(&self, name: &str) -> Result<Option<Vec<String>>, Usage> {
+        let parsed = |text: &String| {
+            let one = |text: &str| text.parse::<IpAddr>().ok().map(|address| address.to_string());
+            text.split(',').map(one).collect()
+        };
+        self.checked(name, parsed, || {
+            "IP addresses such as 192.0.2.1,2001:db8::1, without a prefix length or spaces".to_owned()
+        })
+    }
+
     /// `on` or `off`.
     pub(crate) fn switch(&self, name: &str) -> Result<Option<bool>, Usage> {
         let parsed = |text: &String| match text.as_str() {

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use api::{Refusal, RefusalKind};
-use dataplane::{config, control};
+use dataplane::{config, control, plan};
 use ledger::{Ledger, sample};
 use mio::{Events, Poll, Token, Waker};
 use serde_json::{Value, json};
@@ -72,6 +72,15 @@ impl Daemon {
         Finished::of(self.command(line))
     }
 
+    /// The same with a text as standard input.
+    fn run_with(&self, line: &str, input: &str) -> Finished {
+        let mut command = self.command(line);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        Finished::ended(child.wait_with_output().unwrap())
+    }
+
     fn json(&self, line: &str) -> Value {
         let finished = self.run(&format!("-j {line}"));
         assert_eq!((finished.code, finished.words.as_str()), (0, ""), "{line}");
@@ -99,7 +108,11 @@ struct Finished {
 
 impl Finished {
     fn of(mut command: Command) -> Self {
-        let Output { status, stdout, stderr } = command.output().unwrap();
+        Self::ended(command.output().unwrap())
+    }
+
+    fn ended(output: Output) -> Self {
+        let Output { status, stdout, stderr } = output;
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Self { code: status.code().unwrap_or(-1), data: text(stdout), words: text(stderr) }
     }
@@ -123,6 +136,13 @@ fn every_command_reaches_the_daemon_and_comes_back() {
     daemon.run("vni replace 300 local 192.0.2.1 udp-port 8472 learning off").is_silent();
     let vni = &daemon.json("vni show 300")[0];
     assert_eq!((&vni["udp_port"], &vni["learning"], &vni["ttl"]), (&json!(8472), &json!(false), &json!(64)));
+    daemon.run("vni replace 300 local 192.0.2.1,2001:db8::1 udp-checksum off").is_silent();
+    let vni = &daemon.json("vni show 300")[0];
+    assert_eq!((&vni["local"], &vni["udp_checksum"]), (&json!(["192.0.2.1", "2001:db8::1"]), &json!(false)));
+    daemon.run("remote add 2001:db8::9 vni 300 udp-checksum on").is_silent();
+    let remote = &daemon.json("remote show vni 300")[0];
+    assert_eq!((&remote["local"], &remote["udp_checksum"]), (&json!("2001:db8::1"), &json!(true)));
+    daemon.run("remote del 2001:db8::9 vni 300").is_silent();
     daemon.run("port add west dev veth-west vni 300 mode native queues 2").is_silent();
     assert_eq!(daemon.json("port show west")[0]["device"], "veth-west");
     daemon.run("remote add 192.0.2.9 vni 300 flood off").is_silent();
@@ -137,6 +157,11 @@ fn every_command_reaches_the_daemon_and_comes_back() {
     let entry = daemon.json("fdb get 02:00:00:00:00:09 vni 300");
     assert_eq!((&entry["dst"], &entry["state"]), (&json!("192.0.2.9"), &json!("permanent")));
     assert_eq!(daemon.json("fdb show vni 300 static").as_array().unwrap().len(), 1);
+    let version = ledger::VERSION;
+    daemon.run(&format!("fdb del 02:00:00:00:00:09 vni 300 version {}", version - 1)).fails(
+        1,
+        &[&format!("FDB entry 02:00:00:00:00:09 of VNI 300 has version {version}, not {}", version - 1)],
+    );
     daemon.run("neigh add 10.0.0.9 lladdr 02:00:00:00:00:09 vni 300").is_silent();
     daemon.run("neigh replace 10.0.0.9 lladdr 02:00:00:00:00:0a vni 300").is_silent();
     assert_eq!(daemon.json("neigh vni 300")[0]["lladdr"], "02:00:00:00:00:0a");
@@ -170,12 +195,37 @@ fn every_command_reaches_the_daemon_and_comes_back() {
 }
 
 #[test]
+fn all_that_an_owner_wrote_is_replaced_by_lines() {
+    let daemon = Daemon::start(sample());
+    daemon.run("fdb add 02:00:00:00:00:09 vni 100 dev east owner evpn external").is_silent();
+    let lines =
+        "02:00:00:00:00:0a vni 100 dev east\n02:00:00:00:00:0b vni 100 dst 192.0.2.2 sticky # there\n";
+    let replaced = daemon.run_with("fdb replace owner evpn", lines);
+    assert_eq!(replaced.data, "2 added, 0 changed, 1 removed, 0 unchanged\n", "{replaced:?}");
+    let shown = daemon.json("fdb show owner evpn");
+    let macs: Vec<&str> =
+        shown.as_array().unwrap().iter().map(|entry| entry["mac"].as_str().unwrap()).collect();
+    assert_eq!(macs, ["02:00:00:00:00:0a", "02:00:00:00:00:0b"]);
+    assert_eq!(shown[1]["kind"], "sticky");
+    let twice = daemon.run_with("fdb replace owner evpn", &format!("{lines}{lines}"));
+    twice.fails(1, &["FDB entry 02:00:00:00:00:0a of VNI 100 is in the list twice"]);
+    let wrong = daemon.run_with("fdb replace owner evpn", "02:00:00:00:00:0a vni 100\n");
+    wrong.fails(2, &["line 1 of standard input: neither dev nor dst is given"]);
+    let foreign = daemon.run_with("fdb replace owner evpn", "02:00:00:00:00:02 vni 100 dev east\n");
+    foreign.fails(1, &["FDB entry 02:00:00:00:00:02 of VNI 100 belongs to control, not to evpn"]);
+    assert_eq!(daemon.json("fdb show owner evpn"), shown, "nothing of a refused replacement is made");
+    let replaced = daemon.run_with("neigh replace owner evpn", "10.0.0.7 lladdr 02:00:00:00:00:0a vni 100\n");
+    assert_eq!(replaced.data, "1 added, 0 changed, 0 removed, 0 unchanged\n", "{replaced:?}");
+    assert_eq!(daemon.json("fdb flush owner evpn"), json!({ "flushed": 2 }));
+}
+
+#[test]
 fn tables_are_plain_where_no_terminal_is() {
     let daemon = Daemon::start(sample());
     let fdb = daemon.run("fdb");
     assert_eq!(
         fdb.data.lines().next().unwrap().split_whitespace().collect::<Vec<_>>(),
-        ["VNI", "MAC", "DEV", "DST", "STATE", "AGE", "OWNER"]
+        ["VNI", "MAC", "DEV", "DST", "STATE", "AGE", "OWNER", "VERSION"]
     );
     for object in ["status", "port", "port show east", "vni", "remote", "fdb", "neigh", "stats", "drops"] {
         let finished = daemon.run(object);

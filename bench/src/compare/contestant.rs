@@ -113,7 +113,7 @@ fn segment(case: &Case) -> Segment {
         vni: VNI,
         encapsulation: case.tunnel.encapsulation(),
         devices: vec![ACCESS.to_owned()],
-        remotes: vec![FAR],
+        remotes: vec![FAR.into()],
         keys: Vec::new(),
     }
 }

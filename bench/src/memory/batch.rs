@@ -106,7 +106,7 @@ impl Batch {
         let encapsulate = |(loaded, identification): (&mut Loaded, u16)| {
             loaded.frame(|frame, headers, place| {
                 let exit = Exit::new(&overlay.tables, headers, place)?;
-                black_box(exit.rewrite(frame, headers.flow, identification))
+                black_box(exit.rewrite(frame, headers, identification))
             })
         };
         self.0.iter_mut().zip(0..).map(encapsulate).map(|out| usize::from(out.is_ok())).sum()

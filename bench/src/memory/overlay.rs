@@ -140,6 +140,7 @@ fn parts(remotes: u32, neighbours: &[Station], fdb: Fdb) -> TablesParts {
         local: IpAddr::V4(LOCAL),
         address: IpAddr::V4(Overlay::address_of(RemoteId(index))),
         ttl: 64,
+        udp_checksum: false,
         path: Path::Resolved { uplink: UPLINK, source: mac(UPLINK), next_hop: NEXT_HOP },
     };
     let domain = Domain {
@@ -151,7 +152,7 @@ fn parts(remotes: u32, neighbours: &[Station], fdb: Fdb) -> TablesParts {
         ageing: 300,
         ports: vec![ACCESS, OTHER],
         remotes: (0..remotes).map(RemoteId).collect(),
-        local: IpAddr::V4(LOCAL),
+        locals: vec![IpAddr::V4(LOCAL)],
         encapsulation,
     };
     let entry = |it: &Station| {

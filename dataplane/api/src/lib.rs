@@ -7,6 +7,8 @@
 //! the domain's own types.
 #![forbid(unsafe_code)]
 
+mod entry;
+mod item;
 pub mod message;
 mod refusal;
 mod reply;
@@ -15,16 +17,19 @@ mod request;
 mod tests;
 mod text;
 
+pub use entry::{FdbEntry, FdbEntryReply, FdbPage, FlushReply, Neighbour, NeighbourPage, ReplaceReply};
+pub use item::{FdbItem, NeighbourItem};
 pub use refusal::{Refusal, RefusalKind};
 pub use reply::{
-    Balance, Bucket, Chunks, Cost, Distribution, Drop, DropPage, Empty, FdbEntry, FdbEntryReply, FdbPage,
-    FlushReply, Neighbour, NeighbourPage, Port, PortPage, PortStats, Queue, ReloadReply, Remote, RemotePage,
-    StatsReply, StatusReply, Transmit, Vni, VniPage, WorkerStats,
+    Balance, Bucket, BurstCosts, Chunks, Cost, Distribution, Drop, DropPage, Empty, Port, PortPage,
+    PortStats, Queue, ReloadReply, Remote, RemotePage, StatsReply, StatusReply, Transmit, Vni, VniPage,
+    WorkerStats,
 };
 pub use request::{
     AddPort, FlushFdb, FlushNeighbours, FlushStats, GetFdb, InvalidRequest, Method, Reload, RemoveFdb,
-    RemoveNeighbour, RemovePort, RemoveRemote, RemoveVni, Request, SetFdb, SetNeighbour, SetRemote, SetVni,
-    ShowDrops, ShowFdb, ShowNeighbours, ShowPorts, ShowRemotes, ShowStats, ShowVnis, Status,
+    RemoveNeighbour, RemovePort, RemoveRemote, RemoveVni, ReplaceFdb, ReplaceNeighbours, Request, SetFdb,
+    SetNeighbour, SetRemote, SetVni, ShowDrops, ShowFdb, ShowNeighbours, ShowPorts, ShowRemotes, ShowStats,
+    ShowVnis, Status,
 };
 pub use wire::Mac;
 pub use word::{

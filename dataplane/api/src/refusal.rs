@@ -31,6 +31,8 @@ kinds! {
     AlreadyExists "What the request adds exists already.",
     InvalidArgument "An argument is missing, malformed, out of range or at odds with another.",
     InUse "What the request removes is needed by something else.",
+    StaleVersion "The entry has changed since the version that the request names.",
+    OwnedByAnother "The entry belongs to another owner.",
     Unavailable "The host refuses: no such device, queue taken, mode not obtainable.",
     LimitReached "A bound of the daemon is reached.",
     InvalidConfiguration "The configuration file has faults, one line each.",

@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 use wire::Mac;
 
 use crate::text;
-use crate::word::{
-    Encapsulation, EntryState, PortRole, PortState, RemoteState, TransmitPath, TransmitWish, XdpMode,
-};
+use crate::word::{Encapsulation, PortRole, PortState, RemoteState, TransmitPath, TransmitWish, XdpMode};
 
 /// The names of a record's fields, for the comparison with the interface's text.
 #[cfg(test)]
@@ -32,10 +30,11 @@ macro_rules! replies {
         }
     )*};
 }
+pub(crate) use replies;
 
 mod stats;
 
-pub use stats::{Bucket, Cost, Distribution, PortStats, StatsReply, WorkerStats};
+pub use stats::{Bucket, BurstCosts, Cost, Distribution, PortStats, StatsReply, WorkerStats};
 
 replies! {
     /// A reply that says no more than that it was done.
@@ -174,6 +173,12 @@ replies! {
         degraded: Vec<String>,
         /// How frames leave.
         transmit: Transmit,
+        /// The workload's network namespace, where configured.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        netns: Option<String>,
+        /// The device in it at which NAPI has been turned on.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        netns_device: Option<String>,
         /// Frames received.
         rx_packets: u64,
         /// Bytes of those, Ethernet header included.
@@ -201,8 +206,8 @@ replies! {
     Vni {
         /// The identifier, below 2^24.
         vni: u32,
-        /// Our underlay address.
-        local: IpAddr,
+        /// Our underlay addresses: one, or one of each family.
+        local: Vec<IpAddr>,
         /// How frames are wrapped unless a remote says otherwise.
         encap: Encapsulation,
         /// UDP destination port; with VXLAN.
@@ -221,6 +226,9 @@ replies! {
         nd_proxy: bool,
         /// Outer time to live.
         ttl: u8,
+        /// Whether VXLAN packets have a UDP checksum; absent where that depends on the remote's family.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        udp_checksum: Option<bool>,
         /// Names of its access ports.
         ports: Vec<String>,
         /// Addresses of its remotes.
@@ -264,6 +272,9 @@ replies! {
         lladdr: Option<Mac>,
         /// Whether it gets flooded frames.
         flood: bool,
+        /// Whether packets to it have a UDP checksum; with VXLAN.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        udp_checksum: Option<bool>,
     }
 
     /// A page of remotes.
@@ -271,86 +282,6 @@ replies! {
     RemotePage {
         /// By VNI and address.
         remotes: Vec<Remote>,
-        /// The cursor of the next page.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        next: Option<String>,
-    }
-
-    /// A forwarding entry: behind a port or a remote.
-    #[derive(Eq)]
-    FdbEntry {
-        /// The address.
-        #[serde(with = "text::plain")]
-        mac: Mac,
-        /// The VNI, below 2^24.
-        vni: u32,
-        /// The port it is behind.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        ifname: Option<String>,
-        /// The remote it is behind.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        dst: Option<IpAddr>,
-        /// Static or learned.
-        state: EntryState,
-        /// Further properties, as `bridge fdb` names them.
-        flags: Vec<String>,
-        /// Seconds since it was last refreshed; of a learned entry.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        age: Option<u32>,
-        /// Who wrote it: `learned`, `configuration` (the file) or `control` (a request).
-        owner: String,
-    }
-
-    /// A page of forwarding entries.
-    #[derive(Eq)]
-    FdbPage {
-        /// By VNI and address.
-        entries: Vec<FdbEntry>,
-        /// The cursor of the next page.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        next: Option<String>,
-    }
-
-    /// One forwarding entry.
-    #[derive(Eq)]
-    FdbEntryReply {
-        /// The entry.
-        entry: FdbEntry,
-    }
-
-    /// How much a flush removed.
-    #[derive(Copy, Eq)]
-    FlushReply {
-        /// Entries removed.
-        flushed: u64,
-    }
-
-    /// A neighbour that ARP requests and neighbour solicitations of workloads are answered with.
-    #[derive(Eq)]
-    Neighbour {
-        /// The workload's protocol address.
-        dst: IpAddr,
-        /// Its Ethernet address.
-        #[serde(with = "text::plain")]
-        lladdr: Mac,
-        /// The VNI, below 2^24.
-        vni: u32,
-        /// Static or learned.
-        state: EntryState,
-        /// `router`: advertisements say that it is one. `anycast`: others may have the address too.
-        flags: Vec<String>,
-        /// Seconds since it was last seen; of a learned one.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        age: Option<u32>,
-        /// Who wrote it, as in [`FdbEntry`].
-        owner: String,
-    }
-
-    /// A page of neighbours.
-    #[derive(Eq)]
-    NeighbourPage {
-        /// By VNI and address.
-        neighbours: Vec<Neighbour>,
         /// The cursor of the next page.
         #[serde(skip_serializing_if = "Option::is_none")]
         next: Option<String>,

@@ -5,10 +5,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::reply::{
-    DropPage, Empty, FdbEntryReply, FdbPage, FlushReply, NeighbourPage, PortPage, ReloadReply, RemotePage,
-    StatsReply, StatusReply, VniPage,
-};
+use crate::entry::{FdbEntryReply, FdbPage, FlushReply, NeighbourPage, ReplaceReply};
+use crate::item::{FdbItem, NeighbourItem};
+use crate::reply::{DropPage, Empty, PortPage, ReloadReply, RemotePage, StatsReply, StatusReply, VniPage};
 use crate::word::{Encapsulation, EntryKind, ModeWish, PortRole, TransmitWish, XdpMode};
 
 /// A method of the interface: its parameters are the type that implements this.
@@ -138,6 +137,9 @@ methods! {
         /// How frames leave; chosen per batch by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         transmit: Option<TransmitWish>,
+        /// The workload's network namespace, a name or an absolute path, where NAPI is turned on.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        netns: Option<String>,
     } -> Empty;
 
     /// Removes a port.
@@ -161,8 +163,8 @@ methods! {
     SetVni {
         /// The identifier, below 2^24.
         vni: i64,
-        /// Our underlay address.
-        local: String,
+        /// Our underlay addresses: one, or one of each family.
+        local: Vec<String>,
         /// How frames are wrapped; VXLAN by default, GRE where there is a `key`.
         #[serde(skip_serializing_if = "Option::is_none")]
         encap: Option<Encapsulation>,
@@ -187,6 +189,9 @@ methods! {
         /// Outer time to live, 1 to 255; 64 by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         ttl: Option<i64>,
+        /// Whether VXLAN packets have a UDP checksum; over IPv6 only by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        udp_checksum: Option<bool>,
         /// Whether it may exist already; false by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         replace: Option<bool>,
@@ -227,6 +232,9 @@ methods! {
         /// Whether it gets flooded frames; true by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         flood: Option<bool>,
+        /// Whether VXLAN packets to it have a UDP checksum, and over IPv6 those from it must; as the VNI says by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        udp_checksum: Option<bool>,
         /// Whether it may exist already; false by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         replace: Option<bool>,
@@ -258,12 +266,15 @@ methods! {
         /// Of this kind.
         #[serde(skip_serializing_if = "Option::is_none")]
         kind: Option<EntryKind>,
+        /// Written by this owner.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
         /// Where the page begins: `next` of the page before.
         #[serde(skip_serializing_if = "Option::is_none")]
         cursor: Option<String>,
     } -> FdbPage;
 
-    /// Adds a static forwarding entry, or with `replace` changes one; exactly one of `dev` and `dst` is given.
+    /// Adds a forwarding entry, or with `replace` changes one; exactly one of `dev` and `dst` is given.
     SetFdb {
         /// The address.
         mac: String,
@@ -275,7 +286,13 @@ methods! {
         /// The remote it is behind.
         #[serde(skip_serializing_if = "Option::is_none")]
         dst: Option<String>,
-        /// Whether it may exist already; false by default.
+        /// Of which kind it is, `dynamic` excepted; `static` by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kind: Option<EntryKind>,
+        /// Who writes it; `control` by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
+        /// Whether it may exist already, whoever wrote it; false by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         replace: Option<bool>,
     } -> Empty;
@@ -294,7 +311,24 @@ methods! {
         mac: String,
         /// The VNI.
         vni: i64,
+        /// Refused unless it was written by this owner.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
+        /// Refused unless this is the entry's version.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        version: Option<i64>,
     } -> Empty;
+
+    /// Makes the forwarding entries of an owner, all or those of one VNI, exactly these, in one step or not at all.
+    ReplaceFdb {
+        /// The owner.
+        owner: String,
+        /// Those of this VNI only.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        vni: Option<i64>,
+        /// What there is to be.
+        entries: Vec<FdbItem>,
+    } -> ReplaceReply;
 
     /// Removes forwarding entries that satisfy every condition given.
     #[derive(Default)]
@@ -308,9 +342,12 @@ methods! {
         /// Behind this remote.
         #[serde(skip_serializing_if = "Option::is_none")]
         dst: Option<String>,
-        /// Of this kind; learned ones by default.
+        /// Of this kind; learned ones by default, or all of the owner's.
         #[serde(skip_serializing_if = "Option::is_none")]
         kind: Option<EntryKind>,
+        /// Written by this owner.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
     } -> FlushReply;
 
     /// Neighbours.
@@ -319,6 +356,9 @@ methods! {
         /// Of this VNI only.
         #[serde(skip_serializing_if = "Option::is_none")]
         vni: Option<i64>,
+        /// Written by this owner.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
         /// Where the page begins: `next` of the page before.
         #[serde(skip_serializing_if = "Option::is_none")]
         cursor: Option<String>,
@@ -335,7 +375,10 @@ methods! {
         /// Whether it is a router, of IPv6; false by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         router: Option<bool>,
-        /// Whether it may exist already; false by default.
+        /// Who writes it; `control` by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
+        /// Whether it may exist already, whoever wrote it; false by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         replace: Option<bool>,
     } -> Empty;
@@ -346,7 +389,24 @@ methods! {
         dst: String,
         /// The VNI.
         vni: i64,
+        /// Refused unless it was written by this owner.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
+        /// Refused unless this is the entry's version.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        version: Option<i64>,
     } -> Empty;
+
+    /// Makes the neighbours of an owner, all or those of one VNI, exactly these, in one step or not at all.
+    ReplaceNeighbours {
+        /// The owner.
+        owner: String,
+        /// Those of this VNI only.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        vni: Option<i64>,
+        /// What there is to be.
+        neighbours: Vec<NeighbourItem>,
+    } -> ReplaceReply;
 
     /// Removes learned neighbours.
     #[derive(Default)]

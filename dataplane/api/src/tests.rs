@@ -90,8 +90,8 @@ macro_rules! methods_agree {
 fn methods_are_those_of_the_interface() {
     let idl = interface();
     let tested = methods_agree!(idl, Status ShowPorts AddPort RemovePort ShowVnis SetVni RemoveVni ShowRemotes SetRemote
-        RemoveRemote ShowFdb SetFdb GetFdb RemoveFdb FlushFdb ShowNeighbours SetNeighbour RemoveNeighbour
-        FlushNeighbours ShowStats FlushStats ShowDrops Reload);
+        RemoveRemote ShowFdb SetFdb GetFdb RemoveFdb ReplaceFdb FlushFdb ShowNeighbours SetNeighbour RemoveNeighbour
+        ReplaceNeighbours FlushNeighbours ShowStats FlushStats ShowDrops Reload);
     assert_eq!(tested, idl.methods.keys().copied().collect());
     assert_eq!(tested, Request::METHODS.iter().copied().collect());
 }
@@ -109,10 +109,13 @@ fn records_are_those_of_the_interface() {
     record::<Remote>(&idl, "Remote");
     record::<FdbEntry>(&idl, "FdbEntry");
     record::<Neighbour>(&idl, "Neighbour");
+    record::<FdbItem>(&idl, "FdbItem");
+    record::<NeighbourItem>(&idl, "NeighbourItem");
     record::<Bucket>(&idl, "Bucket");
     record::<Distribution>(&idl, "Distribution");
     record::<Cost>(&idl, "Cost");
     record::<WorkerStats>(&idl, "WorkerStats");
+    record::<BurstCosts>(&idl, "BurstCosts");
     record::<PortStats>(&idl, "PortStats");
     record::<Drop>(&idl, "Drop");
 }
@@ -168,7 +171,7 @@ fn decoder_names_the_parameter_at_fault() {
     assert_eq!((name.as_str(), what.as_str()), ("vni", r#"invalid type: string "a", expected i64"#));
     let (name, what) = fault("RemoveVni", json!({}));
     assert_eq!((name.as_str(), what.as_str()), ("vni", "missing field `vni`"));
-    let (name, what) = fault("SetVni", json!({ "vni": 1, "local": "::1", "tll": 3 }));
+    let (name, what) = fault("SetVni", json!({ "vni": 1, "local": ["::1"], "tll": 3 }));
     assert_eq!(name, "tll");
     assert!(what.starts_with("unknown field `tll`, expected one of `vni`, `local`"), "{what}");
     let (name, what) = fault("AddPort", json!({ "name": "a", "role": "downlink" }));

@@ -120,11 +120,11 @@ words! {
         NoRoute "noroute",
     }
 
-    /// Whether an entry was put there or was learned.
+    /// Whether an entry stays or ages.
     EntryState {
-        /// Put there; it stays.
+        /// It stays until it is removed.
         Permanent "permanent",
-        /// Learned; it ages.
+        /// It ages.
         Reachable "reachable",
     }
 
@@ -132,7 +132,11 @@ words! {
     EntryKind {
         /// Learned.
         Dynamic "dynamic",
-        /// Put there by configuration or request.
+        /// Written; stays until it is removed.
         Static "static",
+        /// The same, marked as a control plane's.
+        External "external",
+        /// Written; keeps its place, but ages as a learned one does.
+        Sticky "sticky",
     }
 }

@@ -31,7 +31,7 @@ pub enum Inconsistency {
     FloodList(DomainId, RemoteId),
     #[error("the path of remote {} leads through port {}, which is no uplink", .0.0, .1.0)]
     PathUplink(RemoteId, PortId),
-    #[error("remote {} needs an underlay other than IPv4", .0.0)]
+    #[error("remote {} and our address are of different families", .0.0)]
     UnderlayFamily(RemoteId),
     #[error("remotes {} and {} cannot be told apart by their packets", .0.0, .1.0)]
     TunnelTwice(RemoteId, RemoteId),
@@ -101,7 +101,7 @@ fn check_remotes(parts: &TablesParts, faults: &mut Vec<Inconsistency>) {
         {
             faults.push(Inconsistency::PathUplink(id, uplink));
         }
-        if !(remote.local.is_ipv4() && remote.address.is_ipv4()) {
+        if remote.local.is_ipv4() != remote.address.is_ipv4() {
             faults.push(Inconsistency::UnderlayFamily(id));
         }
         if let Some(other) = tunnels.insert((remote.local, remote.address, remote.encapsulation), id) {
@@ -112,6 +112,7 @@ fn check_remotes(parts: &TablesParts, faults: &mut Vec<Inconsistency>) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
     use std::sync::Arc;
 
     use wire::Mac;
@@ -143,6 +144,7 @@ mod tests {
             local,
             address: IpAddr::from([192, 0, 2, 2]),
             ttl: 64,
+            udp_checksum: false,
             path: Path::Resolved { uplink: UPLINK, source: Mac::ZERO, next_hop: Mac::ZERO },
         };
         let domain = Domain {
@@ -154,7 +156,7 @@ mod tests {
             ageing: 300,
             ports: vec![PORT],
             remotes: vec![REMOTE],
-            local,
+            locals: vec![local],
             encapsulation,
         };
         TablesParts {
@@ -177,12 +179,14 @@ mod tests {
         assert_eq!(tables.port(PortId(0)).map(|port| port.id), None);
         assert!(tables.is_own(Mac([2, 0, 0, 0, 0, 9])));
         assert!(!tables.is_own(Mac([3, 0, 0, 0, 0, 9])));
-        let [local, peer, stranger] = [[192, 0, 2, 1], [192, 0, 2, 2], [192, 0, 2, 3]].map(Into::into);
-        let of =
-            |peer, number| Tunnel::new(local, peer, Encapsulation::Vxlan { vni: vni(number), port: 4789 });
-        assert_eq!(tables.tunnels().lookup(of(peer, 5)).map(|origin| origin.remote), Some(REMOTE));
-        assert_eq!(tables.tunnels().refusal(of(stranger, 5)), DropReason::PeerNotAllowed);
-        assert_eq!(tables.tunnels().refusal(of(peer, 6)), DropReason::VxlanVniNotFound);
+        let [local, peer, stranger] = [1, 2, 3].map(|host| Ipv4Addr::new(192, 0, 2, host));
+        let vxlan = |number| Encapsulation::Vxlan { vni: vni(number), port: 4789 };
+        let tunnels = &tables.tunnels().v4;
+        let origin = tunnels.lookup(Tunnel::new(local, peer, vxlan(5)));
+        assert_eq!(origin.map(|origin| origin.remote), Some(REMOTE));
+        assert_eq!(tunnels.lookup(Tunnel::new(local, stranger, vxlan(5))), None);
+        assert_eq!(tunnels.refusal(local, vxlan(5)), DropReason::PeerNotAllowed);
+        assert_eq!(tunnels.refusal(local, vxlan(6)), DropReason::VxlanVniNotFound);
     }
 
     #[test]

@@ -78,6 +78,8 @@ pub struct Remote {
     pub address: IpAddr,
     /// Outer time to live or hop limit.
     pub ttl: u8,
+    /// Whether VXLAN packets to it have a UDP checksum; over IPv6 those from it must have one then.
+    pub udp_checksum: bool,
     /// The way there.
     pub path: Path,
 }
@@ -101,8 +103,8 @@ pub struct Domain {
     pub ports: Vec<PortId>,
     /// Remotes that get flooded frames.
     pub remotes: Vec<RemoteId>,
-    /// Our underlay address for this domain, known also when it has no remote.
-    pub local: IpAddr,
+    /// Our underlay addresses for this domain, known also when it has no remote.
+    pub locals: Vec<IpAddr>,
     /// How its frames come wrapped, known also when it has no remote.
     pub encapsulation: Encapsulation,
 }

@@ -62,6 +62,17 @@ pub const fn source_port(flow: u32) -> u16 {
     FIRST_SOURCE_PORT + (flow / (u32::MAX / SOURCE_PORTS + 1)) as u16
 }
 
+/// The IPv6 flow label of a flow, below 2^20 and never 0, which would say that there is none (RFC 6437, RFC 6438).
+#[inline]
+#[must_use]
+pub const fn flow_label(flow: u32) -> u32 {
+    // The lower bits: the source port has the upper ones.
+    match flow & 0x000f_ffff {
+        0 => 1,
+        label => label,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +84,11 @@ mod tests {
     fn source_ports_span_the_dynamic_range() {
         assert_eq!(source_port(0), 49_152);
         assert_eq!(source_port(u32::MAX), 65_535);
+    }
+
+    #[test]
+    fn flow_labels_are_never_zero() {
+        assert_eq!([0, 1, 0xfff0_0000, u32::MAX].map(flow_label), [1, 1, 1, 0xf_ffff]);
     }
 
     /// Neighbouring port numbers, addresses and MACs are the common case; they must not share buckets more than

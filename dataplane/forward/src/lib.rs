@@ -3,6 +3,7 @@
 
 mod consistency;
 pub mod counters;
+mod datagram;
 mod description;
 pub mod entropy;
 pub mod fdb;
@@ -13,6 +14,7 @@ pub mod limits;
 pub mod link;
 pub mod lookup;
 pub mod memory;
+mod outer6;
 pub mod parse;
 pub mod pipeline;
 pub mod proxy;
@@ -25,3 +27,4 @@ mod tally;
 mod tell;
 pub mod tunnel;
 pub mod verdict;
+mod wrapped;

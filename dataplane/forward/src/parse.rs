@@ -2,22 +2,22 @@
 //! completes checksums that a workload left to its device. Knows the tunnels we take, but no forwarding entry.
 
 use std::net::Ipv4Addr;
-use std::ops::Range;
 
 use wire::checksum::Sum;
 use wire::ethernet::{self, EtherType};
 use wire::icmp::v6;
 use wire::ip::Protocol;
-use wire::{checksum, gre, ipv4, ipv6, udp, vxlan};
+use wire::{checksum, ipv4, ipv6, udp};
 
-use crate::description::Encapsulation;
 use crate::entropy;
 use crate::fdb::Key;
 use crate::frame::Frame;
 use crate::ids::DomainId;
+use crate::outer6;
 use crate::signature::{self, KnownTunnels};
-use crate::tunnel::{Origin, Tunnel, TunnelTable};
+use crate::tunnel::{Origin, Tunnel, Tunnels};
 use crate::verdict::DropReason;
+use crate::wrapped::{self, Ends, Wrapped};
 
 /// What the later stages know of a frame (the inner one, if it came from the overlay).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +34,8 @@ pub struct Headers {
     pub length: u16,
     /// Hash of the flow.
     pub flow: u32,
+    /// Whether its TCP or UDP checksum was completed here, and so is known to be right.
+    pub is_completed: bool,
     /// By which protocol the frame resolves addresses, if it does.
     pub resolution: Option<Resolution>,
 }
@@ -86,15 +88,15 @@ pub fn inner(frame: &mut [u8], domain: DomainId) -> Result<Headers, DropReason> 
     let packet = frame.get_mut(usize::from(offset)..).unwrap_or_default();
     let (flow, resolution) = match ethertype {
         EtherType::IPV4 => (ipv4_flow(packet), None),
-        EtherType::IPV6 => {
-            ipv6_flow(packet).map_or((None, None), |(flow, resolution)| (Some(flow), resolution))
-        }
+        EtherType::IPV6 => ipv6_flow(packet).map_or((None, None), |(flow, is_completed, resolution)| {
+            (Some((flow, is_completed)), resolution)
+        }),
         EtherType::ARP => (None, Some(Resolution::Arp)),
         _ => (None, None),
     };
-    let flow = flow.unwrap_or_else(|| entropy::of_addresses(source, destination));
+    let (flow, is_completed) = flow.unwrap_or_else(|| (entropy::of_addresses(source, destination), false));
     let (destination, source) = (Key::of_bits(domain, destination), Key::of_bits(domain, source));
-    Ok(Headers { destination, source, ethertype, offset, length, flow, resolution })
+    Ok(Headers { destination, source, ethertype, offset, length, flow, is_completed, resolution })
 }
 
 /// The group bit of an address in a word.
@@ -125,11 +127,11 @@ fn payload_behind_tags(frame: &[u8]) -> Result<(EtherType, u16), DropReason> {
     Ok((payload.ethertype, payload.offset as u16))
 }
 
-/// The flow of an IPv4 packet, its checksum completed; `None` if it is malformed.
+/// The flow of an IPv4 packet, and whether its checksum was completed; `None` if it is malformed.
 #[inline(always)]
-fn ipv4_flow(packet: &mut [u8]) -> Option<u32> {
+fn ipv4_flow(packet: &mut [u8]) -> Option<(u32, bool)> {
     match plain_ipv4_flow(packet) {
-        Some(flow) => Some(flow),
+        Some(flow) => Some((flow, false)),
         None => any_ipv4_flow(packet),
     }
 }
@@ -167,34 +169,34 @@ fn plain_ipv4_flow(packet: &[u8]) -> Option<u32> {
 }
 
 #[inline(never)]
-fn any_ipv4_flow(packet: &mut [u8]) -> Option<u32> {
+fn any_ipv4_flow(packet: &mut [u8]) -> Option<(u32, bool)> {
     let (header, length) = ipv4::Header::parse(packet).ok()?;
     let ipv4::Header { source, destination, protocol, .. } = header;
     if header.is_fragment() {
-        return Some(entropy::of_ipv4(source, destination, protocol, 0));
+        return Some((entropy::of_ipv4(source, destination, protocol, 0), false));
     }
     let upper = Upper::read(protocol, packet.get(length..usize::from(header.total_length))?);
-    if upper.holds(|length| Sum::of_pseudo_ipv4(source, destination, protocol, length)) {
-        checksum::complete_partial_ipv4(packet);
-    }
-    Some(entropy::of_ipv4(source, destination, protocol, upper.ports))
+    let is_completed = upper.holds(|length| Sum::of_pseudo_ipv4(source, destination, protocol, length))
+        && checksum::complete_partial_ipv4(packet);
+    Some((entropy::of_ipv4(source, destination, protocol, upper.ports), is_completed))
 }
 
-/// The flow of an IPv6 packet and whether it resolves addresses, its checksum completed; `None` if it is malformed.
+/// The flow of an IPv6 packet, whether its checksum was completed, and whether it resolves addresses; `None` if it is
+/// malformed.
 #[inline(never)]
-fn ipv6_flow(packet: &mut [u8]) -> Option<(u32, Option<Resolution>)> {
+fn ipv6_flow(packet: &mut [u8]) -> Option<(u32, bool, Option<Resolution>)> {
     let (header, _) = ipv6::Header::parse(packet).ok()?;
     let ipv6::Header { source, destination, .. } = header;
     let found = header.upper_layer(packet).ok()?;
     if found.is_fragment() {
         // Only the first piece knows what follows further extension headers.
-        return Some((entropy::of_ipv6(source, destination, Protocol::FRAGMENT, 0), None));
+        return Some((entropy::of_ipv6(source, destination, Protocol::FRAGMENT, 0), false, None));
     }
     let upper = Upper::read(found.protocol, packet.get(found.offset..header.end())?);
-    if upper.holds(|length| Sum::of_pseudo_ipv6(source, destination, found.protocol, length.into())) {
-        checksum::complete_partial_ipv6(packet);
-    }
-    Some((entropy::of_ipv6(source, destination, found.protocol, upper.ports), upper.resolution))
+    let is_completed = upper
+        .holds(|length| Sum::of_pseudo_ipv6(source, destination, found.protocol, length.into()))
+        && checksum::complete_partial_ipv6(packet);
+    Some((entropy::of_ipv6(source, destination, found.protocol, upper.ports), is_completed, upper.resolution))
 }
 
 /// What an upper-layer header says about the flow, and about its checksum.
@@ -254,7 +256,7 @@ impl Upper {
 #[inline(always)]
 pub fn outer(
     frame: &mut Frame<'_>,
-    tunnels: &TunnelTable,
+    tunnels: &Tunnels,
     known: &mut KnownTunnels,
 ) -> Result<Origin, DropReason> {
     if let Some((origin, end)) = known.recognise(frame.bytes()) {
@@ -269,30 +271,29 @@ pub fn outer(
 #[inline(never)]
 fn any_outer(
     frame: &mut Frame<'_>,
-    tunnels: &TunnelTable,
+    tunnels: &Tunnels,
     known: &mut KnownTunnels,
 ) -> Result<Origin, DropReason> {
     let (header, _) = ethernet::Header::parse(frame.bytes()).map_err(|_| DropReason::FrameTooShort)?;
     if header.ethertype != EtherType::IPV4 {
-        return Err(DropReason::NotTunnel);
+        return outer6::strip(frame, header.ethertype, &tunnels.v6);
     }
+    let tunnels = &tunnels.v4;
     let packet = frame.bytes_mut().get_mut(ethernet::LENGTH..).unwrap_or_default();
     let (header, length) = ipv4_header(packet)?;
     let upper = packet.get_mut(length..usize::from(header.total_length)).unwrap_or_default();
-    let (encapsulation, inner) = match header.protocol {
-        Protocol::UDP => vxlan_header(&header, upper, tunnels)?,
-        Protocol::GRE => gre_header(&header, upper, tunnels)?,
+    let ends = Ends { local: header.destination, peer: header.source };
+    let Wrapped { encapsulation, inner, .. } = match header.protocol {
+        Protocol::UDP => wrapped::vxlan(ends, upper, tunnels)?,
+        Protocol::GRE => wrapped::gre(ends, upper, tunnels)?,
         _ => return Err(DropReason::NotTunnel),
     };
-    let tunnel = Tunnel::new(header.destination, header.source, encapsulation);
-    let origin = tunnels.lookup(tunnel).ok_or_else(|| tunnels.refusal(tunnel))?;
+    let tunnel = Tunnel::new(ends.local, ends.peer, encapsulation);
+    let origin = tunnels.lookup(tunnel).ok_or_else(|| tunnels.refusal(ends.local, encapsulation))?;
     if header.protocol == Protocol::UDP {
         known.remember(frame.bytes(), origin);
     }
-    let start = ethernet::LENGTH + length;
-    // Both lie within the frame, whose length is a u16.
-    frame.truncate((start + inner.end) as u16);
-    frame.pull((start + inner.start) as u16).ok_or(DropReason::FrameTooShort)?;
+    wrapped::unwrap(frame, ethernet::LENGTH + length, &inner)?;
     Ok(origin)
 }
 
@@ -310,79 +311,4 @@ fn ipv4_header(packet: &[u8]) -> Result<(ipv4::Header, usize), DropReason> {
         return Err(DropReason::OuterFragment);
     }
     Ok((header, length))
-}
-
-/// How a UDP datagram is wrapped, and where in it the inner frame lies.
-#[inline]
-fn vxlan_header(
-    packet: &ipv4::Header,
-    upper: &mut [u8],
-    tunnels: &TunnelTable,
-) -> Result<(Encapsulation, Range<usize>), DropReason> {
-    let (header, start) = udp::Header::parse(upper).map_err(|_| DropReason::FrameTooShort)?;
-    let port = header.destination_port;
-    if !tunnels.takes_vxlan(packet.destination, port) {
-        return Err(DropReason::NotTunnel);
-    }
-    let datagram = upper.get_mut(..usize::from(header.length)).unwrap_or_default();
-    if header.checksum != 0 {
-        let pseudo_header =
-            Sum::of_pseudo_ipv4(packet.source, packet.destination, packet.protocol, header.length);
-        verify_udp(datagram, pseudo_header, header.checksum)?;
-    }
-    let (header, length) =
-        datagram.get(start..).ok_or(wire::Error::Truncated).and_then(vxlan::Header::parse).map_err(
-            |error| match error {
-                wire::Error::Truncated => DropReason::FrameTooShort,
-                wire::Error::Malformed => DropReason::VxlanInvalidHeader,
-            },
-        )?;
-    if header.has_reserved_beyond(0) {
-        return Err(DropReason::VxlanInvalidHeader);
-    }
-    Ok((Encapsulation::Vxlan { vni: header.vni, port }, start + length..datagram.len()))
-}
-
-/// Verifies an outer UDP checksum that is not zero.
-///
-/// A Linux peer on the other end of a veth leaves checksums to the device, in one of two ways: the outer one holds
-/// only its pseudo-header's sum; or the outer one is right for an inner checksum that is yet to be completed ("local
-/// checksum offload", the kernel's `Documentation/networking/checksum-offloads.rst`).
-#[cold]
-fn verify_udp(datagram: &mut [u8], pseudo_header: Sum, checksum: u16) -> Result<(), DropReason> {
-    if udp::checksum_is_valid(pseudo_header, datagram) || pseudo_header.fold() == checksum {
-        return Ok(());
-    }
-    let inner = datagram.get_mut(udp::LENGTH + vxlan::LENGTH..).unwrap_or_default();
-    if checksum::complete_partial(inner) && udp::checksum_is_valid(pseudo_header, datagram) {
-        return Ok(());
-    }
-    Err(DropReason::UdpChecksum)
-}
-
-/// How a GRE packet is wrapped, and where in it the inner frame lies.
-#[inline]
-fn gre_header(
-    packet: &ipv4::Header,
-    upper: &mut [u8],
-    tunnels: &TunnelTable,
-) -> Result<(Encapsulation, Range<usize>), DropReason> {
-    if !tunnels.takes_gre(packet.destination) {
-        return Err(DropReason::NotTunnel);
-    }
-    let (header, length) = gre::Header::parse(upper).map_err(|error| match error {
-        wire::Error::Truncated => DropReason::FrameTooShort,
-        wire::Error::Malformed => DropReason::GreInvalidHeader,
-    })?;
-    if header.protocol != EtherType::ETHERNET_BRIDGING {
-        return Err(DropReason::GreInvalidHeader);
-    }
-    if header.checksum.is_some() && !gre::checksum_is_valid(upper) {
-        // As in verify_udp: right once the inner checksum is completed.
-        let completed = upper.get_mut(length..).is_some_and(checksum::complete_partial);
-        if !(completed && gre::checksum_is_valid(upper)) {
-            return Err(DropReason::GreInvalidHeader);
-        }
-    }
-    Ok((Encapsulation::Gre { key: header.key }, length..upper.len()))
 }

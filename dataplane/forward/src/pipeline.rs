@@ -137,7 +137,8 @@ impl<'t, L: Link> Run<'t, L> {
         let (domain, from) = match role.ok_or(DropReason::PortUnknown)? {
             Role::Access(domain) => (domain, Place::Port(self.ingress)),
             Role::Uplink => {
-                let Origin { domain, remote } = parse::outer(&mut frame, self.tables.tunnels(), self.known)?;
+                let Origin { domain, remote, .. } =
+                    parse::outer(&mut frame, self.tables.tunnels(), self.known)?;
                 (domain, Place::Remote(remote))
             }
         };
@@ -292,7 +293,7 @@ impl<'t, L: Link> Run<'t, L> {
     fn send(&mut self, job: &Job<'t>, exit: Exit<'t>, mut chunk: L::Chunk) {
         *self.identification = self.identification.wrapping_add(1);
         let flow = job.headers.flow;
-        match exit.rewrite(&mut self.link.frame(&mut chunk), flow, *self.identification) {
+        match exit.rewrite(&mut self.link.frame(&mut chunk), &job.headers, *self.identification) {
             Ok(port) => {
                 let to = exit.place();
                 self.traffic.transmitted(self.counters, job.headers.domain(), to, job.headers.length);

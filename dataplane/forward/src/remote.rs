@@ -1,15 +1,19 @@
 //! The way to a remote: its outer header, built once per publication, and what has to be patched in for each frame.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use wire::ethernet::EtherType;
 use wire::ip::{Protocol, TrafficClass};
-use wire::{Mac, ethernet, gre, ipv4, udp, vxlan};
+use wire::{Mac, Vni, ethernet, gre, ipv4, udp, vxlan};
 
+use crate::datagram::{DatagramSum, sum_of_frame};
 use crate::description::{Encapsulation, Path, Remote};
+use crate::entropy;
 use crate::frame::Frame;
 use crate::ids::{DomainId, PortId, RemoteId};
 use crate::limits::MAX_OUTER_HEADER;
+use crate::outer6::OuterHeader6;
+use crate::tunnel::Family;
 use crate::verdict::DropReason;
 
 /// Where frames for a remote leave, and the header they leave with.
@@ -68,20 +72,25 @@ impl Egress {
         Ok(self.uplink)
     }
 
-    /// Puts the outer header before a frame. `source_port` is the entropy of its flow, `identification` that of the
-    /// outer packet.
+    /// Puts the outer header before a frame.
     ///
     /// # Errors
     /// `NO_HEADROOM` if the chunk has no room for it.
     #[inline(always)]
-    pub fn push(
-        &self,
-        frame: &mut Frame<'_>,
-        source_port: u16,
-        identification: u16,
-    ) -> Result<(), DropReason> {
-        self.header.push(frame, source_port, identification).ok_or(DropReason::Headroom)
+    pub fn push(&self, frame: &mut Frame<'_>, outgoing: Outgoing) -> Result<(), DropReason> {
+        self.header.push(frame, outgoing).ok_or(DropReason::Headroom)
     }
+}
+
+/// What differs from frame to frame in the outer header.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing {
+    /// Hash of the inner flow.
+    pub flow: u32,
+    /// Whether the inner TCP or UDP checksum is known to be right.
+    pub is_completed: bool,
+    /// Identification of the outer IPv4 packet.
+    pub identification: u16,
 }
 
 const IP: usize = ethernet::LENGTH;
@@ -106,19 +115,39 @@ enum Bytes {
     Vxlan([u8; VXLAN_LENGTH]),
     Gre([u8; GRE_LENGTH]),
     GreKey([u8; GRE_KEY_LENGTH]),
+    /// With a UDP checksum, which over IPv4 is there on request only.
+    VxlanChecksum(Box<([u8; VXLAN_LENGTH], DatagramSum)>),
+    /// Behind a pointer, so that the headers of IPv4 stay close together.
+    V6(Box<OuterHeader6>),
 }
 
 impl OuterHeader {
     fn new(remote: &Remote, source: Mac, next_hop: Mac) -> Self {
-        let (IpAddr::V4(local), IpAddr::V4(peer)) = (remote.local, remote.address) else {
+        let Remote { encapsulation, ttl, udp_checksum, .. } = *remote;
+        match (remote.local, remote.address) {
+            (IpAddr::V4(local), IpAddr::V4(peer)) => {
+                Self::over_ipv4((local, peer), (next_hop, source), remote)
+            }
+            (IpAddr::V6(local), IpAddr::V6(peer)) => {
+                let (ends, macs) = ((local, peer), (next_hop, source));
+                let header = OuterHeader6::new(ends, macs, encapsulation, ttl, udp_checksum);
+                Self { sum: 0, bytes: Bytes::V6(Box::new(header)) }
+            }
             // Refused when the tables are built; a header without addresses goes nowhere.
-            return Self { sum: 0, bytes: Bytes::Gre([0; GRE_LENGTH]) };
-        };
+            _ => Self { sum: 0, bytes: Bytes::Gre([0; GRE_LENGTH]) },
+        }
+    }
+
+    fn over_ipv4(
+        (local, peer): (Ipv4Addr, Ipv4Addr),
+        (destination, source): (Mac, Mac),
+        remote: &Remote,
+    ) -> Self {
         let protocol = match remote.encapsulation {
             Encapsulation::Vxlan { .. } => Protocol::UDP,
             Encapsulation::Gre { .. } => Protocol::GRE,
         };
-        let ethernet = ethernet::Header { destination: next_hop, source, ethertype: EtherType::IPV4 };
+        let ethernet = ethernet::Header { destination, source, ethertype: EtherType::IPV4 };
         let packet = ipv4::Header {
             traffic_class: TrafficClass::default(),
             total_length: 0,
@@ -138,39 +167,36 @@ impl OuterHeader {
         let below: [u8; UPPER] = concatenate(&ethernet.to_bytes(), &packet);
         let bytes = match remote.encapsulation {
             Encapsulation::Vxlan { vni, port } => {
-                let datagram = udp::Header { source_port: 0, destination_port: port, length: 0, checksum: 0 };
-                let upper: [u8; udp::LENGTH + vxlan::LENGTH] =
-                    concatenate(&datagram.to_bytes(), &vxlan::Header::new(vni).to_bytes());
-                Bytes::Vxlan(concatenate(&below, &upper))
+                let upper = vxlan_bytes(vni, port);
+                let bytes = concatenate(&below, &upper);
+                if remote.udp_checksum {
+                    let sum = DatagramSum::new(Ipv4Addr::pseudo_header(local, peer, 0), &upper);
+                    Bytes::VxlanChecksum(Box::new((bytes, sum)))
+                } else {
+                    Bytes::Vxlan(bytes)
+                }
             }
-            Encapsulation::Gre { key: None } => {
-                let [_, _, p0, p1] = u32::from(EtherType::ETHERNET_BRIDGING.0).to_be_bytes();
-                Bytes::Gre(concatenate(&below, &[0, 0, p0, p1]))
-            }
-            Encapsulation::Gre { key: Some(key) } => {
-                let first = u32::from(gre::KEY_FLAG) << 16 | u32::from(EtherType::ETHERNET_BRIDGING.0);
-                let upper: [u8; 8] = concatenate(&first.to_be_bytes(), &key.to_be_bytes());
-                Bytes::GreKey(concatenate(&below, &upper))
-            }
+            Encapsulation::Gre { key: None } => Bytes::Gre(concatenate(&below, &gre_bytes())),
+            Encapsulation::Gre { key: Some(key) } => Bytes::GreKey(concatenate(&below, &gre_key_bytes(key))),
         };
         Self { sum, bytes }
     }
 
-    const fn length(&self) -> usize {
-        match self.bytes {
-            Bytes::Vxlan(_) => VXLAN_LENGTH,
+    fn length(&self) -> usize {
+        match &self.bytes {
+            Bytes::Vxlan(_) | Bytes::VxlanChecksum(_) => VXLAN_LENGTH,
             Bytes::Gre(_) => GRE_LENGTH,
             Bytes::GreKey(_) => GRE_KEY_LENGTH,
+            Bytes::V6(header) => header.length(),
         }
     }
 
     #[inline(always)]
-    fn push(&self, frame: &mut Frame<'_>, source_port: u16, identification: u16) -> Option<()> {
+    fn push(&self, frame: &mut Frame<'_>, outgoing: Outgoing) -> Option<()> {
+        let identification = outgoing.identification;
         match &self.bytes {
             Bytes::Vxlan(bytes) => {
-                let (header, packet) = push(frame, bytes, self.sum, identification)?;
-                set(header, UPPER + udp::offset::SOURCE_PORT, source_port);
-                set(header, UPPER + udp::offset::LENGTH, packet.wrapping_sub(ipv4::LENGTH as u16));
+                push_vxlan(frame, bytes, self.sum, outgoing)?;
             }
             Bytes::Gre(bytes) => {
                 push(frame, bytes, self.sum, identification)?;
@@ -178,9 +204,32 @@ impl OuterHeader {
             Bytes::GreKey(bytes) => {
                 push(frame, bytes, self.sum, identification)?;
             }
+            Bytes::VxlanChecksum(template) => {
+                let (bytes, sum) = &**template;
+                let inner = sum_of_frame(frame.bytes(), outgoing.is_completed);
+                let (header, length) = push_vxlan(frame, bytes, self.sum, outgoing)?;
+                let checksum = sum.checksum(inner, entropy::source_port(outgoing.flow), length);
+                set(header, UPPER + udp::offset::CHECKSUM, checksum);
+            }
+            Bytes::V6(header) => header.push(frame, outgoing)?,
         }
         Some(())
     }
+}
+
+/// Pushes a VXLAN header without a UDP checksum. Gives the datagram's length too.
+#[inline(always)]
+fn push_vxlan<'a>(
+    frame: &'a mut Frame<'_>,
+    bytes: &[u8; VXLAN_LENGTH],
+    sum: u16,
+    outgoing: Outgoing,
+) -> Option<(&'a mut [u8; VXLAN_LENGTH], u16)> {
+    let (header, packet) = push(frame, bytes, sum, outgoing.identification)?;
+    let length = packet.wrapping_sub(ipv4::LENGTH as u16);
+    set(header, UPPER + udp::offset::SOURCE_PORT, entropy::source_port(outgoing.flow));
+    set(header, UPPER + udp::offset::LENGTH, length);
+    Some((header, length))
 }
 
 /// Pushes a header of `N` bytes and patches what every outer IPv4 header needs. Gives the packet's length too.
@@ -206,13 +255,31 @@ fn push<'a, const N: usize>(
 
 /// Writes a field; the offset is a constant below `N`, so no check remains.
 #[inline]
-fn set<const N: usize>(header: &mut [u8; N], offset: usize, value: u16) {
+pub(crate) fn set<const N: usize>(header: &mut [u8; N], offset: usize, value: u16) {
     if let Some(field) = header.get_mut(offset..offset + 2) {
         field.copy_from_slice(&value.to_be_bytes());
     }
 }
 
-fn concatenate<const N: usize>(first: &[u8], second: &[u8]) -> [u8; N] {
+/// UDP and VXLAN header without source port, length and checksum.
+pub(crate) fn vxlan_bytes(vni: Vni, port: u16) -> [u8; udp::LENGTH + vxlan::LENGTH] {
+    let datagram = udp::Header { source_port: 0, destination_port: port, length: 0, checksum: 0 };
+    concatenate(&datagram.to_bytes(), &vxlan::Header::new(vni).to_bytes())
+}
+
+/// GRE header without a key.
+pub(crate) const fn gre_bytes() -> [u8; gre::MIN_LENGTH] {
+    (EtherType::ETHERNET_BRIDGING.0 as u32).to_be_bytes()
+}
+
+/// GRE header with a key.
+pub(crate) fn gre_key_bytes(key: u32) -> [u8; gre::MIN_LENGTH + 4] {
+    let first = u32::from(gre::KEY_FLAG) << 16 | u32::from(EtherType::ETHERNET_BRIDGING.0);
+    concatenate(&first.to_be_bytes(), &key.to_be_bytes())
+}
+
+/// Two parts as one; `N` is the sum of their lengths.
+pub(crate) fn concatenate<const N: usize>(first: &[u8], second: &[u8]) -> [u8; N] {
     debug_assert_eq!(first.len() + second.len(), N);
     let mut whole = [0; N];
     for (to, from) in whole.iter_mut().zip(first.iter().chain(second)) {

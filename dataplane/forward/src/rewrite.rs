@@ -3,11 +3,11 @@
 
 use crate::frame::Frame;
 use crate::ids::{PortId, RemoteId};
+use crate::link::Place;
 use crate::parse::Headers;
-use crate::remote::Egress;
+use crate::remote::{Egress, Outgoing};
 use crate::tables::{Role, Tables};
 use crate::verdict::DropReason;
-use crate::{entropy, link::Place};
 
 /// A way out that has been found passable for a frame.
 #[derive(Clone, Copy, Debug)]
@@ -72,13 +72,14 @@ impl<'a> Exit<'a> {
     pub fn rewrite(
         &self,
         frame: &mut Frame<'_>,
-        flow: u32,
+        headers: &Headers,
         identification: u16,
     ) -> Result<PortId, DropReason> {
         match self {
             Exit::Port(port) => Ok(*port),
             Exit::Remote(egress, uplink) => {
-                egress.push(frame, entropy::source_port(flow), identification)?;
+                let Headers { flow, is_completed, .. } = *headers;
+                egress.push(frame, Outgoing { flow, is_completed, identification })?;
                 Ok(*uplink)
             }
         }

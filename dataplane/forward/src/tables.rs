@@ -14,7 +14,7 @@ pub use crate::description::{Domain, Encapsulation, Path, Port, Remote, Role};
 use crate::fdb::Fdb;
 use crate::ids::{DomainId, PortId, RemoteId};
 use crate::remote::Egress;
-use crate::tunnel::TunnelTable;
+use crate::tunnel::Tunnels;
 
 /// What [`Tables::build`] takes, in any order; indices need not be consecutive.
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ pub struct Tables {
     ports: Box<[Option<Port>]>,
     domains: Box<[Option<Domain>]>,
     remotes: Box<[Option<Egress>]>,
-    tunnels: TunnelTable,
+    tunnels: Tunnels,
     own: OwnAddresses,
     neighbours: Arc<Neighbours>,
     fdb: Arc<Fdb>,
@@ -107,7 +107,7 @@ impl Tables {
         }
         let TablesParts { version, ports, domains, remotes, neighbours, fdb } = parts;
         let own = OwnAddresses::new(ports.iter().map(|port| port.mac));
-        let tunnels = TunnelTable::new(&domains, &remotes);
+        let tunnels = Tunnels::new(&domains, &remotes);
         let ports = dense(ports, |port| usize::from(port.id.0));
         let egress = remotes.into_iter().map(|remote| {
             let mtu = match remote.path {
@@ -165,7 +165,7 @@ impl Tables {
 
     /// Which packets belong to which remote.
     #[must_use]
-    pub const fn tunnels(&self) -> &TunnelTable {
+    pub const fn tunnels(&self) -> &Tunnels {
         &self.tunnels
     }
 

@@ -62,7 +62,7 @@ drop_reasons! {
     IpInvalidHeader "IP_INHDR" "The outer IP header is malformed.",
     OuterFragment "OUTER_FRAGMENT" "The outer packet is a fragment; tunnels here never fragment.",
     NotTunnel "NOT_TUNNEL" "A frame on an uplink is no tunnel packet for us.",
-    UdpChecksum "UDP_CSUM" "The outer UDP checksum is present and wrong.",
+    UdpChecksum "UDP_CSUM" "The outer UDP checksum is wrong, or missing over IPv6 where that is not configured.",
     VxlanInvalidHeader "VXLAN_INVALID_HDR" "The VXLAN I flag is missing or reserved bits are set.",
     VxlanVniNotFound "VXLAN_VNI_NOT_FOUND" "No bridge domain has this VNI or GRE key.",
     GreInvalidHeader "GRE_INVALID_HDR" "The GRE version, flags, protocol or checksum is not one we accept.",

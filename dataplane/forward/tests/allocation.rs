@@ -35,6 +35,7 @@ fn tables() -> Tables {
         local: IpAddr::from(LOCAL),
         address: IpAddr::from(address),
         ttl: 64,
+        udp_checksum: false,
         path,
     };
     let domain = Domain {
@@ -46,7 +47,7 @@ fn tables() -> Tables {
         ageing: 300,
         ports: ACCESS.to_vec(),
         remotes: vec![RemoteId(0), RemoteId(1)],
-        local: IpAddr::from(LOCAL),
+        locals: vec![IpAddr::from(LOCAL)],
         encapsulation,
     };
     let neighbour = (

@@ -6,6 +6,17 @@ use wire::{Mac, Vni};
 
 use super::model::{FdbConfig, NeighbourConfig, PortConfig, RemoteConfig, VniConfig};
 
+/// Everything of one kind that an owner wants there to be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Replacement<T> {
+    /// Who wrote each of the items.
+    pub owner: String,
+    /// The VNI that this is about, or all.
+    pub vni: Option<Vni>,
+    /// What there is to be, in any order.
+    pub items: Vec<T>,
+}
+
 /// One change of the desired state: what a control request asks for, and what the difference of two files is made of.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Change {

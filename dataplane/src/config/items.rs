@@ -24,6 +24,15 @@ pub trait InVni: Keyed {
     fn bounds(vni: Vni) -> RangeInclusive<Self::Key>;
 }
 
+/// A thing that somebody wrote.
+pub trait Owned: InVni {
+    /// Who wrote it; see [`super::owner`].
+    fn owner(&self) -> &str;
+
+    /// The VNI it is in.
+    fn vni(&self) -> Vni;
+}
+
 /// Things of one kind, by key.
 pub struct Items<T: Keyed>(BTreeMap<T::Key, T>);
 

@@ -179,6 +179,7 @@ impl<'r, 's> Lowering<'r, 's> {
             queues: record.queues.value,
             ring_size: record.ring_size.value,
             transmit: record.transmit.value,
+            namespace: record.namespace.value.clone(),
         };
         if record.device.is_malformed() {
             self.places.insert_malformed(subject.clone(), "device");
@@ -242,6 +243,7 @@ impl<'r, 's> Lowering<'r, 's> {
             arp_proxy: record.arp_proxy.value,
             nd_proxy: record.nd_proxy.value,
             ttl: record.ttl.value,
+            udp_checksum: record.udp_checksum.value,
         });
         for remote in record.remotes.value {
             self.plain_remote(id, remote.value, remote.span, row.torn);
@@ -309,7 +311,8 @@ impl<'r, 's> Lowering<'r, 's> {
             self.reader.fault(at, what, "keep one of the two");
         }
         let encapsulation = self.encapsulation(&subject, row, &wish);
-        let remote = RemoteConfig { vni, address, encapsulation, flood: record.flood.value };
+        let (flood, udp_checksum) = (record.flood.value, record.udp_checksum.value);
+        let remote = RemoteConfig { vni, address, encapsulation, flood, udp_checksum };
         self.add(|config| &mut config.remotes, remote, &subject, row, &record);
     }
 
@@ -318,7 +321,12 @@ impl<'r, 's> Lowering<'r, 's> {
         let (Some(vni), Some(mac)) = (record.vni.value, record.mac.value) else { return };
         let subject = Subject::Fdb(vni, mac);
         let Some(destination) = self.destination(&subject, row, &record.port, &record.remote) else { return };
-        self.add(|config| &mut config.fdb, FdbConfig { vni, mac, destination }, &subject, row, &record);
+        if record.owner.is_malformed() {
+            self.places.insert_malformed(subject.clone(), "owner");
+        }
+        let (kind, owner) = (record.kind.value, record.owner.value.clone());
+        let entry = FdbConfig { vni, mac, destination, kind, owner };
+        self.add(|config| &mut config.fdb, entry, &subject, row, &record);
     }
 
     fn destination(
@@ -357,7 +365,8 @@ impl<'r, 's> Lowering<'r, 's> {
         else {
             return;
         };
-        let neighbour = NeighbourConfig { vni, address, mac, router: record.router.value };
+        let (router, owner) = (record.router.value, record.owner.value.clone());
+        let neighbour = NeighbourConfig { vni, address, mac, router, owner };
         self.add(|config| &mut config.neighbours, neighbour, &Subject::Neighbour(vni, address), row, &record);
     }
 }

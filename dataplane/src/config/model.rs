@@ -4,11 +4,13 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use wire::{Mac, Vni};
 
-use super::items::{ADDRESSES, InVni, Items, Keyed, MACS};
+use super::items::{ADDRESSES, InVni, Items, Keyed, MACS, Owned};
+use super::local::LocalAddresses;
+use super::owner;
 
 /// Everything that is configured.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -29,6 +31,14 @@ pub struct Config {
     pub fdb: Items<FdbConfig>,
     /// `[[neighbour]]`: static neighbours of the proxies, by VNI and address.
     pub neighbours: Items<NeighbourConfig>,
+}
+
+impl Config {
+    /// Our end of the tunnel to a remote.
+    #[must_use]
+    pub fn local_towards(&self, vni: Vni, remote: IpAddr) -> Option<IpAddr> {
+        self.vnis.get(&vni)?.local.towards(remote)
+    }
 }
 
 /// Where the daemon listens and what it logs. Changes need a restart.
@@ -120,6 +130,9 @@ pub struct PortConfig {
     pub ring_size: u32,
     /// How frames leave.
     pub transmit: TransmitWish,
+    /// The workload's network namespace, where the other end of a veth is: a name below [`PortConfig::NAMESPACES`], or
+    /// an absolute path. NAPI is turned on there, so that frames can be burst.
+    pub namespace: Option<String>,
 }
 
 impl Keyed for PortConfig {
@@ -146,7 +159,18 @@ impl PortConfig {
             queues: None,
             ring_size: Self::RING_SIZE,
             transmit: TransmitWish::Auto,
+            namespace: None,
         }
+    }
+
+    /// Where `ip netns` keeps namespaces that have names.
+    pub const NAMESPACES: &str = "/run/netns";
+
+    /// The file of the workload's namespace.
+    #[must_use]
+    pub fn namespace_path(&self) -> Option<PathBuf> {
+        // An absolute path replaces what it is joined to.
+        self.namespace.as_ref().map(|namespace| Path::new(Self::NAMESPACES).join(namespace))
     }
 }
 
@@ -210,8 +234,8 @@ pub enum TransmitWish {
 pub struct VniConfig {
     /// The identifier.
     pub vni: Vni,
-    /// Our underlay address for this VNI: where tunnel packets come to and from.
-    pub local: IpAddr,
+    /// Our underlay addresses for this VNI: where tunnel packets come to and from.
+    pub local: LocalAddresses,
     /// How frames to its remotes are wrapped unless the remote says otherwise.
     pub encapsulation: EncapsulationConfig,
     /// Learn source addresses; true by default.
@@ -224,6 +248,8 @@ pub struct VniConfig {
     pub nd_proxy: bool,
     /// Outer TTL; 64 by default.
     pub ttl: u8,
+    /// Whether VXLAN packets have a UDP checksum; over IPv6 they have by default, over IPv4 they have not.
+    pub udp_checksum: Option<bool>,
 }
 
 impl Keyed for VniConfig {
@@ -242,16 +268,17 @@ impl VniConfig {
 
     /// A VXLAN domain with every key at its default.
     #[must_use]
-    pub const fn new(vni: Vni, local: IpAddr) -> Self {
+    pub fn new(vni: Vni, local: impl Into<LocalAddresses>) -> Self {
         Self {
             vni,
-            local,
+            local: local.into(),
             encapsulation: EncapsulationConfig::VXLAN,
             learning: true,
             ageing: Self::AGEING,
             arp_proxy: true,
             nd_proxy: true,
             ttl: Self::TTL,
+            udp_checksum: None,
         }
     }
 }
@@ -303,13 +330,27 @@ pub struct RemoteConfig {
     pub encapsulation: Option<EncapsulationConfig>,
     /// Whether it gets flooded frames; true by default.
     pub flood: bool,
+    /// Whether VXLAN packets to it have a UDP checksum, and over IPv6 those from it must; as the VNI says by default.
+    pub udp_checksum: Option<bool>,
 }
 
 impl RemoteConfig {
     /// A remote with every other key at its default.
     #[must_use]
     pub const fn new(vni: Vni, address: IpAddr) -> Self {
-        Self { vni, address, encapsulation: None, flood: true }
+        Self { vni, address, encapsulation: None, flood: true, udp_checksum: None }
+    }
+
+    /// How frames to it are wrapped, in this VNI.
+    #[must_use]
+    pub fn encapsulation_in(&self, vni: &VniConfig) -> EncapsulationConfig {
+        self.encapsulation.unwrap_or(vni.encapsulation)
+    }
+
+    /// Whether packets to it have a UDP checksum, in this VNI.
+    #[must_use]
+    pub fn udp_checksum_in(&self, vni: &VniConfig) -> bool {
+        self.udp_checksum.or(vni.udp_checksum).unwrap_or(self.address.is_ipv6())
     }
 }
 
@@ -336,6 +377,18 @@ pub struct FdbConfig {
     pub mac: Mac,
     /// Where it is.
     pub destination: FdbDestination,
+    /// How firm it is.
+    pub kind: FdbKind,
+    /// Who wrote it; see [`owner`].
+    pub owner: String,
+}
+
+impl FdbConfig {
+    /// A static entry of the configuration file.
+    #[must_use]
+    pub fn new(vni: Vni, mac: Mac, destination: FdbDestination) -> Self {
+        Self { vni, mac, destination, kind: FdbKind::Static, owner: owner::CONFIGURATION.to_owned() }
+    }
 }
 
 impl Keyed for FdbConfig {
@@ -352,6 +405,16 @@ impl InVni for FdbConfig {
     }
 }
 
+impl Owned for FdbConfig {
+    fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    fn vni(&self) -> Vni {
+        self.vni
+    }
+}
+
 /// Where a forwarding entry points to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FdbDestination {
@@ -359,6 +422,27 @@ pub enum FdbDestination {
     Port(String),
     /// A remote of the VNI, by underlay address.
     Remote(IpAddr),
+}
+
+impl fmt::Display for FdbDestination {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port(name) => out.write_str(name),
+            Self::Remote(address) => address.fmt(out),
+        }
+    }
+}
+
+/// How firm a written forwarding entry is. None of them moves because of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum FdbKind {
+    /// Stays until it is removed.
+    #[default]
+    Static,
+    /// The same, and marked as a control plane's.
+    External,
+    /// Keeps its place but ages as a learned one does, and is gone then.
+    Sticky,
 }
 
 /// A static neighbour: whom ARP and neighbour discovery are answered for.
@@ -372,6 +456,16 @@ pub struct NeighbourConfig {
     pub mac: Mac,
     /// Whether advertisements for it say that it is a router; false by default, and for IPv6 only.
     pub router: bool,
+    /// Who wrote it; see [`owner`].
+    pub owner: String,
+}
+
+impl NeighbourConfig {
+    /// A neighbour of the configuration file, which is no router.
+    #[must_use]
+    pub fn new(vni: Vni, address: IpAddr, mac: Mac) -> Self {
+        Self { vni, address, mac, router: false, owner: owner::CONFIGURATION.to_owned() }
+    }
 }
 
 impl Keyed for NeighbourConfig {
@@ -385,5 +479,15 @@ impl Keyed for NeighbourConfig {
 impl InVni for NeighbourConfig {
     fn bounds(vni: Vni) -> RangeInclusive<Self::Key> {
         (vni, ADDRESSES.0)..=(vni, ADDRESSES.1)
+    }
+}
+
+impl Owned for NeighbourConfig {
+    fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    fn vni(&self) -> Vni {
+        self.vni
     }
 }

@@ -71,6 +71,7 @@ fn ports(out: &mut String, config: &Config) {
                 queues: port.queues.into(),
                 ring_size: port.ring_size.into(),
                 transmit: port.transmit.into(),
+                namespace: port.namespace.clone().into(),
             },
         );
     }
@@ -78,7 +79,7 @@ fn ports(out: &mut String, config: &Config) {
 
 /// Whether a remote can be written in its VNI's `remotes`.
 fn is_plain(config: &Config, remote: &RemoteConfig) -> bool {
-    remote.encapsulation.is_none() && remote.flood && config.vnis.contains(&remote.vni)
+    *remote == RemoteConfig::new(remote.vni, remote.address) && config.vnis.contains(&remote.vni)
 }
 
 fn split(encapsulation: EncapsulationConfig) -> (Wrapping, Option<u16>, Option<GreKey>) {
@@ -103,6 +104,7 @@ fn vni_row(config: &Config, vni: &VniConfig) -> VniRow {
         arp_proxy: vni.arp_proxy.into(),
         nd_proxy: vni.nd_proxy.into(),
         ttl: vni.ttl.into(),
+        udp_checksum: vni.udp_checksum.into(),
         remotes: remotes.into(),
     }
 }
@@ -119,6 +121,7 @@ fn remote_row(remote: &RemoteConfig) -> RemoteRow {
         udp_port: udp_port.into(),
         key: key.into(),
         flood: remote.flood.into(),
+        udp_checksum: remote.udp_checksum.into(),
     }
 }
 
@@ -135,6 +138,8 @@ fn entries(out: &mut String, config: &Config) {
                 mac: entry.mac.into(),
                 port: port.into(),
                 remote: remote.into(),
+                kind: entry.kind.into(),
+                owner: entry.owner.clone().into(),
             },
         );
     }
@@ -146,6 +151,7 @@ fn entries(out: &mut String, config: &Config) {
                 address: neighbour.address.into(),
                 mac: neighbour.mac.into(),
                 router: neighbour.router.into(),
+                owner: neighbour.owner.clone().into(),
             },
         );
     }

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use wire::{Mac, Vni};
 
+use super::local::LocalAddresses;
 use super::model::{
-    Busy, Daemon, EncapsulationConfig, GreKey, LogTarget, ModeWish, PortConfig, TransmitWish, UmemConfig,
-    VniConfig, XdpMode,
+    Busy, Daemon, EncapsulationConfig, FdbKind, GreKey, LogTarget, ModeWish, PortConfig, TransmitWish,
+    UmemConfig, VniConfig, XdpMode,
 };
+use super::owner;
 use super::reader::Reader;
 use super::schema::{
     Defaulted, KeySchema, KeySpans, Optional, Record, Required, Row, Slot, TableSchema, read_slot, tables,
@@ -64,14 +66,16 @@ tables! {
         ring_size: Defaulted<u32> = PortConfig::RING_SIZE;
         /// how frames leave
         transmit: Defaulted<TransmitWish> = TransmitWish::default();
+        /// the workload's network namespace, by name or path, where NAPI is turned on for bursts
+        namespace: Optional<String>;
     }
 
     /// A bridge domain.
     many "vni" VniRow {
         /// the identifier
         id: Required<Vni>;
-        /// our underlay address: where tunnel packets come to and from
-        local: Required<IpAddr>;
+        /// our underlay address, or one of each family, where tunnel packets come to and from
+        local: Required<LocalAddresses>;
         /// how frames are wrapped unless a remote says otherwise
         encapsulation: Defaulted<Wrapping> = Wrapping::Vxlan;
         /// the UDP destination port of VXLAN
@@ -88,6 +92,8 @@ tables! {
         nd_proxy: Defaulted<bool> = true;
         /// the TTL of outer headers
         ttl: Defaulted<u8> = VniConfig::TTL;
+        /// whether VXLAN packets have a UDP checksum; without it over IPv6 only
+        udp_checksum: Optional<bool>;
         /// peers that need no settings of their own: the short form of [[remote]]
         remotes: Defaulted<Vec<Placed<IpAddr>>> = Vec::new();
     }
@@ -106,6 +112,8 @@ tables! {
         key: Optional<GreKey>;
         /// whether it gets flooded frames
         flood: Defaulted<bool> = true;
+        /// whether VXLAN packets to and from it have a UDP checksum; without it as the VNI says
+        udp_checksum: Optional<bool>;
     }
 
     /// A static forwarding entry.
@@ -118,6 +126,10 @@ tables! {
         port: Optional<String>;
         /// the remote that it is behind
         remote: Optional<IpAddr>;
+        /// how firm it is
+        kind: Defaulted<FdbKind> = FdbKind::default();
+        /// who wrote it, by which it can be replaced with everything else of that owner
+        owner: Defaulted<String> = owner::CONFIGURATION.to_owned();
     }
 
     /// A static neighbour, whom ARP and neighbour discovery are answered for.
@@ -130,5 +142,7 @@ tables! {
         mac: Required<Mac>;
         /// whether it is an IPv6 router, which advertisements must say
         router: Defaulted<bool> = false;
+        /// who wrote it, by which it can be replaced with everything else of that owner
+        owner: Defaulted<String> = owner::CONFIGURATION.to_owned();
     }
 }

@@ -8,7 +8,8 @@ use toml::Spanned;
 use toml::de::DeValue;
 use wire::{Mac, Vni};
 
-use super::model::{Busy, GreKey, LogTarget, ModeWish, TransmitWish, XdpMode};
+use super::local::LocalAddresses;
+use super::model::{Busy, FdbKind, GreKey, LogTarget, ModeWish, TransmitWish, XdpMode};
 use super::source::Span;
 
 /// A type of the values of a key.
@@ -159,6 +160,7 @@ words! {
     }
     TransmitWish { "auto" => TransmitWish::Auto, "ring" => TransmitWish::Ring, "burst" => TransmitWish::Burst }
     Wrapping { "vxlan" => Wrapping::Vxlan, "gre" => Wrapping::Gre }
+    FdbKind { "static" => FdbKind::Static, "external" => FdbKind::External, "sticky" => FdbKind::Sticky }
     Facing { "uplink" => Facing::Uplink, "access" => Facing::Access }
 }
 
@@ -220,6 +222,45 @@ impl Value for IpAddr {
 
     fn write(&self) -> toml::Value {
         quoted(self)
+    }
+}
+
+impl Value for LocalAddresses {
+    const EXPECTED: &'static str =
+        "a string with an IP address, or an array of one IPv4 and one IPv6 address";
+
+    fn read(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Mistake>) -> Option<Self> {
+        let span = value.span();
+        if value.get_ref().is_str() {
+            return IpAddr::read(value, wrong).map(Self::one);
+        }
+        if !value.get_ref().is_array() {
+            wrong.push(Mistake { span, expected: Self::EXPECTED, element: false, hint: None });
+            return None;
+        }
+        let before = wrong.len();
+        let list: Vec<Placed<IpAddr>> = Value::read(value, wrong)?;
+        if wrong.len() > before {
+            return None;
+        }
+        match Self::of(list.iter().map(|placed| placed.value)) {
+            Ok(addresses) => Some(addresses),
+            Err(_) => {
+                let hint =
+                    Some("keep one address of each family; other addresses belong to other VNIs".to_owned());
+                wrong.push(Mistake { span, expected: Self::EXPECTED, element: false, hint });
+                None
+            }
+        }
+    }
+
+    fn scalar(_: &DeValue<'_>) -> Option<Self> {
+        None
+    }
+
+    fn write(&self) -> toml::Value {
+        let mut all: Vec<toml::Value> = self.iter().map(|address| address.write()).collect();
+        if all.len() == 1 { all.remove(0) } else { toml::Value::Array(all) }
     }
 }
 

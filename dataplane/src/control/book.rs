@@ -2,6 +2,7 @@
 //! configuration; both together are what the proxies answer from.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::IpAddr;
 
 use forward::tables::NeighbourFlags;
@@ -19,6 +20,19 @@ pub(super) struct Seen {
     pub(super) flags: NeighbourFlags,
     /// The second it was seen.
     pub(super) at: u32,
+    /// Given when it was first seen, and anew with every move.
+    pub(super) version: u64,
+    /// How often it came to have another Ethernet address.
+    pub(super) moves: u32,
+    /// When it last did, and the address before.
+    pub(super) moved: Option<(u32, Mac)>,
+}
+
+impl Seen {
+    /// A neighbour that was not seen elsewhere before. `version` is what it is known by.
+    pub(super) const fn new(mac: Mac, flags: NeighbourFlags, at: u32, version: u64) -> Self {
+        Self { mac, flags, at, version, moves: 0, moved: None }
+    }
 }
 
 /// All learned neighbours.
@@ -29,7 +43,8 @@ pub(super) struct Book {
 }
 
 impl Book {
-    /// Notes a neighbour; says whether that changes anything for the proxy.
+    /// Notes a neighbour as it was just seen; says whether that changes anything for the proxies. The version of
+    /// `seen` is what a change is known by; its moves are counted here.
     pub(super) fn note(&mut self, vni: Vni, address: IpAddr, seen: Seen) -> bool {
         let count = self.counts.entry(vni).or_default();
         if !self.entries.contains_key(&(vni, address)) {
@@ -38,13 +53,33 @@ impl Book {
             }
             *count += 1;
         }
-        let before = self.entries.insert((vni, address), seen);
-        before.is_none_or(|before| (before.mac, before.flags) != (seen.mac, seen.flags))
+        match self.entries.entry((vni, address)) {
+            Entry::Vacant(place) => {
+                place.insert(seen);
+                true
+            }
+            Entry::Occupied(mut place) => {
+                let before = *place.get();
+                let Seen { version, moves, moved, .. } = if before.mac == seen.mac {
+                    before
+                } else {
+                    Seen { moves: before.moves.saturating_add(1), moved: Some((seen.at, before.mac)), ..seen }
+                };
+                place.insert(Seen { version, moves, moved, ..seen });
+                (before.mac, before.flags) != (seen.mac, seen.flags)
+            }
+        }
     }
 
     /// All, by VNI and address.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Vni, IpAddr, Seen)> {
         self.entries.iter().map(|(&(vni, address), &seen)| (vni, address, seen))
+    }
+
+    /// One of them.
+    #[cfg(test)]
+    pub(super) fn get(&self, vni: Vni, address: IpAddr) -> Option<Seen> {
+        self.entries.get(&(vni, address)).copied()
     }
 
     /// How many there are.
@@ -82,12 +117,19 @@ mod tests {
         let (vni, other) = (Vni::new(7).unwrap(), Vni::new(8).unwrap());
         let mac = Mac([2, 0, 0, 0, 0, 1]);
         let mut book = Book::default();
-        let seen = |mac, at| Seen { mac, flags: NeighbourFlags::default(), at };
+        let seen = |mac, at| Seen::new(mac, NeighbourFlags::default(), at, 100 + u64::from(at));
         let router = NeighbourFlags { is_router: true, ..NeighbourFlags::default() };
-        assert!(book.note(vni, [10, 0, 0, 1].into(), seen(mac, 1)));
-        assert!(!book.note(vni, [10, 0, 0, 1].into(), seen(mac, 2)));
-        assert!(book.note(vni, [10, 0, 0, 1].into(), Seen { flags: router, ..seen(mac, 2) }));
-        assert!(book.note(vni, [10, 0, 0, 1].into(), seen(Mac([2, 0, 0, 0, 0, 2]), 2)));
+        let address = [10, 0, 0, 1].into();
+        assert!(book.note(vni, address, seen(mac, 1)));
+        assert!(!book.note(vni, address, seen(mac, 2)));
+        assert!(book.note(vni, address, Seen { flags: router, ..seen(mac, 2) }));
+        assert_eq!(book.get(vni, address), Some(Seen { flags: router, version: 101, ..seen(mac, 2) }));
+        let other_mac = Mac([2, 0, 0, 0, 0, 2]);
+        assert!(book.note(vni, address, seen(other_mac, 3)));
+        assert_eq!(
+            book.get(vni, address),
+            Some(Seen { moves: 1, moved: Some((3, mac)), ..seen(other_mac, 3) })
+        );
         for number in 0..=LEARNED_PER_VNI as u32 {
             book.note(vni, std::net::Ipv4Addr::from(0x0b00_0000 + number).into(), seen(mac, 3));
         }

@@ -2,6 +2,7 @@
 
 use forward::fdb::Key;
 
+use super::reconcile::kind;
 use super::state::State;
 use crate::config::{Change, Config, FdbConfig, Keyed};
 use crate::plan::{NeedsRestart, Refusal, diff};
@@ -37,7 +38,7 @@ impl State {
     }
 
     /// Makes a change of the desired state and marks what must follow.
-    fn make(&mut self, change: &Change) -> Result<(), Refusal> {
+    pub(super) fn make(&mut self, change: &Change) -> Result<(), Refusal> {
         match change {
             Change::RemoveFdb { vni, mac } if !self.config.fdb.contains(&(*vni, *mac)) => {
                 // Not configured, but perhaps learned.
@@ -48,9 +49,14 @@ impl State {
                 let learned = self.book.remove(*vni, *address);
                 let configured = self.config.neighbours.contains(&(*vni, *address));
                 self.stale.tables = true;
+                self.provenance.forget_neighbour((*vni, *address));
                 return if configured || !learned { self.config.apply(change) } else { Ok(()) };
             }
-            _ => self.config.apply(change)?,
+            _ => {
+                let before = self.before(change);
+                self.config.apply(change)?;
+                self.record(change, before);
+            }
         }
         match change {
             Change::SetFdb { entry, .. } => self.entry_set(entry),
@@ -71,10 +77,46 @@ impl State {
         Ok(())
     }
 
-    /// A static entry was configured: a single write where the place has its index already.
-    fn entry_set(&mut self, entry: &FdbConfig) {
+    /// Where what a change writes is to be found before it, in words.
+    fn before(&self, change: &Change) -> Option<String> {
+        match change {
+            Change::SetFdb { entry, .. } => {
+                let before = self.config.fdb.get(&entry.key())?;
+                (before.destination != entry.destination).then(|| before.destination.to_string())
+            }
+            Change::SetNeighbour { neighbour, .. } => {
+                let before = self.config.neighbours.get(&neighbour.key())?;
+                (before.mac != neighbour.mac).then(|| before.mac.to_string())
+            }
+            _ => None,
+        }
+    }
+
+    /// Remembers who wrote what; `before` is where it was, if it was elsewhere.
+    fn record(&mut self, change: &Change, before: Option<String>) {
+        let now = self.now();
+        match change {
+            Change::SetFdb { entry, .. } => self.provenance.fdb_written(entry.key(), now, before),
+            Change::RemoveFdb { vni, mac } => self.provenance.forget_fdb((*vni, *mac)),
+            Change::SetNeighbour { neighbour, .. } => {
+                let key = neighbour.key();
+                self.provenance.neighbour_written(key, now, before);
+            }
+            Change::RemovePort(_) | Change::RemoveVni(_) | Change::RemoveRemote { .. } => {
+                let Self { provenance, config: Config { fdb, neighbours, .. }, .. } = self;
+                provenance.retain_written(|key| fdb.contains(&key), |key| neighbours.contains(&key));
+            }
+            Change::AddPort(_)
+            | Change::SetVni { .. }
+            | Change::SetRemote { .. }
+            | Change::RemoveNeighbour { .. } => {}
+        }
+    }
+
+    /// An entry was written: a single write where the place has its index already.
+    pub(super) fn entry_set(&mut self, entry: &FdbConfig) {
         match self.place(entry.vni, &entry.destination) {
-            Some(place) => self.install(entry.vni, entry.mac, place),
+            Some(place) => self.install(entry.vni, entry.mac, place, kind(entry.kind)),
             None => self.stale.entries = true,
         }
     }

@@ -12,7 +12,7 @@ use forward::tables::{
     TablesParts,
 };
 use wire::{Mac, Vni};
-use xsk::{Mode, UplinkRules};
+use xsk::{Mode, Unsuitable, UplinkRules};
 
 use super::port::OpenPort;
 use super::state::State;
@@ -70,7 +70,9 @@ impl State {
             .config
             .remotes
             .iter()
-            .filter_map(|remote| Some((self.config.vnis.get(&remote.vni)?.local, remote.address)))
+            .filter_map(|remote| {
+                Some((self.config.local_towards(remote.vni, remote.address)?, remote.address))
+            })
             .collect();
         pairs.into_iter().collect()
     }
@@ -102,21 +104,23 @@ impl State {
             ageing: vni.ageing,
             ports: members.filter(|port| self.port_row(port).is_some()).map(|port| port.id).collect(),
             remotes: remotes.filter_map(|remote| self.remote_id(remote.vni, remote.address)).collect(),
-            local: vni.local,
+            locals: vni.local.iter().collect(),
             encapsulation: encapsulation(vni.encapsulation, vni.vni),
         })
     }
 
     fn remote_row(&self, remote: &RemoteConfig) -> Option<Remote> {
         let vni = self.config.vnis.get(&remote.vni)?;
+        let local = vni.local.towards(remote.address)?;
         Some(Remote {
             id: self.remote_id(remote.vni, remote.address)?,
             domain: self.domain_id(remote.vni)?,
-            encapsulation: encapsulation(remote.encapsulation.unwrap_or(vni.encapsulation), remote.vni),
-            local: vni.local,
+            encapsulation: encapsulation(remote.encapsulation_in(vni), remote.vni),
+            local,
             address: remote.address,
             ttl: vni.ttl,
-            path: self.path(vni.local, remote.address),
+            udp_checksum: remote.udp_checksum_in(vni),
+            path: self.path(local, remote.address),
         })
     }
 
@@ -182,18 +186,23 @@ impl State {
                     .to_owned(),
             );
         }
-        self.steering.probe_burst(port.ifindex).err().map(|unsuitable| unsuitable.to_string())
+        let unsuitable = self.steering.probe_burst(port.ifindex).err()?;
+        Some(match port.napi_refusal() {
+            Some(why) if unsuitable == Unsuitable::PeerWithoutNapi => {
+                format!("the other end of the veth runs no NAPI, and it cannot be turned on: {why}")
+            }
+            _ => unsuitable.to_string(),
+        })
     }
 
     /// What the XDP program takes from uplinks.
     fn set_rules(&mut self) {
         let mut rules = UplinkRules::default();
-        let of_vnis = self.config.vnis.iter().map(|vni| (vni.local, vni.encapsulation));
-        let of_remotes = self
-            .config
-            .remotes
-            .iter()
-            .filter_map(|remote| Some((self.config.vnis.get(&remote.vni)?.local, remote.encapsulation?)));
+        let of_vnis =
+            self.config.vnis.iter().flat_map(|vni| vni.local.iter().map(|local| (local, vni.encapsulation)));
+        let of_remotes = self.config.remotes.iter().filter_map(|remote| {
+            Some((self.config.local_towards(remote.vni, remote.address)?, remote.encapsulation?))
+        });
         let mut addresses = BTreeSet::new();
         let mut udp_ports = BTreeSet::new();
         for (local, encapsulation) in of_vnis.chain(of_remotes) {

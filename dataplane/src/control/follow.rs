@@ -6,7 +6,6 @@ use std::time::Duration;
 use forward::fdb::Migration;
 use forward::ids::DomainId;
 use forward::link::{Event, Place};
-use wire::Vni;
 
 use super::book::Seen;
 use super::paths::Way;
@@ -49,13 +48,16 @@ impl State {
             match event {
                 Event::NeighbourSeen { domain, address, mac, flags, .. } => {
                     if let Some(vni) = self.vni(domain) {
-                        self.stale.tables |= self.book.note(vni, address, Seen { mac, flags, at: now });
+                        let seen = Seen::new(mac, flags, now, self.provenance.next_version());
+                        self.stale.tables |= self.book.note(vni, address, seen);
                     }
                 }
                 Event::Moved { domain, mac, from, to } => {
-                    let vni = self.vni(domain).map(Vni::value);
                     let (from, to) = (self.describe(from), self.describe(to));
-                    tracing::info!(vni, %mac, from, to, "address moved");
+                    if let Some(vni) = self.vni(domain) {
+                        tracing::info!(vni = vni.value(), %mac, from, to, "address moved");
+                        self.provenance.fdb_moved((vni, mac), now, from);
+                    }
                 }
                 Event::Unresolved { remote } => self.resolve(remote.0),
             }
@@ -65,7 +67,7 @@ impl State {
     /// Frames wait for nothing, but the next ones should find the next hop resolved.
     fn resolve(&mut self, remote: u32) {
         let Some(&(vni, address)) = self.ids.remotes.key(remote) else { return };
-        let Some(local) = self.config.vnis.get(&vni).map(|vni| vni.local) else { return };
+        let Some(local) = self.config.local_towards(vni, address) else { return };
         if let Some(Way::Unresolved { ifindex, next_hop, .. }) = self.paths.way(local, address).cloned()
             && let Err(error) = self.underlay.resolve(ifindex, next_hop)
         {
@@ -85,6 +87,7 @@ impl State {
         self.stale.ports |= !self.closed.is_empty();
         if now.is_multiple_of(FRESHNESS) {
             self.keep_fresh();
+            self.turn_on_napi();
             self.stale.tables |= self.burst_differs();
         }
         if self.fdb.wants_growth() {
@@ -105,6 +108,8 @@ impl State {
             ageing == 0 || now.saturating_sub(seen.at) <= ageing
         });
         self.stale.tables |= forgotten != 0;
+        self.forget_aged();
+        self.forget_moves();
     }
 
     /// Whether a device can be burst to that could not when it was last published, or the reverse: a workload may turn

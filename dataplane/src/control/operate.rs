@@ -1,11 +1,11 @@
 //! The state as an [`Operator`]: what each request of the control protocol does.
 
-use api::{Refusal, RefusalKind, ReloadReply, StatsReply, StatusReply};
+use api::{Refusal, RefusalKind, ReloadReply, ReplaceReply, StatsReply, StatusReply};
 use wire::Vni;
 
 use super::state::State;
-use super::verbs::{FdbFilter, Listed, Operator, Page};
-use crate::config::{self, Change};
+use super::verbs::{FdbFilter, Listed, NeighbourFilter, Operator, Page};
+use crate::config::{self, Change, FdbConfig, NeighbourConfig, Replacement};
 
 impl Operator for State {
     fn apply(&mut self, change: Change) -> Result<(), Refusal> {
@@ -16,6 +16,14 @@ impl Operator for State {
             self.reconcile();
         }
         outcome
+    }
+
+    fn replace_fdb(&mut self, wanted: &Replacement<FdbConfig>) -> Result<ReplaceReply, Refusal> {
+        self.replace_entries(wanted)
+    }
+
+    fn replace_neighbours(&mut self, wanted: &Replacement<NeighbourConfig>) -> Result<ReplaceReply, Refusal> {
+        self.replace_neighbour_entries(wanted)
     }
 
     fn reload(&mut self) -> Result<ReloadReply, Refusal> {
@@ -46,8 +54,8 @@ impl Operator for State {
         self.flush_entries(filter)
     }
 
-    fn neighbours(&mut self, vni: Option<Vni>, page: &mut Page<api::Neighbour>) {
-        offer(page, self.neighbours_view(vni));
+    fn neighbours(&mut self, filter: &NeighbourFilter, page: &mut Page<api::Neighbour>) {
+        offer(page, self.neighbours_view(filter));
     }
 
     fn neighbours_flush(&mut self, vni: Option<Vni>) -> u64 {

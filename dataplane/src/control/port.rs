@@ -24,6 +24,8 @@ pub(super) struct OpenPort {
     pub(super) mode: Mode,
     /// What is less than asked for.
     pub(super) degraded: Vec<String>,
+    /// The device at the other end at which NAPI was turned on, or why it could not be.
+    pub(super) napi: Option<Result<String, String>>,
     /// Its queues.
     pub(super) queues: Vec<OpenQueue>,
     attachment: Option<xsk::Attachment>,
@@ -155,6 +157,7 @@ impl OpenPort {
             ifindex,
             mode: device.mode,
             degraded,
+            napi: None,
             queues,
             attachment: Some(device.attachment),
         })

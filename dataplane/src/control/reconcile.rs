@@ -9,7 +9,7 @@ use wire::{Mac, Vni};
 
 use super::port::OpenPort;
 use super::state::{Stale, State};
-use crate::config::{PortConfig, PortRole};
+use crate::config::{FdbKind, Keyed, PortConfig, PortRole};
 use crate::plan::ChunkBudget;
 
 impl State {
@@ -24,6 +24,7 @@ impl State {
             let obsolete = self.take_obsolete();
             self.close(obsolete);
             self.open_missing();
+            self.turn_on_napi();
         }
         self.publish();
         self.forget(&gone);
@@ -127,42 +128,60 @@ impl State {
         .map_err(|error| error.to_string())
     }
 
-    /// Makes the static entries of the FDB those of the configuration.
+    /// Makes the written entries of the FDB those of the configuration.
     fn install_entries(&mut self) {
-        let wanted: BTreeMap<(Vni, Mac), Place> = self
+        let wanted: BTreeMap<(Vni, Mac), (Place, Kind)> = self
             .config
             .fdb
             .iter()
-            .filter_map(|entry| Some(((entry.vni, entry.mac), self.place(entry.vni, &entry.destination)?)))
+            .filter_map(|entry| {
+                Some((entry.key(), (self.place(entry.vni, &entry.destination)?, kind(entry.kind))))
+            })
             .collect();
         let obsolete: Vec<(Vni, Mac)> =
             self.installed.keys().filter(|key| !wanted.contains_key(key)).copied().collect();
         for (vni, mac) in obsolete {
             self.uninstall(vni, mac);
         }
-        for ((vni, mac), place) in wanted {
-            if self.installed.get(&(vni, mac)) != Some(&place) {
-                self.install(vni, mac, place);
+        for ((vni, mac), (place, kind)) in wanted {
+            if self.installed.get(&(vni, mac)) != Some(&(place, kind)) {
+                self.install(vni, mac, place, kind);
             }
         }
     }
 
-    /// Writes one static entry. One that finds no room waits for the FDB to grow.
-    pub(super) fn install(&mut self, vni: Vni, mac: Mac, place: Place) {
+    /// Writes one entry in a single step, so that no frame finds neither the old nor the new one. One that finds no
+    /// room waits for the FDB to grow.
+    pub(super) fn install(&mut self, vni: Vni, mac: Mac, place: Place, kind: Kind) {
         let Some(domain) = self.domain_id(vni) else { return };
-        match self.fdb.set(Key::new(domain, mac), place, Kind::Static, self.now()) {
+        match self.fdb.set(Key::new(domain, mac), place, kind, self.now()) {
             Ok(_) => {
-                self.installed.insert((vni, mac), place);
+                self.installed.insert((vni, mac), (place, kind));
+                if kind.ages() {
+                    self.sticky.insert((vni, mac));
+                } else {
+                    self.sticky.remove(&(vni, mac));
+                }
             }
             Err(_) => self.stale.entries = true,
         }
     }
 
-    /// Removes one static entry.
+    /// Removes one written entry.
     pub(super) fn uninstall(&mut self, vni: Vni, mac: Mac) {
         self.installed.remove(&(vni, mac));
+        self.sticky.remove(&(vni, mac));
         if let Some(domain) = self.domain_id(vni) {
             self.fdb.remove(Key::new(domain, mac));
         }
+    }
+}
+
+/// How the database knows a kind.
+pub(super) const fn kind(kind: FdbKind) -> Kind {
+    match kind {
+        FdbKind::Static => Kind::Static,
+        FdbKind::External => Kind::External,
+        FdbKind::Sticky => Kind::Sticky,
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use forward::counters::PortCounts;
-use forward::fdb::Fdb;
+use forward::fdb::{Fdb, Kind};
 use forward::ids::{DomainId, PortId, RemoteId};
 use forward::limits::{MAX_DOMAINS, MAX_PORTS, MAX_REMOTES};
 use forward::link::Place;
@@ -21,8 +21,9 @@ use super::book::Book;
 use super::ids::Registry;
 use super::paths::Paths;
 use super::port::OpenPort;
+use super::provenance::Provenance;
 use super::view::measurements::Measured;
-use crate::config::Config;
+use crate::config::{Config, Keyed};
 use crate::fleet::Fleet;
 use crate::publish::{Published, Wiring};
 use crate::underlay::Underlay;
@@ -95,8 +96,11 @@ pub struct State {
     pub(super) umem: Arc<Umem>,
     pub(super) fleet: Fleet,
     pub(super) fdb: Arc<Fdb>,
-    /// Static entries as they stand in the FDB.
-    pub(super) installed: BTreeMap<(Vni, Mac), Place>,
+    /// Written entries as they stand in the FDB.
+    pub(super) installed: BTreeMap<(Vni, Mac), (Place, Kind)>,
+    /// Those of them that age.
+    pub(super) sticky: BTreeSet<(Vni, Mac)>,
+    pub(super) provenance: Provenance,
     /// What each port index had counted when its present owner got it.
     pub(super) baselines: BTreeMap<PortId, PortCounts>,
     /// What each worker had measured when that was last flushed; empty if never.
@@ -147,6 +151,11 @@ impl State {
             domains: Registry::new(1, limit(MAX_DOMAINS)),
             remotes: Registry::new(0, limit(MAX_REMOTES)),
         };
+        let mut provenance = Provenance::new();
+        config.fdb.iter().for_each(|entry| provenance.fdb_written(entry.key(), 0, None));
+        for neighbour in &config.neighbours {
+            provenance.neighbour_written(neighbour.key(), 0, None);
+        }
         Ok(Self {
             loaded: config.clone(),
             config,
@@ -162,6 +171,8 @@ impl State {
             fleet,
             fdb,
             installed: BTreeMap::new(),
+            sticky: BTreeSet::new(),
+            provenance,
             baselines: BTreeMap::new(),
             flushed: Vec::new(),
             version: 1,

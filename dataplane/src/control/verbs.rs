@@ -5,20 +5,23 @@
 //! sockets, devices or workers.
 
 mod arguments;
+mod entries;
 #[cfg(test)]
 pub(crate) mod ledger;
 mod page;
 #[cfg(test)]
 mod tests;
 
-use api::{EntryKind, Method, Refusal, RefusalKind, ReloadReply, Request, StatsReply, StatusReply};
+use api::{Method, Refusal, RefusalKind, ReloadReply, ReplaceReply, Request, StatsReply, StatusReply};
 use serde_json::Value;
-use std::net::IpAddr;
-use wire::{Mac, Vni};
+use wire::Vni;
 
+pub use entries::{FdbFilter, NeighbourFilter};
 pub use page::{Listed, Page};
 
-use crate::config::{Change, FdbConfig, PortConfig, PortRole, RemoteConfig, VniConfig};
+use crate::config::{
+    Change, FdbConfig, NeighbourConfig, PortConfig, PortRole, RemoteConfig, Replacement, VniConfig,
+};
 use crate::plan;
 
 /// Who carries requests out. All calls come from the control thread, one at a time; none may wait.
@@ -28,6 +31,18 @@ pub trait Operator {
     /// # Errors
     /// When the change is refused by what is configured, or by the host.
     fn apply(&mut self, change: Change) -> Result<(), Refusal>;
+
+    /// Makes the forwarding entries of an owner exactly those that it wants, in one step.
+    ///
+    /// # Errors
+    /// When one of them is refused; nothing has changed then.
+    fn replace_fdb(&mut self, wanted: &Replacement<FdbConfig>) -> Result<ReplaceReply, Refusal>;
+
+    /// The same for neighbours.
+    ///
+    /// # Errors
+    /// As [`Operator::replace_fdb`].
+    fn replace_neighbours(&mut self, wanted: &Replacement<NeighbourConfig>) -> Result<ReplaceReply, Refusal>;
 
     /// Reads the configuration file again and applies the difference.
     ///
@@ -54,8 +69,8 @@ pub trait Operator {
     /// Removes forwarding entries that satisfy the filter, and returns how many.
     fn fdb_flush(&mut self, filter: &FdbFilter) -> u64;
 
-    /// Offers neighbours to the page, all or those of one VNI, in any order.
-    fn neighbours(&mut self, vni: Option<Vni>, page: &mut Page<api::Neighbour>);
+    /// Offers neighbours to the page that satisfy the filter, in any order.
+    fn neighbours(&mut self, filter: &NeighbourFilter, page: &mut Page<api::Neighbour>);
 
     /// Removes learned neighbours, all or those of one VNI, and returns how many.
     fn neighbours_flush(&mut self, vni: Option<Vni>) -> u64;
@@ -69,21 +84,6 @@ pub trait Operator {
     /// Offers drop counters to the page, of all ports or one, which exists, in any order; counters at zero only if
     /// `all` says so.
     fn drops(&mut self, port: Option<&str>, all: bool, page: &mut Page<api::Drop>);
-}
-
-/// Which forwarding entries are meant: those that satisfy every condition.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct FdbFilter {
-    /// Of this VNI.
-    pub vni: Option<Vni>,
-    /// Behind this port.
-    pub port: Option<String>,
-    /// Behind this remote.
-    pub remote: Option<IpAddr>,
-    /// With this address.
-    pub mac: Option<Mac>,
-    /// Of this kind.
-    pub kind: Option<EntryKind>,
 }
 
 /// Whether a request changes anything.
@@ -107,9 +107,11 @@ pub const fn is_write(request: &Request) -> bool {
         | Request::RemoveRemote(_)
         | Request::SetFdb(_)
         | Request::RemoveFdb(_)
+        | Request::ReplaceFdb(_)
         | Request::FlushFdb(_)
         | Request::SetNeighbour(_)
         | Request::RemoveNeighbour(_)
+        | Request::ReplaceNeighbours(_)
         | Request::FlushNeighbours(_)
         | Request::FlushStats(_)
         | Request::Reload(_) => true,
@@ -141,27 +143,17 @@ pub fn carry_out(request: Request, operator: &mut dyn Operator) -> Result<Value,
             let (address, vni) = (arguments::address("dst", &request.dst)?, arguments::vni(request.vni)?);
             change(operator, Change::RemoveRemote { vni, address })
         }
-        Request::ShowFdb(request) => show_fdb(request, operator),
-        Request::SetFdb(request) => set_fdb(request, operator),
-        Request::GetFdb(request) => fdb_entry(&request, operator),
-        Request::RemoveFdb(request) => {
-            let (mac, vni) = (arguments::mac("mac", &request.mac)?, arguments::vni(request.vni)?);
-            change(operator, Change::RemoveFdb { vni, mac })
-        }
-        Request::FlushFdb(request) => flush_fdb(request, operator),
-        Request::ShowNeighbours(request) => show_neighbours(&request, operator),
-        Request::SetNeighbour(request) => {
-            let neighbour = arguments::neighbour(&request)?;
-            change(operator, Change::SetNeighbour { neighbour, replace: request.replace.unwrap_or(false) })
-        }
-        Request::RemoveNeighbour(request) => {
-            let (address, vni) = (arguments::address("dst", &request.dst)?, arguments::vni(request.vni)?);
-            change(operator, Change::RemoveNeighbour { vni, address })
-        }
-        Request::FlushNeighbours(request) => {
-            let vni = known_vni(operator, request.vni)?;
-            reply::<api::FlushNeighbours>(&api::FlushReply { flushed: operator.neighbours_flush(vni) })
-        }
+        Request::ShowFdb(request) => entries::show_fdb(request, operator),
+        Request::SetFdb(request) => entries::set_fdb(request, operator),
+        Request::GetFdb(request) => entries::fdb_entry(&request, operator),
+        Request::RemoveFdb(request) => entries::remove_fdb(&request, operator),
+        Request::ReplaceFdb(request) => entries::replace_fdb(request, operator),
+        Request::FlushFdb(request) => entries::flush_fdb(request, operator),
+        Request::ShowNeighbours(request) => entries::show_neighbours(request, operator),
+        Request::SetNeighbour(request) => entries::set_neighbour(&request, operator),
+        Request::RemoveNeighbour(request) => entries::remove_neighbour(&request, operator),
+        Request::ReplaceNeighbours(request) => entries::replace_neighbours(&request, operator),
+        Request::FlushNeighbours(request) => entries::flush_neighbours(&request, operator),
         Request::ShowStats(request) => {
             known_port(operator, "port", request.port.as_deref())?;
             let buckets = request.buckets.unwrap_or(false);
@@ -218,75 +210,12 @@ fn show_remotes(request: &api::ShowRemotes, operator: &mut dyn Operator) -> Resu
     reply::<api::ShowRemotes>(&api::RemotePage { remotes, next })
 }
 
-fn show_fdb(request: api::ShowFdb, operator: &mut dyn Operator) -> Result<Value, Refusal> {
-    let mut filter = fdb_filter(operator, request.vni, request.dev, request.dst.as_deref(), request.kind)?;
-    filter.mac = request.mac.as_deref().map(|text| arguments::mac("mac", text)).transpose()?;
-    let mut page = Page::from_cursor(request.cursor.as_deref())?;
-    operator.fdb(&filter, &mut page);
-    let (entries, next) = page.finish();
-    reply::<api::ShowFdb>(&api::FdbPage { entries, next })
-}
-
-fn set_fdb(request: api::SetFdb, operator: &mut dyn Operator) -> Result<Value, Refusal> {
-    let entry = FdbConfig {
-        vni: arguments::vni(request.vni)?,
-        mac: arguments::mac("mac", &request.mac)?,
-        destination: arguments::destination(request.dev, request.dst.as_deref())?,
-    };
-    change(operator, Change::SetFdb { entry, replace: request.replace.unwrap_or(false) })
-}
-
-fn fdb_entry(request: &api::GetFdb, operator: &mut dyn Operator) -> Result<Value, Refusal> {
-    let (mac, vni) = (arguments::mac("mac", &request.mac)?, arguments::vni(request.vni)?);
-    known_vni(operator, Some(request.vni))?;
-    let mut page = Page::from_cursor(None)?;
-    operator.fdb(&FdbFilter { vni: Some(vni), mac: Some(mac), ..FdbFilter::default() }, &mut page);
-    match page.finish().0.pop() {
-        Some(entry) => reply::<api::GetFdb>(&api::FdbEntryReply { entry }),
-        None => Err(Refusal::new(
-            RefusalKind::NotFound,
-            format!("no forwarding entry for {mac} in VNI {vni}"),
-            format!("`vtep-ctl fdb show vni {vni}` lists those there are"),
-        )),
-    }
-}
-
-fn flush_fdb(request: api::FlushFdb, operator: &mut dyn Operator) -> Result<Value, Refusal> {
-    let kind = Some(request.kind.unwrap_or(EntryKind::Dynamic));
-    let filter = fdb_filter(operator, request.vni, request.dev, request.dst.as_deref(), kind)?;
-    reply::<api::FlushFdb>(&api::FlushReply { flushed: operator.fdb_flush(&filter) })
-}
-
-fn show_neighbours(request: &api::ShowNeighbours, operator: &mut dyn Operator) -> Result<Value, Refusal> {
-    let vni = known_vni(operator, request.vni)?;
-    let mut page = Page::from_cursor(request.cursor.as_deref())?;
-    operator.neighbours(vni, &mut page);
-    let (neighbours, next) = page.finish();
-    reply::<api::ShowNeighbours>(&api::NeighbourPage { neighbours, next })
-}
-
 fn show_drops(request: &api::ShowDrops, operator: &mut dyn Operator) -> Result<Value, Refusal> {
     known_port(operator, "port", request.port.as_deref())?;
     let mut page = Page::from_cursor(request.cursor.as_deref())?;
     operator.drops(request.port.as_deref(), request.all.unwrap_or(false), &mut page);
     let (drops, next) = page.finish();
     reply::<api::ShowDrops>(&api::DropPage { drops, next })
-}
-
-fn fdb_filter(
-    operator: &mut dyn Operator,
-    vni: Option<i64>,
-    port: Option<String>,
-    remote: Option<&str>,
-    kind: Option<EntryKind>,
-) -> Result<FdbFilter, Refusal> {
-    if port.is_some() && remote.is_some() {
-        return Err(arguments::both_places());
-    }
-    let vni = known_vni(operator, vni)?;
-    known_port(operator, "dev", port.as_deref())?;
-    let remote = remote.map(|text| arguments::address("dst", text)).transpose()?;
-    Ok(FdbFilter { vni, port, remote, mac: None, kind })
 }
 
 fn port_config(request: api::AddPort) -> Result<PortConfig, Refusal> {
@@ -311,11 +240,12 @@ fn port_config(request: api::AddPort) -> Result<PortConfig, Refusal> {
         port.ring_size = arguments::whole("ring_size", size, 1..=u32::MAX)?;
     }
     port.transmit = request.transmit.map_or(port.transmit, arguments::transmit);
+    port.namespace = request.netns;
     Ok(port)
 }
 
 fn vni_config(request: &api::SetVni) -> Result<VniConfig, Refusal> {
-    let local = arguments::address("local", &request.local)?;
+    let local = arguments::locals(&request.local)?;
     let mut config = VniConfig::new(arguments::vni(request.vni)?, local);
     let wrapping = arguments::encapsulation(request.encap, request.udp_port, request.key.as_deref())?;
     config.encapsulation = wrapping.unwrap_or(config.encapsulation);
@@ -328,6 +258,7 @@ fn vni_config(request: &api::SetVni) -> Result<VniConfig, Refusal> {
     if let Some(ttl) = request.ttl {
         config.ttl = arguments::whole("ttl", ttl, 1..=u8::MAX)?;
     }
+    config.udp_checksum = request.udp_checksum;
     Ok(config)
 }
 
@@ -336,6 +267,7 @@ fn remote_config(request: &api::SetRemote) -> Result<RemoteConfig, Refusal> {
     let mut config = RemoteConfig::new(arguments::vni(request.vni)?, address);
     config.encapsulation = arguments::encapsulation(request.encap, request.udp_port, request.key.as_deref())?;
     config.flood = request.flood.unwrap_or(config.flood);
+    config.udp_checksum = request.udp_checksum;
     Ok(config)
 }
 
@@ -375,6 +307,7 @@ impl From<plan::Refusal> for Refusal {
             plan::RefusalKind::AlreadyExists => RefusalKind::AlreadyExists,
             plan::RefusalKind::Invalid => RefusalKind::InvalidArgument,
             plan::RefusalKind::InUse => RefusalKind::InUse,
+            plan::RefusalKind::OwnedByAnother => RefusalKind::OwnedByAnother,
             plan::RefusalKind::LimitReached => RefusalKind::LimitReached,
         };
         let argument =

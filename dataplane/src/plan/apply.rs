@@ -155,7 +155,7 @@ fn missing(subject: &Subject) -> Refusal {
     Refusal::new(RefusalKind::NotFound, format!("there is no {subject}"), remedy)
 }
 
-fn first_error(faults: Vec<Fault>) -> Result<(), Refusal> {
+pub(super) fn first_error(faults: Vec<Fault>) -> Result<(), Refusal> {
     match faults.into_iter().find(|fault| fault.severity == Severity::Error) {
         Some(fault) => Err(fault.into()),
         None => Ok(()),

@@ -64,17 +64,16 @@ pub(super) fn missing_vni(config: &Config, vni: Vni, subject: Subject) -> Fault 
 
 fn check_alone(vni: &VniConfig, faults: &mut Vec<Fault>) {
     let subject = || Subject::Vni(vni.vni);
-    if let Some(trouble) = unusable(vni.local) {
+    for (local, trouble) in vni.local.iter().filter_map(|local| Some((local, unusable(local)?))) {
         faults.push(Fault::invalid(
             subject(),
             "local",
-            format!("VNI {} cannot have the local address {}: {trouble}", vni.vni, vni.local),
+            format!("VNI {} cannot have the local address {local}: {trouble}", vni.vni),
             "use the address of an uplink that the peers send to",
         ));
-    } else {
-        faults.extend(underlay_support(vni));
     }
     check_encapsulation(vni.encapsulation, &subject(), faults);
+    check_checksum(vni.udp_checksum, vni.encapsulation, subject(), faults);
     if vni.ttl == 0 {
         faults.push(Fault::invalid(
             subject(),
@@ -83,21 +82,6 @@ fn check_alone(vni: &VniConfig, faults: &mut Vec<Fault>) {
             format!("use a number from 1 to 255, such as {}", VniConfig::TTL),
         ));
     }
-}
-
-/// The only place that refuses an IPv6 underlay: everything else takes both families.
-pub(super) fn underlay_support(vni: &VniConfig) -> Option<Fault> {
-    vni.local.is_ipv6().then(|| {
-        Fault::invalid(
-            Subject::Vni(vni.vni),
-            "local",
-            format!(
-                "VNI {} has the IPv6 local address {}: only an IPv4 underlay is supported yet",
-                vni.vni, vni.local
-            ),
-            "use an IPv4 address; workloads may use IPv6 all the same",
-        )
-    })
 }
 
 /// Checks what a VNI or a remote says of its outer headers.
@@ -115,6 +99,20 @@ pub(super) fn check_encapsulation(wish: EncapsulationConfig, subject: &Subject, 
     }
 }
 
+/// Checks what a VNI or a remote says of the UDP checksum, against how its frames are wrapped.
+pub(super) fn check_checksum(
+    wish: Option<bool>,
+    encapsulation: EncapsulationConfig,
+    subject: Subject,
+    faults: &mut Vec<Fault>,
+) {
+    if wish.is_some() && matches!(encapsulation, EncapsulationConfig::Gre { .. }) {
+        let what = format!("`udp_checksum` is of VXLAN, but {subject} is GRE");
+        let remedy = "remove `udp_checksum`, or set encapsulation = \"vxlan\"";
+        faults.push(Fault::invalid(subject, "udp_checksum", what, remedy));
+    }
+}
+
 /// Why an address cannot be that of a tunnel's end or a workload, if it cannot.
 pub(super) fn unusable(address: IpAddr) -> Option<&'static str> {
     if address.is_unspecified() {
@@ -125,6 +123,8 @@ pub(super) fn unusable(address: IpAddr) -> Option<&'static str> {
         Some("it never leaves the host")
     } else if matches!(address, IpAddr::V4(address) if address.is_broadcast()) {
         Some("it is the broadcast address")
+    } else if matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some()) {
+        Some("it is an IPv4 address written as an IPv6 one")
     } else {
         None
     }

@@ -4,7 +4,7 @@ use wire::Mac;
 
 use super::domain::{missing_vni, unusable};
 use super::fault::{Fault, RefusalKind, Subject};
-use crate::config::{Config, FdbConfig, FdbDestination, NeighbourConfig, PortRole};
+use crate::config::{Config, FdbConfig, FdbDestination, NeighbourConfig, PortRole, owner};
 
 pub(super) fn check_all(config: &Config, faults: &mut Vec<Fault>) {
     for entry in &config.fdb {
@@ -18,6 +18,7 @@ pub(super) fn check_all(config: &Config, faults: &mut Vec<Fault>) {
 pub(super) fn check_fdb(config: &Config, entry: &FdbConfig, faults: &mut Vec<Fault>) {
     let subject = || Subject::Fdb(entry.vni, entry.mac);
     check_mac(entry.mac, subject(), faults);
+    check_owner(&entry.owner, subject(), faults);
     if !config.vnis.contains(&entry.vni) {
         faults.push(missing_vni(config, entry.vni, subject()));
         return;
@@ -64,6 +65,7 @@ fn check_port(config: &Config, entry: &FdbConfig, name: &str) -> Option<Fault> {
 pub(super) fn check_neighbour(config: &Config, neighbour: &NeighbourConfig, faults: &mut Vec<Fault>) {
     let subject = || Subject::Neighbour(neighbour.vni, neighbour.address);
     check_mac(neighbour.mac, subject(), faults);
+    check_owner(&neighbour.owner, subject(), faults);
     if let Some(trouble) = unusable(neighbour.address) {
         faults.push(Fault::invalid(
             subject(),
@@ -82,6 +84,29 @@ pub(super) fn check_neighbour(config: &Config, neighbour: &NeighbourConfig, faul
     }
     if !config.vnis.contains(&neighbour.vni) {
         faults.push(missing_vni(config, neighbour.vni, subject()));
+    }
+}
+
+/// Longest name of an owner, in bytes.
+const OWNER_BYTES: usize = 63;
+
+/// Why nothing can be written in this name, and what to do about it.
+pub(super) fn unusable_owner(owner: &str) -> Option<(String, String)> {
+    let ordinary = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:@".contains(&byte);
+    if owner == owner::LEARNED {
+        let what = format!("\"{owner}\" is the owner of what is seen on the wire");
+        Some((what, "choose another name for the owner".to_owned()))
+    } else if owner.is_empty() || owner.len() > OWNER_BYTES || !owner.bytes().all(ordinary) {
+        let what = format!("\"{}\" cannot be the name of an owner", owner.escape_debug());
+        Some((what, format!("use 1 to {OWNER_BYTES} letters, digits and . _ - : @")))
+    } else {
+        None
+    }
+}
+
+fn check_owner(owner: &str, subject: Subject, faults: &mut Vec<Fault>) {
+    if let Some((what, remedy)) = unusable_owner(owner) {
+        faults.push(Fault::invalid(subject, "owner", what, remedy));
     }
 }
 

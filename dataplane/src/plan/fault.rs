@@ -16,6 +16,8 @@ pub enum RefusalKind {
     Invalid,
     /// Something else needs it.
     InUse,
+    /// It belongs to another owner.
+    OwnedByAnother,
     /// A bound of the daemon, or the frame memory, is exhausted.
     LimitReached,
 }

@@ -13,12 +13,14 @@ mod fault;
 mod memory;
 mod port;
 mod remote;
+mod replace;
 mod udp;
 
 pub use diff::{NeedsRestart, diff};
 pub use fault::{Fault, Refusal, RefusalKind, Severity, Subject};
 pub use memory::ChunkBudget;
 pub use remote::Tunnel;
+pub use replace::{Checked, Difference};
 
 use crate::config::Config;
 

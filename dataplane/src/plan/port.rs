@@ -83,6 +83,7 @@ fn check_alone(config: &Config, port: &PortConfig, faults: &mut Vec<Fault>) {
         ));
     }
     check_mode(port, faults);
+    check_namespace(port, faults);
 }
 
 fn check_names(port: &PortConfig, faults: &mut Vec<Fault>) {
@@ -110,6 +111,19 @@ fn check_names(port: &PortConfig, faults: &mut Vec<Fault>) {
             format!(
                 "name the device as `ip link` shows it (1 to {DEVICE_BYTES} bytes, no slash, colon or space)"
             ),
+        ));
+    }
+}
+
+fn check_namespace(port: &PortConfig, faults: &mut Vec<Fault>) {
+    let Some(namespace) = &port.namespace else { return };
+    let named = !namespace.is_empty() && namespace != "." && namespace != ".." && !namespace.contains('/');
+    if namespace.contains('\0') || !(named || namespace.starts_with('/')) {
+        faults.push(Fault::invalid(
+            Subject::Port(port.name.clone()),
+            "namespace",
+            format!("\"{}\" cannot name a network namespace", namespace.escape_debug()),
+            "use a name that `ip netns list` shows, or an absolute path such as /proc/PID/ns/net",
         ));
     }
 }

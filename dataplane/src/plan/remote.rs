@@ -7,7 +7,7 @@ use forward::limits::MAX_REMOTES;
 use forward::tables::Encapsulation;
 use wire::Vni;
 
-use super::domain::{check_encapsulation, missing_vni, underlay_support, unusable};
+use super::domain::{check_checksum, check_encapsulation, missing_vni, unusable};
 use super::fault::{Fault, RefusalKind, Subject};
 use super::udp;
 use crate::config::{Config, EncapsulationConfig, GreKey, PortRole, RemoteConfig, VniConfig};
@@ -24,10 +24,10 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// The tunnel to a remote of a VNI.
+    /// The tunnel to a remote of a VNI; `None` if the VNI has no address of the remote's family.
     #[must_use]
-    pub fn new(vni: &VniConfig, remote: &RemoteConfig) -> Self {
-        let encapsulation = match remote.encapsulation.unwrap_or(vni.encapsulation) {
+    pub fn new(vni: &VniConfig, remote: &RemoteConfig) -> Option<Self> {
+        let encapsulation = match remote.encapsulation_in(vni) {
             EncapsulationConfig::Vxlan { port } => Encapsulation::Vxlan { vni: vni.vni, port },
             EncapsulationConfig::Gre { key } => Encapsulation::Gre {
                 key: match key {
@@ -37,7 +37,7 @@ impl Tunnel {
                 },
             },
         };
-        Self { local: vni.local, address: remote.address, encapsulation }
+        Some(Self { local: vni.local.towards(remote.address)?, address: remote.address, encapsulation })
     }
 
     /// Whether another VNI can have the same: a VXLAN header names its VNI, a GRE key need not.
@@ -73,14 +73,11 @@ pub(super) fn check_set(config: &Config, remote: &RemoteConfig, faults: &mut Vec
     check_alone(config, remote, faults);
     udp::check_set(config, &Subject::Remote(remote.vni, remote.address), remote.encapsulation, faults);
     let Some(vni) = config.vnis.get(&remote.vni) else { return };
-    let tunnel = Tunnel::new(vni, remote);
-    if !tunnel.ambiguous() {
-        return;
-    }
-    let others = config.vnis.iter().filter(|other| other.vni != remote.vni && other.local == vni.local);
+    let Some(tunnel) = Tunnel::new(vni, remote).filter(Tunnel::ambiguous) else { return };
+    let others = config.vnis.iter().filter(|other| other.vni != remote.vni);
     let twin = others
         .filter_map(|other| config.remotes.get(&(other.vni, remote.address)).map(|twin| (other, twin)))
-        .find(|(other, twin)| Tunnel::new(other, twin) == tunnel);
+        .find(|(other, twin)| Tunnel::new(other, twin) == Some(tunnel));
     if let Some((other, _)) = twin {
         faults.push(collision(&tunnel, other.vni, remote.vni));
     }
@@ -122,35 +119,30 @@ fn check_alone(config: &Config, remote: &RemoteConfig, faults: &mut Vec<Fault>) 
         faults.push(missing_vni(config, remote.vni, subject()));
         return;
     };
-    if remote.address == vni.local {
+    check_checksum(remote.udp_checksum, remote.encapsulation_in(vni), subject(), faults);
+    let local = vni.local.towards(remote.address);
+    if local == Some(remote.address) {
         faults.push(Fault::invalid(
             subject(),
             "address",
             format!("remote {} is the local address of VNI {}", remote.address, remote.vni),
             "remove it: a switch is no peer of its own",
         ));
-    } else if trouble.is_none()
-        && underlay_support(vni).is_none()
-        && remote.address.is_ipv6() != vni.local.is_ipv6()
-    {
+    } else if trouble.is_none() && local.is_none() {
+        let RemoteConfig { address, vni: number, .. } = remote;
+        let (family, other, example) = match address {
+            IpAddr::V4(_) => ("IPv4", "IPv6", "192.0.2.1"),
+            IpAddr::V6(_) => ("IPv6", "IPv4", "2001:db8::1"),
+        };
         let what = format!(
-            "remote {} is {} but the local address of VNI {}, {}, is {}",
-            remote.address,
-            family(remote.address),
-            vni.vni,
-            vni.local,
-            family(vni.local),
+            "remote {address} is {family}, but VNI {number} has only the local address {}",
+            vni.local
         );
-        let remedy =
-            "use addresses of one family; a peer with both is reached by the family of the local address";
+        let remedy = format!(
+            "add ours of {family} to it, as in local = [\"{}\", \"{example}\"], or use an {other} address of the peer",
+            vni.local
+        );
         faults.push(Fault::invalid(subject(), "address", what, remedy).with(Subject::Vni(vni.vni)));
-    }
-}
-
-const fn family(address: IpAddr) -> &'static str {
-    match address {
-        IpAddr::V4(_) => "IPv4",
-        IpAddr::V6(_) => "IPv6",
     }
 }
 
@@ -160,10 +152,7 @@ fn collisions(config: &Config) -> Vec<Fault> {
     let mut faults = Vec::new();
     for remote in &config.remotes {
         let Some(vni) = config.vnis.get(&remote.vni) else { continue };
-        let tunnel = Tunnel::new(vni, remote);
-        if !tunnel.ambiguous() {
-            continue;
-        }
+        let Some(tunnel) = Tunnel::new(vni, remote).filter(Tunnel::ambiguous) else { continue };
         if let Some(owner) = owners.get(&tunnel) {
             faults.push(collision(&tunnel, *owner, remote.vni));
         } else {

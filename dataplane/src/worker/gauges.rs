@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::plane::Plane;
+use super::threshold::Costs;
 
 /// What one worker holds.
 #[derive(Debug, Default)]
@@ -16,6 +17,10 @@ pub struct Gauges {
     failed_flushes: AtomicU64,
     bursts: AtomicU64,
     flushes: AtomicU64,
+    threshold: AtomicU64,
+    ring_cost: AtomicU64,
+    call_cost: AtomicU64,
+    frame_cost: AtomicU64,
 }
 
 /// One look at the gauges.
@@ -39,6 +44,10 @@ pub struct Reading {
     pub bursts: u64,
     /// System calls for tx rings with frames in them, since the start.
     pub flushes: u64,
+    /// Frames of a round from which on they leave by burst; 0 without bursts.
+    pub threshold: u64,
+    /// What this threshold comes from.
+    pub costs: Costs,
 }
 
 impl Gauges {
@@ -57,6 +66,12 @@ impl Gauges {
         self.failed_flushes.store(plane.failed_flushes, Ordering::Relaxed);
         self.bursts.store(plane.bursts, Ordering::Relaxed);
         self.flushes.store(plane.flushes, Ordering::Relaxed);
+        let threshold = plane.burst.as_ref().map_or(0, |_| plane.threshold.frames() as u64);
+        self.threshold.store(threshold, Ordering::Relaxed);
+        let Costs { ring, call, frame } = plane.threshold.costs();
+        self.ring_cost.store(ring, Ordering::Relaxed);
+        self.call_cost.store(call, Ordering::Relaxed);
+        self.frame_cost.store(frame, Ordering::Relaxed);
     }
 
     /// What the worker last wrote.
@@ -72,6 +87,12 @@ impl Gauges {
             failed_flushes: self.failed_flushes.load(Ordering::Relaxed),
             bursts: self.bursts.load(Ordering::Relaxed),
             flushes: self.flushes.load(Ordering::Relaxed),
+            threshold: self.threshold.load(Ordering::Relaxed),
+            costs: Costs {
+                ring: self.ring_cost.load(Ordering::Relaxed),
+                call: self.call_cost.load(Ordering::Relaxed),
+                frame: self.frame_cost.load(Ordering::Relaxed),
+            },
         }
     }
 }

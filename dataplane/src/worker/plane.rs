@@ -16,6 +16,7 @@ use super::cost::Stage;
 use super::handover::{Crossing, Neighbour};
 use super::meter::Meter;
 use super::queue::Queue;
+use super::threshold::Threshold;
 
 /// Finished frames that may wait for the end of a round; beyond it they are sent at once.
 pub(super) const STAGE: usize = 1024;
@@ -38,6 +39,8 @@ pub(super) struct Plane {
     pub(super) staged: Vec<Crossing>,
     /// Sends to the ports whose devices can be burst to, whoever owns their queues.
     pub(super) burst: Option<Burst>,
+    /// From how many frames on it does.
+    pub(super) threshold: Threshold,
     /// Bytes of the burst under way, by port.
     pub(super) burst_bytes: Vec<(u16, u64)>,
     /// Frames of a failed burst, on their way to be dropped.

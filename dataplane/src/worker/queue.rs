@@ -136,6 +136,11 @@ impl Queue {
         refused
     }
 
+    /// Frames in the tx ring that the kernel has not been told of.
+    pub(super) fn unflushed(&self) -> usize {
+        usize::try_from(self.unflushed.frames).unwrap_or(usize::MAX)
+    }
+
     /// Makes the kernel work off the tx ring, if anything was put there, and says what it took and how many frames it
     /// dropped. A device that is down keeps its frames in the ring.
     pub(super) fn flush(&mut self) -> (Amount, u64) {

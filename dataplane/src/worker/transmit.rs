@@ -1,13 +1,15 @@
 //! The end of a round: every finished frame goes to its egress port. The only place that decides how frames leave:
 //!
 //! - by *burst*, one system call for frames of any ports, where the port's device can and enough frames came together
-//!   (see `fast-path` in ARCHITECTURE.md for what a call costs);
+//!   (`threshold` says how many);
 //! - by the *ring* of one of our own queues, one system call per queue;
 //! - through the worker that owns a queue of the port, where neither is possible.
 //!
 //! Frames of one flow keep their order over the first two: both have handed every frame to the device when their
 //! system call returns, and a queue whose ring the kernel has not emptied yet keeps to its ring. A port that can burst
 //! is never handed over, so no frame is overtaken on its way to another worker.
+
+use std::time::Instant;
 
 use forward::counters::Amount;
 use forward::ids::PortId;
@@ -18,10 +20,6 @@ use super::handover::Crossing;
 use super::plane::{Egress, Plane};
 use super::queue::Queue;
 use crate::publish::Wiring;
-
-/// Frames of a round from which on a burst costs less than rings: a call costs about 13 µs and 0.2 µs for each frame,
-/// a ring about 1.2 µs for each frame.
-pub const BURST_THRESHOLD: usize = 14;
 
 impl Plane {
     /// Sends every staged frame, then makes the system calls.
@@ -56,18 +54,19 @@ impl Plane {
 
     /// Whether this round's frames for our own queues are worth a burst. A frame that cannot be burst keeps the whole
     /// round on the rings, so that it does not change places with others of its flow.
-    fn decide(&self, staged: &[Crossing]) -> bool {
+    fn decide(&mut self, staged: &[Crossing]) -> bool {
         let Some(burst) = &self.burst else { return false };
-        let mut count = 0;
+        let (mut count, mut always) = (0, false);
         for crossing in staged {
-            if let Some(Egress { burst: Some(always), .. }) = self.egress.get(usize::from(crossing.port.0)) {
+            if let Some(Egress { burst: Some(wish), .. }) = self.egress.get(usize::from(crossing.port.0)) {
                 if !burst.fits(&crossing.chunk) {
                     return false;
                 }
-                count += if *always { BURST_THRESHOLD } else { 1 };
+                count += 1;
+                always |= *wish;
             }
         }
-        count >= BURST_THRESHOLD
+        always || self.threshold.choose(count)
     }
 
     fn send(&mut self, crossing: Crossing, burst: bool) {
@@ -122,9 +121,10 @@ impl Plane {
         if burst.len() == 0 {
             return;
         }
-        let before = self.free.len();
+        let (before, frames, begin) = (self.free.len(), burst.len(), Instant::now());
         match burst.flush(&mut self.free) {
             Ok(report) => {
+                self.threshold.burst_took(frames, begin.elapsed());
                 for port in report.ports {
                     let bytes =
                         self.burst_bytes.iter().find(|(of, _)| *of == port.slot).map_or(0, |(_, sum)| *sum);
@@ -248,9 +248,13 @@ impl Plane {
     /// The system call of one queue.
     pub(super) fn flush(&mut self, index: usize) {
         let Some(queue) = self.queues.get_mut(index) else { return };
+        let (port, frames, begin) = (queue.port(), queue.unflushed(), Instant::now());
         let (taken, dropped) = queue.flush();
-        let port = queue.port();
         self.flushes += u64::from(taken.frames + dropped != 0);
+        // Only where there is a choice: what a ring costs on another kind of device says nothing about it.
+        if frames != 0 && self.egress.get(usize::from(port.0)).is_some_and(|egress| egress.burst.is_some()) {
+            self.threshold.ring_took(frames, begin.elapsed());
+        }
         if taken.frames != 0 {
             self.counters.transmitted(port, taken);
         }

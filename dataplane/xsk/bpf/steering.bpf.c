@@ -15,7 +15,7 @@
 #define MAX_WORKERS 64
 #define MAX_UDP_PORTS 8
 #define FIRST_ADDRESSES 8
-#define MAX_BURST 256
+#define MAX_BURST 1024
 #define PORT_TABLE 4096 /* four times MAX_PORTS: probes stay short */
 #define PROBES 8
 #define PAGE 4096
@@ -80,7 +80,7 @@ struct {
 } sockets SEC(".maps");
 
 struct {
-	NUMBER(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	NUMBER(type, BPF_MAP_TYPE_DEVMAP);
 	NUMBER(max_entries, MAX_PORTS); /* slot */
 	TYPE(key, u32);
 	TYPE(value, u32);
@@ -136,7 +136,7 @@ struct burst {
 	struct descriptor descriptors[MAX_BURST];
 	u16 dropped[MAX_PORTS]; /* by slot: frames that the device did not take from the redirect */
 	u16 error[MAX_PORTS];   /* by slot: the last errno of such a device, 0 when its ring was merely full */
-	u8 pad[8192 - 64 - MAX_BURST * 12 - MAX_PORTS * 4];
+	u8 pad[20480 - 64 - MAX_BURST * 12 - MAX_PORTS * 4];
 };
 
 struct {
@@ -157,7 +157,32 @@ struct {
 
 /* Length of a live run's initial frame for worker 0; worker n's is n bytes longer. That is how a frame knows whose it is:
  * the kernel restores the length before each frame, the content it does not. */
-#define FIRST_LENGTH 64
+#define FIRST_LENGTH 128
+/* A frame of at most this length is copied by the program itself. */
+#define SHORT FIRST_LENGTH
+
+/* Copies 64 to 128 bytes word by word, which spares two helpers and the start of a `rep movsb`. Nothing beyond `len` is
+ * read: the cache line behind a frame is as a rule in no cache. */
+INLINE long copy_short(struct xdp_md *frame, const u8 *from, u32 len)
+{
+	u8 *to = (u8 *)(long)frame->data, *last;
+	const u8 *end = (const u8 *)(long)frame->data_end;
+
+	if (to + SHORT > end)
+		return -1;
+#pragma unroll
+	for (u32 at = 0; at < SHORT; at += 8) {
+		if (at + 8 > 64 && len < at + 8)
+			break;
+		*(u64 *)(to + at) = *(const u64 *)(from + at);
+	}
+	/* What is left, with some bytes once more. */
+	last = to + (len - 8);
+	if (last + 8 > end)
+		return -1;
+	*(u64 *)last = *(const u64 *)(from + (len - 8));
+	return 0;
+}
 
 /* Copies `len` bytes of a chunk into the frame. `head_limit + len_limit` is at most the chunk's size, so that the
  * verifier sees each access stay within the page. */
@@ -165,12 +190,15 @@ INLINE long fill_frame(struct xdp_md *frame, struct page *page, u32 base, const 
 		       u32 initial, u32 head_limit, u32 len_limit)
 {
 	u32 head = descriptor->head, len = descriptor->len;
+	const u8 *from = page->bytes + base + head;
 
 	if (head > head_limit || len > len_limit || len < 14)
 		return -1;
+	if (len >= 64 && len <= SHORT)
+		return copy_short(frame, from, len) || bpf_xdp_adjust_tail(frame, (int)len - (int)initial);
 	if (bpf_xdp_adjust_tail(frame, (int)len - (int)initial))
 		return -1;
-	return bpf_xdp_store_bytes(frame, 0, page->bytes + base + head, len);
+	return bpf_xdp_store_bytes(frame, 0, (void *)from, len);
 }
 
 INLINE int transmit(struct xdp_md *frame)
@@ -408,7 +436,7 @@ int redirect_err(u64 *args)
 	u32 index = (u32)args[6];
 	struct burst *burst;
 
-	if ((u32)args[4] != BPF_MAP_TYPE_DEVMAP_HASH)
+	if ((u32)args[4] != BPF_MAP_TYPE_DEVMAP)
 		return 0;
 	burst = burst_under_way(from);
 	if (!burst)

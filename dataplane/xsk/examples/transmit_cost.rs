@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{name}: {}, {length} bytes, burst: {:?}", device.mode, steering.probe_burst(ifindex));
     let socket = &mut device.sockets[0];
     let mut transmitter = steering.burst(0)?;
-    for batch in [1, 2, 4, 8, 12, 16, 24, 32, 64, 128, 256] {
+    for batch in [1, 2, 4, 8, 12, 16, 24, 32, 64, 128, 256, 512, 1024] {
         let rounds = FRAMES / batch;
         let (begin, mut refused) = (now(), 0);
         for _ in 0..rounds {

@@ -25,7 +25,7 @@ use crate::steering::Shared;
 use crate::{Chunk, Error, MAX_BURST, MAX_PORTS, MAX_WORKERS, Umem, netdev, syscall};
 
 /// Bytes of the ring of one worker (`struct burst`), and where its parts are.
-const RING: usize = 8192;
+const RING: usize = 20480;
 const NEXT: usize = 0;
 const END: usize = 4;
 const DESCRIPTORS: usize = 64;
@@ -40,7 +40,7 @@ const REDIRECTED: u16 = 1;
 const UNFIT: u16 = 3;
 
 /// Length of a live run's initial frame for worker 0 (`FIRST_LENGTH`); worker n's is n bytes longer.
-const FIRST_LENGTH: usize = 64;
+const FIRST_LENGTH: usize = 128;
 
 /// The rings of all workers.
 pub(crate) struct Rings {
@@ -64,8 +64,10 @@ pub struct Burst {
     shared: Arc<Shared>,
     umem: Arc<Umem>,
     worker: u16,
-    /// Port and chunk of each frame that waits, in the order of the ring's descriptors.
-    waiting: Vec<(u16, Chunk)>,
+    /// The frames that wait, in the order of the ring's descriptors, and their ports. Two lists, because a token is moved
+    /// in one piece only where it is alone.
+    waiting: Vec<Chunk>,
+    slots: Vec<u16>,
     reports: Vec<PortReport>,
     /// By slot: its index in `reports`, or [`ABSENT`].
     places: Box<[u16]>,
@@ -110,6 +112,7 @@ impl Burst {
         let (head_limit, len_limit) = if umem.chunk_size() == 4096 { (576, 3520) } else { (448, 1600) };
         let mut burst = Self {
             waiting: Vec::with_capacity(MAX_BURST),
+            slots: Vec::with_capacity(MAX_BURST),
             reports: Vec::with_capacity(MAX_BURST),
             places: vec![ABSENT; usize::from(MAX_PORTS)].into(),
             shared,
@@ -159,7 +162,8 @@ impl Burst {
             return Err(chunk);
         }
         self.describe(self.waiting.len(), slot, (chunk.index(), chunk.head(), chunk.len()));
-        self.waiting.push((slot, chunk));
+        self.waiting.push(chunk);
+        self.slots.push(slot);
         Ok(())
     }
 
@@ -214,9 +218,10 @@ impl Burst {
         }
         self.word(END).store(0, Relaxed);
         self.account(done as usize);
-        free.extend(self.waiting.drain(..done as usize).map(|(_, chunk)| chunk));
+        free.extend(self.waiting.drain(..done as usize));
+        self.slots.drain(..done as usize);
         self.word(NEXT).store(0, Relaxed);
-        for (place, (slot, chunk)) in self.waiting.iter().enumerate() {
+        for (place, (slot, chunk)) in self.slots.iter().zip(&self.waiting).enumerate() {
             self.describe(place, *slot, (chunk.index(), chunk.head(), chunk.len()));
         }
         result.map_err(Error::Burst)?;
@@ -225,13 +230,13 @@ impl Burst {
 
     /// Takes the frames that wait back unsent, in order.
     pub fn reclaim(&mut self, out: &mut Vec<(u16, Chunk)>) {
-        out.append(&mut self.waiting);
+        out.extend(self.slots.drain(..).zip(self.waiting.drain(..)));
     }
 
     /// Fills `reports` from the outcomes of the first `done` frames and from what the devices dropped.
     fn account(&mut self, done: usize) {
         for place in 0..done {
-            let slot = self.waiting[place].0;
+            let slot = self.slots[place];
             let outcome = self.outcome(place);
             let report = self.report(slot);
             if outcome == REDIRECTED {

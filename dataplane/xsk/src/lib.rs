@@ -17,6 +17,7 @@ mod error;
 mod mapping;
 mod netdev;
 mod open;
+mod peer;
 mod ports;
 mod ring;
 mod rules;
@@ -30,6 +31,7 @@ pub use cache::{advise_large_pages, prefetch};
 pub use device::{Device, DeviceConfig, Mode, Refusal};
 pub use error::Error;
 pub use netdev::{mtu, receive_queues, transmit_dropped};
+pub use peer::{PeerError, enable_peer_napi};
 pub use rules::UplinkRules;
 pub use socket::{Flushed, Outstanding, Socket, SocketConfig, Statistics, StatisticsReader};
 pub use steering::{Attachment, LinkMode, Role, Steering, SteeringConfig, SteeringCounters};
@@ -45,6 +47,6 @@ pub const MAX_WORKERS: u16 = 64;
 /// UDP destination ports that an uplink takes as VXLAN.
 pub const MAX_UDP_PORTS: usize = 8;
 /// Frames that one [`Burst::flush`] sends at most.
-pub const MAX_BURST: usize = 256;
+pub const MAX_BURST: usize = 1024;
 /// Bytes that the kernel leaves free before a received frame in every chunk (`XDP_PACKET_HEADROOM`).
 pub const KERNEL_HEADROOM: u16 = 256;

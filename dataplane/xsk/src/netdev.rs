@@ -27,6 +27,8 @@ pub(crate) struct Link {
     pub(crate) is_veth: bool,
     /// Bytes of an IP packet at most.
     pub(crate) mtu: u32,
+    /// Index of the device that it is tied to, in that one's namespace: of a veth the other end.
+    pub(crate) other_end: Option<u32>,
     /// Frames that it took for transmission and dropped.
     pub(crate) tx_dropped: u64,
     /// Identifier of its XDP program.
@@ -45,6 +47,7 @@ pub(crate) fn link(ifindex: u32) -> io::Result<Link> {
             match attribute {
                 LinkAttribute::IfName(name) => link.name = name,
                 LinkAttribute::Mtu(mtu) => link.mtu = mtu,
+                LinkAttribute::Link(other) => link.other_end = Some(other),
                 LinkAttribute::LinkInfo(infos) => {
                     link.is_veth = infos.contains(&LinkInfo::Kind(InfoKind::Veth));
                 }
@@ -81,6 +84,9 @@ pub(crate) fn xdp_features(ifindex: u32) -> io::Result<u64> {
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
+/// Which device a request of the `ethtool` family is about.
+const ETHTOOL_A_HEADER_DEV_INDEX: u16 = 1;
+
 /// Receive queues in use, by the channels that ethtool shows. Drivers without channels have one queue.
 ///
 /// # Errors
@@ -89,13 +95,11 @@ pub(crate) fn xdp_features(ifindex: u32) -> io::Result<u64> {
 pub fn receive_queues(ifindex: u32) -> Result<u32, Error> {
     const ETHTOOL_MSG_CHANNELS_GET: u8 = 17;
     const ETHTOOL_A_CHANNELS_HEADER: u16 = 1;
-    const ETHTOOL_A_HEADER_DEV_INDEX: u16 = 1;
     const ETHTOOL_A_CHANNELS_RX_COUNT: u16 = 6;
     const ETHTOOL_A_CHANNELS_COMBINED_COUNT: u16 = 9;
     known(ifindex, "counting its queues")?;
     let ask = || {
-        let mut header = vec![0; 8];
-        DefaultNla::new(ETHTOOL_A_HEADER_DEV_INDEX, ifindex.to_ne_bytes().to_vec()).emit(&mut header);
+        let header = attribute(ETHTOOL_A_HEADER_DEV_INDEX, &ifindex.to_ne_bytes());
         let kind = ETHTOOL_A_CHANNELS_HEADER | NLA_F_NESTED;
         let request = Generic::request(family("ethtool")?, ETHTOOL_MSG_CHANNELS_GET, kind, &header);
         exchange(NETLINK_GENERIC, request)
@@ -107,6 +111,42 @@ pub fn receive_queues(ifindex: u32) -> Result<u32, Error> {
         bytes.and_then(|bytes| bytes.as_slice().try_into().ok()).map_or(0, u32::from_ne_bytes)
     };
     Ok((count(ETHTOOL_A_CHANNELS_RX_COUNT) + count(ETHTOOL_A_CHANNELS_COMBINED_COUNT)).max(1))
+}
+
+/// Turns generic receive offload on or off.
+pub(crate) fn set_gro(ifindex: u32, on: bool) -> io::Result<()> {
+    const ETHTOOL_MSG_FEATURES_SET: u8 = 12;
+    const ETHTOOL_A_FEATURES_HEADER: u16 = 1;
+    const ETHTOOL_A_FEATURES_WANTED: u16 = 3;
+    const ETHTOOL_A_BITSET_BITS: u16 = 3;
+    const ETHTOOL_A_BITSET_BITS_BIT: u16 = 1;
+    const ETHTOOL_A_BITSET_BIT_NAME: u16 = 2;
+    const ETHTOOL_A_BITSET_BIT_VALUE: u16 = 3;
+    // A feature that is listed is to change: on with a value, off without.
+    let mut bit = attribute(ETHTOOL_A_BITSET_BIT_NAME, b"rx-gro\0");
+    if on {
+        bit.append(&mut attribute(ETHTOOL_A_BITSET_BIT_VALUE, &[]));
+    }
+    let bits = attribute(ETHTOOL_A_BITSET_BITS_BIT | NLA_F_NESTED, &bit);
+    let wanted = attribute(ETHTOOL_A_BITSET_BITS | NLA_F_NESTED, &bits);
+    let header = attribute(ETHTOOL_A_HEADER_DEV_INDEX, &ifindex.to_ne_bytes());
+    let request = Generic {
+        family: family("ethtool")?,
+        command: ETHTOOL_MSG_FEATURES_SET,
+        attributes: vec![
+            DefaultNla::new(ETHTOOL_A_FEATURES_HEADER | NLA_F_NESTED, header),
+            DefaultNla::new(ETHTOOL_A_FEATURES_WANTED | NLA_F_NESTED, wanted),
+        ],
+    };
+    exchange(NETLINK_GENERIC, request).map(drop)
+}
+
+/// The bytes of one attribute.
+fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let attribute = DefaultNla::new(kind, value.to_vec());
+    let mut bytes = vec![0; attribute.buffer_len()];
+    attribute.emit(&mut bytes);
+    bytes
 }
 
 /// Frames that a device took for transmission and dropped, by its own count (for a veth: its peer's ring was full).

@@ -5,7 +5,7 @@ use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aya::maps::xdp::{DevMapHash, XskMap};
+use aya::maps::xdp::{DevMap, XskMap};
 use aya::maps::{Array, Map, MapData, MapError, PerCpuArray};
 use aya::programs::{ProgramFd, Xdp};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
@@ -94,7 +94,7 @@ struct Loaded {
     ports: Array<MapData, ports::Encoded>,
     rules: RuleMaps,
     sockets: XskMap<MapData>,
-    devices: DevMapHash<MapData>,
+    devices: DevMap<MapData>,
     counters: PerCpuArray<MapData, [u64; 4]>,
     table: PortTable,
 }
@@ -275,7 +275,7 @@ impl Loaded {
         });
         zero.map_err(|error| map_failure("counters", &error))?;
         self.devices
-            .insert(u32::from(slot), ifindex, None, 0)
+            .set(u32::from(slot), ifindex, None, 0)
             .map_err(|error| map_failure("devices", &error))?;
         let place = self
             .table
@@ -291,7 +291,8 @@ impl Loaded {
         if let Some(place) = self.table.remove(ifindex) {
             let _ = self.ports.set(place, [0; 8], 0);
         }
-        let _ = self.devices.remove(u32::from(slot));
+        // A device index of 0 empties the place.
+        let _ = self.devices.set(u32::from(slot), 0, None, 0);
     }
 }
 

@@ -99,15 +99,18 @@ impl Umem {
         Room { bytes, head, len }
     }
 
-    /// Asks for the cache lines that hold the first 128 bytes of a chunk's frame and the 64 before it, where an outer
-    /// header will be pushed. Only a hint: whatever the chunk says, nothing is read.
+    /// Asks for the cache lines that hold the first bytes of a chunk's frame, up to 128, and the 64 before it, where an
+    /// outer header will be pushed. Only a hint: whatever the chunk says, nothing is read.
     #[inline]
     pub fn prefetch(&self, chunk: &Chunk) {
         let frame = self.mapping.start().addr()
             + chunk.index as usize * self.chunk_size as usize
             + usize::from(chunk.head);
-        for line in [frame.wrapping_sub(64), frame, frame.wrapping_add(64)] {
-            cache::prefetch_address(line);
+        cache::prefetch_address(frame.wrapping_sub(64));
+        cache::prefetch_address(frame);
+        // What lies behind a short frame is in no cache, and would be fetched from far for nothing.
+        if chunk.len > 64 {
+            cache::prefetch_address(frame.wrapping_add(64));
         }
     }
 

@@ -11,6 +11,7 @@ pub(super) fn stats(reply: &api::StatsReply, moving: &mut Moving, paint: Paint) 
         lines(&[("frames", balance(&reply.balance, moving)), ("chunks", chunks(&reply.chunks))], paint);
     let tables = [
         workers(&reply.workers, moving),
+        bursts(&reply.workers),
         residence(&reply.workers, moving),
         batches(&reply.workers, moving),
         cost(&reply.workers, moving),
@@ -50,6 +51,23 @@ fn workers(workers: &[api::WorkerStats], moving: &mut Moving) -> Columns {
             count("handed_over", worker.handed_over),
             count("bursts", worker.bursts),
             count("flushes", worker.flushes),
+        ]);
+    }
+    columns
+}
+
+/// How each worker chooses between ring and burst; empty without bursts.
+fn bursts(workers: &[api::WorkerStats]) -> Columns {
+    let heads = &["BURST COSTS", ">RING/FRAME", ">BURST/CALL", ">BURST/FRAME", ">BURST FROM FRAMES"];
+    let mut columns = Columns::new(heads);
+    for worker in workers {
+        let Some(burst) = worker.burst else { continue };
+        columns.row(vec![
+            format!("worker {}", worker.worker).into(),
+            format!("{}ns", burst.ring_ns).into(),
+            format!("{}ns", burst.call_ns).into(),
+            format!("{}ns", burst.frame_ns).into(),
+            burst.threshold.into(),
         ]);
     }
     columns

@@ -83,6 +83,9 @@ replies! {
         bursts: u64,
         /// System calls that sent what was in a transmit ring.
         flushes: u64,
+        /// How it chooses between the two; absent where the kernel has no bursts.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        burst: Option<BurstCosts>,
         /// Nanoseconds from taking a frame from its receive ring to the return of the system call that gave it to the
         /// kernel; of every frame that this worker sent.
         residence: Distribution,
@@ -90,6 +93,19 @@ replies! {
         batches: Distribution,
         /// What they cost.
         cost: Cost,
+    }
+
+    /// From how many frames on a worker bursts, and the costs, by its own measurements, that this comes from.
+    #[derive(Copy, Eq)]
+    BurstCosts {
+        /// Frames of a round from which on they leave by burst, on ports whose `transmit` is `auto`.
+        threshold: u64,
+        /// Nanoseconds of one frame by ring.
+        ring_ns: u64,
+        /// Nanoseconds of one burst, whatever its size.
+        call_ns: u64,
+        /// Nanoseconds of each frame of a burst.
+        frame_ns: u64,
     }
 
     /// Frames and bytes of one port.

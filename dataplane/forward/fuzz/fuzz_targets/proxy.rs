@@ -9,5 +9,7 @@ mod arbitrary;
 mod fixture;
 #[path = "../../tests/switch/frames.rs"]
 mod frames;
+#[path = "../../tests/switch/frames6.rs"]
+mod frames6;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| arbitrary::proxy(data));

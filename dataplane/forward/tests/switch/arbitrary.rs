@@ -8,10 +8,14 @@ use forward::ids::{DomainId, PortId};
 use forward::link::Place;
 use wire::Mac;
 
-use crate::fixture::{self, A, B, C, D, GRE_KEY, Out, SMALL, Switch, UNRESOLVED, UP, UP2, VXLAN};
+use crate::fixture::{
+    self, A, B, C, D, E, F, G, GRE_KEY, GRE6_KEY, Out, PEER6, PEER6_2, SMALL, Switch, UNRESOLVED, UP, UP2,
+    VXLAN,
+};
 use crate::frames::{self, IP1, IP2, IP9, SIX1, SIX2, SIX9, W1, W2, W9};
+use crate::frames6;
 
-const INGRESS: [PortId; 8] = [UP, A, B, C, D, SMALL, UP2, PortId(999)];
+const INGRESS: [PortId; 11] = [UP, A, B, C, D, SMALL, UP2, PortId(999), E, F, G];
 const MACS: [Mac; 4] = [W1, W2, W9, Mac::BROADCAST];
 const ADDRESSES: [Ipv4Addr; 4] = [IP1, IP2, IP9, Ipv4Addr::UNSPECIFIED];
 const SIX: [Ipv6Addr; 4] = [SIX1, SIX2, SIX9, Ipv6Addr::UNSPECIFIED];
@@ -68,6 +72,7 @@ fn with_switch(run: impl FnOnce(&mut Switch)) {
         switch.bind(DomainId(1), W9, Place::Remote(VXLAN));
         switch.bind(DomainId(2), W9, Place::Remote(GRE_KEY));
         switch.bind(DomainId(3), W9, Place::Remote(UNRESOLVED));
+        switch.bind(DomainId(6), W9, Place::Remote(GRE6_KEY));
         run(switch);
         switch.events();
     });
@@ -129,6 +134,9 @@ fn frame(input: &mut Input<'_>) -> Vec<u8> {
         _ => frames::opaque(source, destination, usize::from(input.byte())),
     };
     let inner = edited(input, inner);
+    if shape & 0x40 != 0 {
+        return frame_over_ipv6(input, shape, &inner);
+    }
     let outer = match shape & 7 {
         0 | 1 => return inner,
         2 | 3 => frames::vxlan(&inner),
@@ -141,6 +149,26 @@ fn frame(input: &mut Input<'_>) -> Vec<u8> {
     // Behind a wrong checksum nothing happens: usually it is right.
     let is_whole = outer.len() >= 34 && outer.len() >= 14 + usize::from(outer[14] & 15) * 4;
     if is_whole && input.byte() & 7 != 7 { frames::edit_ip(&outer, |_| ()) } else { outer }
+}
+
+/// A tunnel packet over IPv6 from either peer.
+fn frame_over_ipv6(input: &mut Input<'_>, shape: u8, inner: &[u8]) -> Vec<u8> {
+    let peer = input.one_of(&[PEER6, PEER6_2]);
+    let is_vxlan = matches!(shape & 7, 0..4);
+    let outer = match shape & 7 {
+        0..3 => frames6::vxlan6_from(peer, 500, inner),
+        3 => frames6::vxlan6_without_checksum(peer, 500, inner),
+        4 | 5 => frames6::gre6(Some(600), inner),
+        6 => frames6::gre6(None, inner),
+        _ => frames6::gre6(Some(u32::from(input.short())), inner),
+    };
+    let outer = edited(input, outer);
+    // As over IPv4: usually the checksum is right, or left to the device.
+    let sum = [frames6::with_udp_checksum6, frames6::left_to_device6].get(usize::from(input.byte() & 3));
+    match sum {
+        Some(sum) if is_vxlan && outer.len() >= 62 => sum(&outer),
+        _ => outer,
+    }
 }
 
 fn edited(input: &mut Input<'_>, mut frame: Vec<u8>) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! A switch on an in-memory link. After every batch it asserts that chunks are conserved and that the counters add up.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
@@ -25,6 +25,10 @@ pub(crate) const SMALL: PortId = PortId(5);
 /// Access port of domain 2 and of domain 3.
 pub(crate) const C: PortId = PortId(3);
 pub(crate) const D: PortId = PortId(4);
+/// Access ports of domains 5, 6 and 7, which are over IPv6.
+pub(crate) const E: PortId = PortId(6);
+pub(crate) const F: PortId = PortId(7);
+pub(crate) const G: PortId = PortId(8);
 /// Uplinks, MTU 1500.
 pub(crate) const UP: PortId = PortId(10);
 pub(crate) const UP2: PortId = PortId(11);
@@ -32,6 +36,10 @@ pub(crate) const UP2: PortId = PortId(11);
 pub(crate) const LOCAL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub(crate) const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 pub(crate) const PEER2: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
+
+pub(crate) const LOCAL6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+pub(crate) const PEER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
+pub(crate) const PEER6_2: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 3);
 
 /// VXLAN, VNI 100: to `PEER` by `UP`, to `PEER2` by `UP2`; not flooded to: unresolved, without a route.
 pub(crate) const VXLAN: RemoteId = RemoteId(0);
@@ -41,6 +49,14 @@ pub(crate) const ROUTELESS: RemoteId = RemoteId(5);
 /// GRE with key 200, and without key, both to `PEER`.
 pub(crate) const GRE_KEY: RemoteId = RemoteId(2);
 pub(crate) const GRE: RemoteId = RemoteId(3);
+
+/// VXLAN, VNI 500, which is over both families: to `PEER6`, to `PEER6_2` without checksums, to `PEER` with checksums.
+pub(crate) const VXLAN6: RemoteId = RemoteId(6);
+pub(crate) const VXLAN6_ZERO: RemoteId = RemoteId(7);
+pub(crate) const VXLAN_SUMMED: RemoteId = RemoteId(8);
+/// GRE with key 600, and without key, both to `PEER6`.
+pub(crate) const GRE6_KEY: RemoteId = RemoteId(9);
+pub(crate) const GRE6: RemoteId = RemoteId(10);
 
 pub(crate) const UPLINK_MAC: Mac = Mac([2, 0, 0, 0, 0, 10]);
 pub(crate) const NEXT_HOP: Mac = Mac([2, 0, 0, 0, 1, 1]);
@@ -192,7 +208,7 @@ pub(crate) fn domain(
         ageing: 300,
         ports: ports.to_vec(),
         remotes: remotes.to_vec(),
-        local: IpAddr::V4(LOCAL),
+        locals: vec![IpAddr::V4(LOCAL)],
         encapsulation,
     }
 }
@@ -211,8 +227,15 @@ pub(crate) fn remote(
         local: IpAddr::V4(LOCAL),
         address: IpAddr::V4(address),
         ttl: 64,
+        udp_checksum: false,
         path,
     }
+}
+
+/// A remote over IPv6, with UDP checksums.
+fn remote6(id: RemoteId, domain: u16, encapsulation: Encapsulation, address: Ipv6Addr) -> Remote {
+    let (local, address, udp_checksum) = (IpAddr::V6(LOCAL6), IpAddr::V6(address), true);
+    Remote { local, address, udp_checksum, ..remote(id, domain, encapsulation, PEER, resolved(UP)) }
 }
 
 pub(crate) fn resolved(uplink: PortId) -> Path {
@@ -224,6 +247,9 @@ pub(crate) fn topology() -> TablesParts {
     let (keyed, keyless) = (Encapsulation::Gre { key: Some(200) }, Encapsulation::Gre { key: None });
     let lonely = Encapsulation::Vxlan { vni: vni(400), port: 8472 };
     let access = |id| Role::Access(DomainId(id));
+    let over_ipv6 = |domain: Domain, locals: &[IpAddr]| Domain { locals: locals.to_vec(), ..domain };
+    let (mixed, keyed6) =
+        (Encapsulation::Vxlan { vni: vni(500), port: 4789 }, Encapsulation::Gre { key: Some(600) });
     TablesParts {
         version: 1,
         ports: vec![
@@ -234,12 +260,21 @@ pub(crate) fn topology() -> TablesParts {
             port(SMALL, access(1), 576),
             port(C, access(2), 1500),
             port(D, access(3), 1500),
+            port(E, access(5), 1500),
+            port(F, access(6), 1500),
+            port(G, access(7), 1500),
         ],
         domains: vec![
             domain(1, 100, vxlan, &[A, B, SMALL], &[VXLAN, VXLAN2]),
             domain(2, 200, keyed, &[C], &[GRE_KEY]),
             domain(3, 300, keyless, &[D], &[GRE]),
             domain(4, 400, lonely, &[], &[]),
+            over_ipv6(
+                domain(5, 500, mixed, &[E], &[VXLAN6, VXLAN6_ZERO, VXLAN_SUMMED]),
+                &[LOCAL.into(), LOCAL6.into()],
+            ),
+            over_ipv6(domain(6, 600, keyed6, &[F], &[GRE6_KEY]), &[LOCAL6.into()]),
+            over_ipv6(domain(7, 700, keyless, &[G], &[GRE6]), &[LOCAL6.into()]),
         ],
         remotes: vec![
             remote(VXLAN, 1, vxlan, PEER, resolved(UP)),
@@ -248,6 +283,11 @@ pub(crate) fn topology() -> TablesParts {
             remote(GRE, 3, keyless, PEER, resolved(UP)),
             remote(UNRESOLVED, 1, vxlan, Ipv4Addr::new(192, 0, 2, 4), Path::Unresolved),
             remote(ROUTELESS, 1, vxlan, Ipv4Addr::new(192, 0, 2, 5), Path::NoRoute),
+            remote6(VXLAN6, 5, mixed, PEER6),
+            Remote { udp_checksum: false, ..remote6(VXLAN6_ZERO, 5, mixed, PEER6_2) },
+            Remote { udp_checksum: true, ..remote(VXLAN_SUMMED, 5, mixed, PEER, resolved(UP)) },
+            remote6(GRE6_KEY, 6, keyed6, PEER6),
+            remote6(GRE6, 7, keyless, PEER6),
         ],
         neighbours: Arc::default(),
         fdb: Arc::new(Fdb::new(1024, [1, 2])),

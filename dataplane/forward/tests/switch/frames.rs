@@ -1,12 +1,13 @@
 //! Frames to send in, built by etherparse or by hand, never by the code under test; and an independent reader of what
 //! comes out.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use etherparse::{Ipv4Header, Ipv4HeaderSlice, NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use wire::Mac;
 
 use crate::fixture::{LOCAL, NEXT_HOP, PEER, UPLINK_MAC};
+use crate::frames6::unwrap6;
 
 /// Workloads: W1 usually at port A, W2 at B, W9 far away.
 pub(crate) const W1: Mac = Mac([2, 0, 0, 1, 0, 1]);
@@ -224,11 +225,14 @@ pub(crate) fn vxlan(inner: &[u8]) -> Vec<u8> {
 
 /// A GRE packet from `PEER`.
 pub(crate) fn gre(key: Option<u32>, inner: &[u8]) -> Vec<u8> {
-    let upper = match key {
+    underlay(PEER, 47, &gre_packet(key, inner))
+}
+
+pub(crate) fn gre_packet(key: Option<u32>, inner: &[u8]) -> Vec<u8> {
+    match key {
         Some(key) => [&[0x20, 0, 0x65, 0x58], &key.to_be_bytes()[..], inner].concat(),
         None => [&[0, 0, 0x65, 0x58], inner].concat(),
-    };
-    underlay(PEER, 47, &upper)
+    }
 }
 
 /// Changes a frame's IPv4 header and makes its checksum right again.
@@ -259,8 +263,10 @@ pub(crate) enum Wrapping {
 /// An outgoing tunnel packet as etherparse reads it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Tunnelled {
-    pub(crate) peer: Ipv4Addr,
+    pub(crate) peer: IpAddr,
     pub(crate) wrapping: Wrapping,
+    /// UDP checksum, which is right if it is not zero.
+    pub(crate) checksum: u16,
     pub(crate) inner: Vec<u8>,
 }
 
@@ -268,6 +274,9 @@ pub(crate) struct Tunnelled {
 pub(crate) fn unwrap(frame: &[u8]) -> Tunnelled {
     let (ethernet, packet) = etherparse::Ethernet2Header::from_slice(frame).expect("an Ethernet header");
     assert_eq!((ethernet.source, ethernet.destination), (UPLINK_MAC.0, NEXT_HOP.0));
+    if ethernet.ether_type == etherparse::EtherType::IPV6 {
+        return unwrap6(frame);
+    }
     assert_eq!(ethernet.ether_type, etherparse::EtherType::IPV4);
     let header = Ipv4HeaderSlice::from_slice(packet).expect("an IPv4 header").to_header();
     assert_eq!(header.source, LOCAL.octets());
@@ -276,24 +285,34 @@ pub(crate) fn unwrap(frame: &[u8]) -> Tunnelled {
     assert!(header.dont_fragment && !header.is_fragmenting_payload());
     assert_eq!((header.time_to_live, header.dscp.value(), header.ecn.value()), (64, 0, 0));
     let upper = &packet[header.header_len()..];
-    let (wrapping, inner) = match header.protocol.0 {
+    let (wrapping, checksum, inner) = datagram_inside(header.protocol.0, upper);
+    if checksum != 0 {
+        let length = u16::try_from(upper.len()).expect("a datagram").to_be_bytes();
+        let covered = [&frame[26..34], &[0, 17], &length, upper].concat();
+        assert_eq!(ones_complement(&covered), 0xffff, "a wrong UDP checksum");
+    }
+    Tunnelled { peer: IpAddr::from(header.destination), wrapping, checksum, inner: inner.to_vec() }
+}
+
+/// How the inner frame is wrapped behind the outer IP header, the UDP checksum, and the inner frame.
+pub(crate) fn datagram_inside(protocol: u8, upper: &[u8]) -> (Wrapping, u16, &[u8]) {
+    match protocol {
         17 => {
             let (udp, payload) = etherparse::UdpHeader::from_slice(upper).expect("a UDP header");
-            assert_eq!((usize::from(udp.length), udp.checksum), (upper.len(), 0));
+            assert_eq!(usize::from(udp.length), upper.len());
             assert!(udp.source_port >= 49_152);
             let [8, 0, 0, 0, v0, v1, v2, 0] = payload[..8] else { panic!("no VXLAN header: {payload:?}") };
             let vni = u32::from_be_bytes([0, v0, v1, v2]);
             let (port, source_port) = (udp.destination_port, udp.source_port);
-            (Wrapping::Vxlan { vni, port, source_port }, &payload[8..])
+            (Wrapping::Vxlan { vni, port, source_port }, udp.checksum, &payload[8..])
         }
         47 => match upper {
             [0x20, 0, 0x65, 0x58, k0, k1, k2, k3, inner @ ..] => {
-                (Wrapping::Gre { key: Some(u32::from_be_bytes([*k0, *k1, *k2, *k3])) }, inner)
+                (Wrapping::Gre { key: Some(u32::from_be_bytes([*k0, *k1, *k2, *k3])) }, 0, inner)
             }
-            [0, 0, 0x65, 0x58, inner @ ..] => (Wrapping::Gre { key: None }, inner),
+            [0, 0, 0x65, 0x58, inner @ ..] => (Wrapping::Gre { key: None }, 0, inner),
             _ => panic!("no GRE header: {upper:?}"),
         },
         other => panic!("protocol {other}"),
-    };
-    Tunnelled { peer: header.destination.into(), wrapping, inner: inner.to_vec() }
+    }
 }

@@ -1,7 +1,7 @@
 //! The golden table: a frame in, at a port, with these entries; the frames out, read by an independent parser, and the
 //! drops.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use forward::ids::{DomainId, PortId};
 use forward::link::{Event, Place};
@@ -15,7 +15,7 @@ use crate::frames::*;
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum To {
     Port(PortId),
-    Vxlan(PortId, Ipv4Addr),
+    Vxlan(PortId, IpAddr),
     Gre(PortId, Option<u32>),
 }
 
@@ -65,6 +65,7 @@ impl Case {
                 let to = match tunnelled.wrapping {
                     Wrapping::Vxlan { vni, port, .. } => {
                         assert_eq!((vni, port), (100, 4789), "{}", self.name);
+                        assert_eq!(tunnelled.checksum, 0, "{}", self.name);
                         To::Vxlan(frame.port, tunnelled.peer)
                     }
                     Wrapping::Gre { key } => {
@@ -84,7 +85,8 @@ impl Case {
     }
 }
 
-const EVERYBODY_BUT_A: [To; 4] = [To::Port(B), To::Port(SMALL), To::Vxlan(UP, PEER), To::Vxlan(UP2, PEER2)];
+const EVERYBODY_BUT_A: [To; 4] =
+    [To::Port(B), To::Port(SMALL), To::Vxlan(UP, IpAddr::V4(PEER)), To::Vxlan(UP2, IpAddr::V4(PEER2))];
 const MULTICAST: Mac = Mac([1, 0, 0x5e, 0, 0, 1]);
 
 #[test]
@@ -96,7 +98,7 @@ fn access_ingress() {
         case("broadcast floods", A, opaque(W1, Mac::BROADCAST, 60), &EVERYBODY_BUT_A),
         case("multicast floods", A, opaque(W1, MULTICAST, 60), &EVERYBODY_BUT_A),
         case("known unicast to a port", A, udp(W1, W2, 60), &[To::Port(B)]).given(1, W2, at_b),
-        case("known unicast to a remote", A, udp(W1, W9, 60), &[To::Vxlan(UP2, PEER2)]).given(
+        case("known unicast to a remote", A, udp(W1, W9, 60), &[To::Vxlan(UP2, PEER2.into())]).given(
             1,
             W9,
             at(VXLAN2),
@@ -106,14 +108,14 @@ fn access_ingress() {
         case("a domain floods to its own members only", C, udp(W1, W9, 60), &[To::Gre(UP, Some(200))]),
         case("an entry of another domain is none", C, udp(W1, W2, 60), &[To::Gre(UP, Some(200))])
             .given(1, W2, at_b),
-        case("inner VLAN tag is carried", A, tagged(W1, W9, 60), &[To::Vxlan(UP, PEER)]).given(
+        case("inner VLAN tag is carried", A, tagged(W1, W9, 60), &[To::Vxlan(UP, PEER.into())]).given(
             1,
             W9,
             at(VXLAN),
         ),
         case("IPv6", A, tcp6(W1, W2, b"payload"), &[To::Port(B)]).given(1, W2, at_b),
-        case("no IP", A, opaque(W1, W9, 46), &[To::Vxlan(UP, PEER)]).given(1, W9, at(VXLAN)),
-        case("shortest frame", A, opaque(W1, W9, 0), &[To::Vxlan(UP, PEER)]).given(1, W9, at(VXLAN)),
+        case("no IP", A, opaque(W1, W9, 46), &[To::Vxlan(UP, PEER.into())]).given(1, W9, at(VXLAN)),
+        case("shortest frame", A, opaque(W1, W9, 0), &[To::Vxlan(UP, PEER.into())]).given(1, W9, at(VXLAN)),
         case("spanning tree floods", A, opaque(W1, Mac([1, 0x80, 0xc2, 0, 0, 0]), 46), &EVERYBODY_BUT_A),
     ] {
         case.check();

@@ -5,9 +5,11 @@
 mod arbitrary;
 mod fixture;
 mod frames;
+mod frames6;
 mod golden;
 mod nd;
 mod outer;
+mod over_ipv6;
 mod properties;
 mod proxy;
 mod regressions;

@@ -24,7 +24,7 @@ fn every_malformation_has_its_reason() {
     let cases = [
         ("ARP", arp(1, W1, (W9, IP9), (W1, IP1)), NotTunnel),
         ("VLAN tag outside", edit(&good, |frame| drop(frame.splice(12..12, [0x81, 0, 0, 42]))), NotTunnel),
-        ("IPv6", raw(|frame| frame[12..14].copy_from_slice(&[0x86, 0xdd])), NotTunnel),
+        ("LLDP", raw(|frame| frame[12..14].copy_from_slice(&[0x88, 0xcc])), NotTunnel),
         ("13 bytes", good[..13].to_vec(), FrameTooShort),
         ("no IP header", good[..30].to_vec(), FrameTooShort),
         ("cut short", good[..good.len() - 1].to_vec(), FrameTooShort),

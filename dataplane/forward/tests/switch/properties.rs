@@ -1,7 +1,7 @@
 //! What holds for all frames and all tables, against a model of a few lines.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use forward::fdb::Fdb;
@@ -33,14 +33,14 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
 fn mirrored() -> TablesParts {
     let mut parts = Switch::new().parts;
     for remote in &mut parts.remotes {
-        if remote.address == PEER {
+        if remote.address == PEER || remote.address == PEER6 {
             (remote.local, remote.address) = (remote.address, remote.local);
         }
     }
-    parts.remotes.retain(|remote| remote.local == PEER);
+    parts.remotes.retain(|remote| remote.local == PEER || remote.local == PEER6);
     for domain in &mut parts.domains {
-        domain.local = PEER.into();
-        domain.remotes.retain(|remote| *remote != VXLAN2);
+        domain.locals = vec![PEER.into(), PEER6.into()];
+        domain.remotes.retain(|remote| ![VXLAN2, VXLAN6_ZERO].contains(remote));
     }
     parts
 }
@@ -48,7 +48,16 @@ fn mirrored() -> TablesParts {
 proptest! {
     #[test]
     fn decapsulation_undoes_encapsulation(frame in frame()) {
-        for (ingress, domain, remote) in [(A, 1, VXLAN), (C, 2, GRE_KEY), (D, 3, GRE)] {
+        let ways = [
+            (A, 1, VXLAN),
+            (C, 2, GRE_KEY),
+            (D, 3, GRE),
+            (E, 5, VXLAN6),
+            (E, 5, VXLAN_SUMMED),
+            (F, 6, GRE6_KEY),
+            (G, 7, GRE6),
+        ];
+        for (ingress, domain, remote) in ways {
             let (mut here, mut there) = (Switch::new(), Switch::of(mirrored()));
             here.bind(DomainId(domain), W9, Place::Remote(remote));
             there.bind(DomainId(domain), W9, Place::Port(ingress));
@@ -58,6 +67,8 @@ proptest! {
                 prop_assert_eq!(here.drops().len(), 1);
                 continue;
             };
+            let summed = [VXLAN6, VXLAN_SUMMED].contains(&remote);
+            prop_assert_eq!(unwrap(&outer.bytes).checksum != 0, summed);
             let inner = there.receive_one(UP, &outer.bytes);
             prop_assert_eq!(inner.len(), 1, "{:?}", there.drops());
             prop_assert_eq!(inner[0].port, ingress);
@@ -128,7 +139,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Where a frame came out: a port, or an uplink and the peer's address with the domain that its header names.
-type Receiver = (PortId, Option<(Ipv4Addr, u16)>);
+type Receiver = (PortId, Option<(IpAddr, u16)>);
 
 /// What a bridge does, in the plainest words.
 struct Model {
@@ -219,7 +230,7 @@ impl Model {
                 Place::Remote(id) => {
                     let remote = self.parts.remotes.iter().find(|remote| remote.id == id)?;
                     let Path::Resolved { uplink, .. } = remote.path else { return None };
-                    Some((uplink, Some((peer(id), domain.0))))
+                    Some((uplink, Some((peer(id).into(), domain.0))))
                 }
             })
             .collect();

@@ -141,7 +141,7 @@ fn topology(own: usize, seed: u64) -> TablesParts {
         }
         let flooded: Vec<_> = others.iter().map(|switch| remote_id(number, *switch)).collect();
         let row = domain(number, number.into(), encapsulation(number), &ports, &flooded);
-        parts.domains.push(forward::tables::Domain { local: IpAddr::V4(address(own)), ..row });
+        parts.domains.push(forward::tables::Domain { locals: vec![IpAddr::V4(address(own))], ..row });
     }
     parts
 }

@@ -4,11 +4,12 @@ use std::fmt::Display;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use api::{Encapsulation, Refusal};
+use api::{Encapsulation, EntryKind, Refusal};
 use wire::{Mac, Vni};
 
 use crate::config::{
-    EncapsulationConfig, FdbDestination, GreKey, ModeWish, NeighbourConfig, TransmitWish, XdpMode,
+    EncapsulationConfig, FdbConfig, FdbDestination, FdbKind, GreKey, LocalAddresses, ModeWish,
+    NeighbourConfig, TransmitWish, XdpMode,
 };
 
 /// A whole number in a range.
@@ -43,13 +44,47 @@ pub(super) fn address(argument: &str, text: &str) -> Result<IpAddr, Refusal> {
     })
 }
 
-pub(super) fn neighbour(request: &api::SetNeighbour) -> Result<NeighbourConfig, Refusal> {
-    Ok(NeighbourConfig {
-        vni: vni(request.vni)?,
-        address: address("dst", &request.dst)?,
-        mac: mac("lladdr", &request.lladdr)?,
-        router: request.router.unwrap_or(false),
+/// Our underlay addresses of a VNI.
+pub(super) fn locals(texts: &[String]) -> Result<LocalAddresses, Refusal> {
+    let addresses: Vec<IpAddr> =
+        texts.iter().map(|text| address("local", text)).collect::<Result<_, Refusal>>()?;
+    LocalAddresses::of(addresses).map_err(|why| {
+        Refusal::argument("local", format!("local: {why}"), "give one address, or one of each family")
     })
+}
+
+/// A neighbour as `owner` writes it.
+pub(super) fn neighbour(item: &api::NeighbourItem, owner: &str) -> Result<NeighbourConfig, Refusal> {
+    Ok(NeighbourConfig {
+        vni: vni(item.vni)?,
+        address: address("dst", &item.dst)?,
+        mac: mac("lladdr", &item.lladdr)?,
+        router: item.router.unwrap_or(false),
+        owner: owner.to_owned(),
+    })
+}
+
+/// A forwarding entry as `owner` writes it.
+pub(super) fn entry(item: api::FdbItem, owner: String) -> Result<FdbConfig, Refusal> {
+    Ok(FdbConfig {
+        vni: vni(item.vni)?,
+        mac: mac("mac", &item.mac)?,
+        destination: destination(item.dev, item.dst.as_deref())?,
+        kind: item.kind.map(fdb_kind).transpose()?.unwrap_or_default(),
+        owner,
+    })
+}
+
+fn fdb_kind(kind: EntryKind) -> Result<FdbKind, Refusal> {
+    match kind {
+        EntryKind::Static => Ok(FdbKind::Static),
+        EntryKind::External => Ok(FdbKind::External),
+        EntryKind::Sticky => Ok(FdbKind::Sticky),
+        EntryKind::Dynamic => {
+            let what = "dynamic entries are learned from frames and cannot be written";
+            Err(Refusal::argument("kind", what, "use static, external or sticky"))
+        }
+    }
 }
 
 pub(super) fn destination(port: Option<String>, remote: Option<&str>) -> Result<FdbDestination, Refusal> {

@@ -6,14 +6,16 @@ use std::net::IpAddr;
 
 use api::{
     Balance, Bucket, Chunks, Distribution, EntryKind, EntryState, PortState, Refusal, ReloadReply,
-    RemoteState, StatsReply, StatusReply, TransmitPath, TransmitWish, XdpMode,
+    RemoteState, ReplaceReply, StatsReply, StatusReply, TransmitPath, TransmitWish, XdpMode,
 };
 use wire::{Mac, Vni};
 
 use crate::config::{
-    Change, Config, EncapsulationConfig, FdbDestination, GreKey, PortConfig, PortRole, VniConfig,
+    Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, FdbKind, GreKey, Keyed, NeighbourConfig,
+    Owned, PortConfig, PortRole, Replacement, VniConfig, owner,
 };
-use crate::control::verbs::{FdbFilter, Operator, Page};
+use crate::control::verbs::{FdbFilter, NeighbourFilter, Operator, Page};
+use crate::plan::Difference;
 
 /// The desired state, and what a switch would have learned and counted.
 #[derive(Debug, Default)]
@@ -33,14 +35,13 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    fn entries(&self) -> impl Iterator<Item = ((Vni, Mac), &FdbDestination, EntryState)> {
-        let fixed = self
-            .config
-            .fdb
-            .iter()
-            .map(|entry| ((entry.vni, entry.mac), &entry.destination, EntryState::Permanent));
-        let fluid = self.learned.iter().map(|(key, place)| (*key, place, EntryState::Reachable));
-        fixed.chain(fluid)
+    /// What is configured, and what was learned.
+    fn entries(&self) -> impl Iterator<Item = FdbConfig> {
+        let fluid = self.learned.iter().map(|((vni, mac), place)| FdbConfig {
+            owner: owner::LEARNED.into(),
+            ..FdbConfig::new(*vni, *mac, place.clone())
+        });
+        self.config.fdb.iter().cloned().chain(fluid)
     }
 
     fn port(&self, port: &PortConfig) -> api::Port {
@@ -66,6 +67,8 @@ impl Ledger {
                 threshold: Some(16),
                 reason: None,
             },
+            netns: port.namespace.clone(),
+            netns_device: None,
             rx_packets: self.frames,
             rx_bytes: self.frames * 64,
             tx_packets: 0,
@@ -79,7 +82,7 @@ impl Ledger {
         let inside = |port: &&PortConfig| port.role == PortRole::Access { vni: vni.vni };
         api::Vni {
             vni: vni.vni.value(),
-            local: vni.local,
+            local: vni.local.iter().collect(),
             encap,
             udp_port,
             key,
@@ -88,6 +91,7 @@ impl Ledger {
             arp_proxy: vni.arp_proxy,
             nd_proxy: vni.nd_proxy,
             ttl: vni.ttl,
+            udp_checksum: vni.udp_checksum,
             ports: self.config.ports.iter().filter(inside).map(|port| port.name.clone()).collect(),
             remotes: self.config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),
         }
@@ -120,30 +124,57 @@ fn wrapping(encapsulation: EncapsulationConfig) -> (api::Encapsulation, Option<u
     }
 }
 
-fn matches(filter: &FdbFilter, (vni, mac): (Vni, Mac), place: &FdbDestination, state: EntryState) -> bool {
-    let kind = if state == EntryState::Permanent { EntryKind::Static } else { EntryKind::Dynamic };
-    filter.vni.is_none_or(|wanted| wanted == vni)
-        && filter.mac.is_none_or(|wanted| wanted == mac)
-        && filter.kind.is_none_or(|wanted| wanted == kind)
-        && filter.port.as_ref().is_none_or(|wanted| *place == FdbDestination::Port(wanted.clone()))
-        && filter.remote.is_none_or(|wanted| *place == FdbDestination::Remote(wanted))
+/// The version of everything that was configured.
+pub(crate) const VERSION: u64 = 5;
+
+fn kind(entry: &FdbConfig) -> EntryKind {
+    match entry.kind {
+        _ if entry.owner == owner::LEARNED => EntryKind::Dynamic,
+        FdbKind::Static => EntryKind::Static,
+        FdbKind::External => EntryKind::External,
+        FdbKind::Sticky => EntryKind::Sticky,
+    }
 }
 
-fn fdb_entry((vni, mac): (Vni, Mac), place: &FdbDestination, state: EntryState) -> api::FdbEntry {
-    let (ifname, dst) = match place {
+fn matches(filter: &FdbFilter, entry: &FdbConfig) -> bool {
+    let place = &entry.destination;
+    filter.vni.is_none_or(|wanted| wanted == entry.vni)
+        && filter.mac.is_none_or(|wanted| wanted == entry.mac)
+        && filter.kind.is_none_or(|wanted| wanted == kind(entry))
+        && filter.port.as_ref().is_none_or(|wanted| *place == FdbDestination::Port(wanted.clone()))
+        && filter.remote.is_none_or(|wanted| *place == FdbDestination::Remote(wanted))
+        && filter.owner.as_ref().is_none_or(|wanted| *wanted == entry.owner)
+}
+
+fn fdb_entry(entry: &FdbConfig) -> api::FdbEntry {
+    let (ifname, dst) = match &entry.destination {
         FdbDestination::Port(name) => (Some(name.clone()), None),
         FdbDestination::Remote(address) => (None, Some(*address)),
     };
-    let learned = state == EntryState::Reachable;
+    let learned = entry.owner == owner::LEARNED;
     api::FdbEntry {
-        mac,
-        vni: vni.value(),
+        mac: entry.mac,
+        vni: entry.vni.value(),
         ifname,
         dst,
-        state,
+        kind: kind(entry),
+        state: if learned { EntryState::Reachable } else { EntryState::Permanent },
         flags: Vec::new(),
-        age: learned.then_some(3),
-        owner: if learned { "learned" } else { "control" }.into(),
+        age: 3,
+        owner: entry.owner.clone(),
+        version: if learned { 0 } else { VERSION },
+        moves: 0,
+        last_move: None,
+        moved_from: None,
+    }
+}
+
+fn counts<T: Owned>(difference: &Difference<T>) -> ReplaceReply {
+    ReplaceReply {
+        added: difference.added.len() as u64,
+        changed: difference.changed.len() as u64,
+        removed: difference.removed.len() as u64,
+        unchanged: difference.unchanged as u64,
     }
 }
 
@@ -155,6 +186,22 @@ impl Operator for Ledger {
             return Ok(());
         }
         Ok(self.config.apply(&change)?)
+    }
+
+    fn replace_fdb(&mut self, wanted: &Replacement<FdbConfig>) -> Result<ReplaceReply, Refusal> {
+        let difference = self.config.difference(wanted)?;
+        let counts = counts(&difference);
+        self.config.fdb.extend(difference.added.into_iter().chain(difference.changed));
+        difference.removed.iter().for_each(|key| drop(self.config.fdb.remove(key)));
+        Ok(counts)
+    }
+
+    fn replace_neighbours(&mut self, wanted: &Replacement<NeighbourConfig>) -> Result<ReplaceReply, Refusal> {
+        let difference = self.config.difference(wanted)?;
+        let counts = counts(&difference);
+        self.config.neighbours.extend(difference.added.into_iter().chain(difference.changed));
+        difference.removed.iter().for_each(|key| drop(self.config.neighbours.remove(key)));
+        Ok(counts)
     }
 
     fn reload(&mut self) -> Result<ReloadReply, Refusal> {
@@ -201,36 +248,35 @@ impl Operator for Ledger {
     fn remotes(&mut self, vni: Option<Vni>, page: &mut Page<api::Remote>) {
         for remote in self.config.remotes.iter().filter(|remote| vni.is_none_or(|vni| vni == remote.vni)) {
             let Some(domain) = self.config.vnis.get(&remote.vni) else { continue };
-            let (encap, udp_port, key) = wrapping(remote.encapsulation.unwrap_or(domain.encapsulation));
+            let (encap, udp_port, key) = wrapping(remote.encapsulation_in(domain));
+            let Some(local) = domain.local.towards(remote.address) else { continue };
             page.offer(api::Remote {
                 dst: remote.address,
                 vni: remote.vni.value(),
                 encap,
                 udp_port,
                 key,
-                local: domain.local,
+                local,
                 state: RemoteState::Reachable,
                 dev: Some("uplink0".into()),
                 lladdr: Some(Mac([2, 0, 0, 0, 0, 0xfe])),
                 flood: remote.flood,
+                udp_checksum: udp_port.map(|_| remote.udp_checksum_in(domain)),
             });
         }
     }
 
     fn fdb(&mut self, filter: &FdbFilter, page: &mut Page<api::FdbEntry>) {
-        for (key, place, state) in self.entries() {
-            if matches(filter, key, place, state) && page.wants(&(key.0.value(), key.1)) {
-                page.offer(fdb_entry(key, place, state));
+        for entry in self.entries() {
+            if matches(filter, &entry) && page.wants(&(entry.vni.value(), entry.mac)) {
+                page.offer(fdb_entry(&entry));
             }
         }
     }
 
     fn fdb_flush(&mut self, filter: &FdbFilter) -> u64 {
-        let doomed: Vec<_> = self
-            .entries()
-            .filter(|(key, place, state)| matches(filter, *key, place, *state))
-            .map(|(key, _, _)| key)
-            .collect();
+        let doomed: Vec<_> =
+            self.entries().filter(|entry| matches(filter, entry)).map(|entry| entry.key()).collect();
         for key in &doomed {
             self.learned.remove(key);
             self.config.fdb.remove(key);
@@ -238,24 +284,29 @@ impl Operator for Ledger {
         doomed.len() as u64
     }
 
-    fn neighbours(&mut self, vni: Option<Vni>, page: &mut Page<api::Neighbour>) {
-        let fixed = self
-            .config
-            .neighbours
-            .iter()
-            .map(|entry| (entry.vni, entry.address, entry.mac, true, entry.router));
-        let fluid = self.seen.iter().map(|((vni, address), mac)| (*vni, *address, *mac, false, false));
-        for (domain, dst, lladdr, permanent, router) in fixed.chain(fluid) {
-            if vni.is_none_or(|vni| vni == domain) {
-                page.offer(api::Neighbour {
-                    dst,
-                    lladdr,
-                    vni: domain.value(),
-                    state: if permanent { EntryState::Permanent } else { EntryState::Reachable },
-                    flags: router.then(|| "router".to_owned()).into_iter().collect(),
-                    age: (!permanent).then_some(4),
-                    owner: if permanent { "control" } else { "learned" }.into(),
-                });
+    fn neighbours(&mut self, filter: &NeighbourFilter, page: &mut Page<api::Neighbour>) {
+        let fixed = self.config.neighbours.iter().cloned();
+        let fluid = self.seen.iter().map(|((vni, address), mac)| NeighbourConfig {
+            owner: owner::LEARNED.into(),
+            ..NeighbourConfig::new(*vni, *address, *mac)
+        });
+        for entry in fixed.chain(fluid) {
+            let permanent = entry.owner != owner::LEARNED;
+            let neighbour = api::Neighbour {
+                dst: entry.address,
+                lladdr: entry.mac,
+                vni: entry.vni.value(),
+                state: if permanent { EntryState::Permanent } else { EntryState::Reachable },
+                flags: entry.router.then(|| "router".to_owned()).into_iter().collect(),
+                age: 4,
+                owner: entry.owner,
+                version: VERSION,
+                moves: 0,
+                last_move: None,
+                moved_from: None,
+            };
+            if filter.admits(&neighbour) {
+                page.offer(neighbour);
             }
         }
     }
@@ -284,6 +335,7 @@ impl Operator for Ledger {
                 handed_over: 0,
                 bursts: 0,
                 flushes: self.frames,
+                burst: None,
                 residence: self.distribution(4000, buckets),
                 batches: self.distribution(16, buckets),
                 cost: api::Cost { rounds: 1, frames: 16, receive: 320, ..api::Cost::default() },
@@ -339,10 +391,13 @@ pub(crate) fn sample() -> Ledger {
             replace: false,
         },
         Change::SetFdb {
-            entry: crate::config::FdbConfig {
-                vni: vni(100),
-                mac: Mac([2, 0, 0, 0, 0, 2]),
-                destination: FdbDestination::Remote(address("192.0.2.2")),
+            entry: FdbConfig {
+                owner: owner::CONTROL.into(),
+                ..FdbConfig::new(
+                    vni(100),
+                    Mac([2, 0, 0, 0, 0, 2]),
+                    FdbDestination::Remote(address("192.0.2.2")),
+                )
             },
             replace: false,
         },

@@ -5,9 +5,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use wire::{Mac, Vni};
 
-use super::ledger::{Ledger, sample};
+use super::ledger::{Ledger, VERSION, sample};
 use super::{Listed, Page, carry_out};
-use crate::config::{EncapsulationConfig, FdbDestination, GreKey, ModeWish, PortRole, TransmitWish, XdpMode};
+use crate::config::{
+    EncapsulationConfig, FdbDestination, GreKey, LocalAddresses, ModeWish, PortRole, TransmitWish, XdpMode,
+};
 
 fn ask(ledger: &mut Ledger, method: &str, parameters: Value) -> Result<Value, Refusal> {
     carry_out(Request::decode(method, Some(parameters)).unwrap(), ledger)
@@ -26,7 +28,7 @@ fn vni(number: u32) -> Vni {
 fn every_argument_of_a_port_arrives() {
     let mut ledger = sample();
     let request = json!({ "name": "west", "device": "veth-west", "role": "access", "vni": 200, "mode": "native",
-        "require": "generic", "queues": 3, "ring_size": 512, "transmit": "ring" });
+        "require": "generic", "queues": 3, "ring_size": 512, "transmit": "ring", "netns": "blue" });
     ask(&mut ledger, "AddPort", request).unwrap();
     let port = ledger.config.ports.get("west").unwrap();
     assert_eq!(port.device, "veth-west");
@@ -34,6 +36,7 @@ fn every_argument_of_a_port_arrives() {
     assert_eq!(port.mode, ModeWish::Only(XdpMode::Native));
     assert_eq!(port.require, Some(XdpMode::Generic));
     assert_eq!((port.queues, port.ring_size, port.transmit), (Some(3), 512, TransmitWish::Ring));
+    assert_eq!(port.namespace.as_deref(), Some("blue"));
     ask(&mut ledger, "RemovePort", json!({ "name": "west" })).unwrap();
     ask(&mut ledger, "AddPort", json!({ "name": "west", "role": "uplink" })).unwrap();
     assert_eq!(ledger.config.ports.get("west").unwrap().device, "west");
@@ -42,18 +45,21 @@ fn every_argument_of_a_port_arrives() {
 #[test]
 fn every_argument_of_a_vni_and_a_remote_arrives() {
     let mut ledger = sample();
-    let request = json!({ "vni": 300, "local": "192.0.2.1", "udp_port": 8472, "learning": false, "ageing": 60,
-        "arp_proxy": false, "nd_proxy": false, "ttl": 9 });
+    let request = json!({ "vni": 300, "local": ["192.0.2.1"], "udp_port": 8472, "learning": false, "ageing": 60,
+        "arp_proxy": false, "nd_proxy": false, "ttl": 9, "udp_checksum": true });
     ask(&mut ledger, "SetVni", request).unwrap();
     let domain = ledger.config.vnis.get(&vni(300)).unwrap();
     assert_eq!(domain.encapsulation, EncapsulationConfig::Vxlan { port: 8472 });
     assert_eq!((domain.learning, domain.ageing, domain.ttl), (false, 60, 9));
     assert_eq!((domain.arp_proxy, domain.nd_proxy), (false, false));
-    let again = json!({ "vni": 300, "local": "192.0.2.1" });
+    assert_eq!(domain.udp_checksum, Some(true));
+    let again = json!({ "vni": 300, "local": ["192.0.2.1"] });
     assert_eq!(refused(&mut ledger, "SetVni", again).0, RefusalKind::AlreadyExists);
-    let again = json!({ "vni": 300, "local": "192.0.2.1", "replace": true, "key": "none" });
+    let again = json!({ "vni": 300, "local": ["2001:db8::1", "192.0.2.1"], "replace": true, "key": "none" });
     ask(&mut ledger, "SetVni", again).unwrap();
     let domain = ledger.config.vnis.get(&vni(300)).unwrap();
+    let both = LocalAddresses::Both("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
+    assert_eq!((domain.local, domain.udp_checksum), (both, None));
     assert_eq!(domain.encapsulation, EncapsulationConfig::Gre { key: GreKey::Absent });
     assert!(domain.learning);
 
@@ -105,6 +111,72 @@ fn entries_come_and_go() {
     assert!(ledger.config.neighbours.is_empty());
 }
 
+#[test]
+fn only_the_expected_entry_is_removed() {
+    let mut ledger = sample();
+    let mac = "02:00:00:00:00:02";
+    let stale = json!({ "mac": mac, "vni": 100, "version": VERSION - 1 });
+    let (kind, _, what, remedy) = refused(&mut ledger, "RemoveFdb", stale);
+    assert_eq!(kind, RefusalKind::StaleVersion);
+    let said = format!("FDB entry {mac} of VNI 100 has version {VERSION}, not {}", VERSION - 1);
+    assert!(what.starts_with(&said) && remedy.contains("look at it again"), "{what}; {remedy}");
+    let foreign = json!({ "mac": mac, "vni": 100, "owner": "evpn", "version": VERSION });
+    let (kind, _, what, _) = refused(&mut ledger, "RemoveFdb", foreign);
+    assert_eq!(kind, RefusalKind::OwnedByAnother);
+    assert_eq!(what, format!("FDB entry {mac} of VNI 100 belongs to control, not to evpn"));
+    let gone = json!({ "mac": "02:00:00:00:00:77", "vni": 100, "version": 1 });
+    assert_eq!(refused(&mut ledger, "RemoveFdb", gone).0, RefusalKind::NotFound);
+    let right = json!({ "mac": mac, "vni": 100, "owner": "control", "version": VERSION });
+    ask(&mut ledger, "RemoveFdb", right).unwrap();
+    assert!(ledger.config.fdb.is_empty());
+
+    ask(
+        &mut ledger,
+        "SetNeighbour",
+        json!({ "dst": "10.0.0.2", "lladdr": mac, "vni": 100, "owner": "evpn" }),
+    )
+    .unwrap();
+    let stale = json!({ "dst": "10.0.0.2", "vni": 100, "version": VERSION + 1 });
+    assert_eq!(refused(&mut ledger, "RemoveNeighbour", stale).0, RefusalKind::StaleVersion);
+    let foreign = json!({ "dst": "10.0.0.2", "vni": 100, "owner": "control" });
+    assert_eq!(refused(&mut ledger, "RemoveNeighbour", foreign).0, RefusalKind::OwnedByAnother);
+    ask(&mut ledger, "RemoveNeighbour", json!({ "dst": "10.0.0.2", "vni": 100, "version": VERSION }))
+        .unwrap();
+}
+
+#[test]
+fn a_replacement_is_made_as_a_whole_or_not_at_all() {
+    let mut ledger = sample();
+    let item =
+        |last: u8, dev: &str| json!({ "mac": format!("02:00:00:00:00:{last:02x}"), "vni": 100, "dev": dev });
+    let replace = |entries: Value| json!({ "owner": "evpn", "entries": entries });
+    let counts = |added, changed, removed, unchanged| json!({ "added": added, "changed": changed, "removed": removed, "unchanged": unchanged });
+    let first = replace(json!([item(0x10, "east"), item(0x11, "east"), item(0x12, "east")]));
+    assert_eq!(ask(&mut ledger, "ReplaceFdb", first.clone()), Ok(counts(3, 0, 0, 0)));
+    assert_eq!(ask(&mut ledger, "ReplaceFdb", first), Ok(counts(0, 0, 0, 3)));
+    let mut elsewhere = item(0x11, "east");
+    elsewhere["kind"] = json!("sticky");
+    let second = replace(json!([item(0x10, "east"), elsewhere, item(0x13, "east")]));
+    assert_eq!(ask(&mut ledger, "ReplaceFdb", second), Ok(counts(1, 1, 1, 1)));
+    assert_eq!(ledger.config.fdb.len(), 4, "those of other owners stay");
+    let before = ledger.config.clone();
+    for (entries, kind) in [
+        (json!([item(0x20, "east"), item(0x20, "east")]), RefusalKind::InvalidArgument),
+        (json!([item(0x20, "east"), item(0x21, "nowhere")]), RefusalKind::NotFound),
+        (json!([item(0x20, "east"), item(0x02, "east")]), RefusalKind::OwnedByAnother),
+    ] {
+        assert_eq!(refused(&mut ledger, "ReplaceFdb", replace(entries)).0, kind);
+        assert_eq!(ledger.config, before);
+    }
+    let outside = json!({ "owner": "evpn", "vni": 200, "entries": [item(0x20, "east")] });
+    assert_eq!(refused(&mut ledger, "ReplaceFdb", outside).0, RefusalKind::InvalidArgument);
+    let nameless = json!({ "owner": "learned", "entries": [] });
+    assert_eq!(refused(&mut ledger, "ReplaceFdb", nameless).1, "owner");
+    let none = json!({ "owner": "evpn", "vni": 200, "entries": [] });
+    assert_eq!(ask(&mut ledger, "ReplaceFdb", none), Ok(counts(0, 0, 0, 0)), "another VNI's stay");
+    assert_eq!(ask(&mut ledger, "ReplaceFdb", replace(json!([]))), Ok(counts(0, 0, 3, 0)));
+}
+
 /// Method, parameters, the argument at fault, what is wrong, the remedy.
 const WRONG: &[(&str, &str, &str, &str, &str)] = &[
     (
@@ -117,43 +189,49 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
     ("RemoveVni", r#"{"vni":-1}"#, "vni", "vni -1 is out of range", "from 0 to 16777215"),
     (
         "SetVni",
-        r#"{"vni":1,"local":"192.0.2.300"}"#,
+        r#"{"vni":1,"local": ["192.0.2.300"]}"#,
         "local",
         r#"local "192.0.2.300" is not an IP address"#,
         "192.0.2.1",
     ),
-    ("SetVni", r#"{"vni":1,"local":"192.0.2.1","ttl":0}"#, "ttl", "ttl 0 is out of range", "from 1 to 255"),
     (
         "SetVni",
-        r#"{"vni":1,"local":"192.0.2.1","ageing":-5}"#,
+        r#"{"vni":1,"local": ["192.0.2.1"],"ttl":0}"#,
+        "ttl",
+        "ttl 0 is out of range",
+        "from 1 to 255",
+    ),
+    (
+        "SetVni",
+        r#"{"vni":1,"local": ["192.0.2.1"],"ageing":-5}"#,
         "ageing",
         "ageing -5 is out of range",
         "from 0 to",
     ),
     (
         "SetVni",
-        r#"{"vni":1,"local":"192.0.2.1","udp_port":0}"#,
+        r#"{"vni":1,"local": ["192.0.2.1"],"udp_port":0}"#,
         "udp_port",
         "udp_port 0 is out",
         "from 1 to 65535",
     ),
     (
         "SetVni",
-        r#"{"vni":1,"local":"192.0.2.1","key":"x"}"#,
+        r#"{"vni":1,"local": ["192.0.2.1"],"key":"x"}"#,
         "key",
         r#"key "x" is not a GRE key"#,
         "vni, none, or a",
     ),
     (
         "SetVni",
-        r#"{"vni":1,"local":"192.0.2.1","encap":"vxlan","key":"1"}"#,
+        r#"{"vni":1,"local": ["192.0.2.1"],"encap":"vxlan","key":"1"}"#,
         "key",
         "VXLAN has no key",
         "use encap gre",
     ),
     (
         "SetVni",
-        r#"{"vni":1,"local":"192.0.2.1","encap":"gre","udp_port":1}"#,
+        r#"{"vni":1,"local": ["192.0.2.1"],"encap":"gre","udp_port":1}"#,
         "udp_port",
         "GRE has no ports",
         "vxlan",
@@ -339,8 +417,12 @@ proptest! {
             vni: 7,
             state: api::EntryState::Permanent,
             flags: Vec::new(),
-            age: None,
+            age: 0,
             owner: String::new(),
+            version: 1,
+            moves: 0,
+            last_move: None,
+            moved_from: None,
         };
         let cursor = after.map(|after| format!("7 {}", std::net::Ipv4Addr::from(after)));
         let mut page = Page::from_cursor(cursor.as_deref()).unwrap();
@@ -371,7 +453,8 @@ proptest! {
             parameters[*field] = json!(numbers[index % numbers.len()]);
         }
         for (index, word) in words.iter().enumerate().filter(|(index, _)| present >> (index + 8) & 1 == 1) {
-            parameters[*word] = json!(texts[index % texts.len()]);
+            let text = &texts[index % texts.len()];
+            parameters[*word] = if *word == "local" { json!([text]) } else { json!(text) };
         }
         if let Ok(request) = Request::decode(method, Some(parameters)) {
             let _ = carry_out(request, &mut sample());

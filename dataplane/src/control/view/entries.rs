@@ -7,14 +7,8 @@ use forward::tables::NeighbourFlags;
 use wire::Vni;
 
 use super::super::state::State;
-use super::super::verbs::{FdbFilter, Page};
-
-/// Who wrote an entry that nobody configured.
-const LEARNED: &str = "learned";
-/// Who wrote an entry that stands in the file.
-const CONFIGURATION: &str = "configuration";
-/// Who wrote an entry that a request made.
-const CONTROL: &str = "control";
+use super::super::verbs::{FdbFilter, NeighbourFilter, Page};
+use crate::config::owner;
 
 impl State {
     /// Whether an entry satisfies a filter.
@@ -27,12 +21,19 @@ impl State {
             Place::Port(port) => Some(port),
             Place::Remote(_) => None,
         };
-        let kind = if entry.kind == Kind::Dynamic { EntryKind::Dynamic } else { EntryKind::Static };
-        filter.kind.is_none_or(|wanted| wanted == kind)
+        filter.kind.is_none_or(|wanted| wanted == word(entry.kind))
             && filter.mac.is_none_or(|mac| mac == key.mac())
             && filter.vni.is_none_or(|vni| self.domain_id(vni) == Some(key.domain()))
             && filter.remote.is_none_or(|address| remote == Some(address))
             && filter.port.as_ref().is_none_or(|name| port.is_some() && self.port_id(name) == port)
+            && filter.owner.as_ref().is_none_or(|owner| self.owner(key, entry) == owner)
+    }
+
+    /// Who wrote an entry.
+    fn owner(&self, key: Key, entry: &Entry) -> &str {
+        let written = || self.config.fdb.get(&(self.vni(key.domain())?, key.mac()));
+        let written = Some(entry).filter(|entry| entry.kind != Kind::Dynamic).and_then(|_| written());
+        written.map_or(owner::LEARNED, |entry| entry.owner.as_str())
     }
 
     /// Offers entries that satisfy a filter to a page.
@@ -59,14 +60,14 @@ impl State {
 
     fn entry_view(&self, key: Key, entry: Entry) -> Option<FdbEntry> {
         let vni = self.vni(key.domain())?;
-        let dynamic = entry.kind == Kind::Dynamic;
-        let owner = if dynamic {
-            LEARNED
-        } else if self.loaded.fdb.contains(&(vni, key.mac())) {
-            CONFIGURATION
-        } else {
-            CONTROL
+        let now = self.now();
+        let name = (vni, key.mac());
+        let record = match entry.kind {
+            Kind::Dynamic => self.provenance.of_moved(name),
+            Kind::Static | Kind::External | Kind::Sticky => self.provenance.of_fdb(name),
         };
+        let record = record.cloned().unwrap_or_default();
+        let (last_move, moved_from) = record.moved.map(|(at, from)| (now.saturating_sub(at), from)).unzip();
         let (ifname, dst) = match entry.place {
             Place::Port(port) => (self.ids.ports.key(u32::from(port.0)).cloned(), None),
             Place::Remote(remote) => (None, self.ids.remotes.key(remote.0).map(|(_, address)| *address)),
@@ -76,16 +77,22 @@ impl State {
             vni: vni.value(),
             ifname,
             dst,
-            state: if dynamic { EntryState::Reachable } else { EntryState::Permanent },
-            flags: Vec::new(),
-            age: dynamic.then(|| self.now().saturating_sub(entry.seen)),
-            owner: owner.to_owned(),
+            kind: word(entry.kind),
+            state: if entry.kind.ages() { EntryState::Reachable } else { EntryState::Permanent },
+            flags: flags(entry.kind),
+            age: if entry.kind.ages() { entry.age(now) } else { now.saturating_sub(record.written) },
+            owner: self.owner(key, &entry).to_owned(),
+            version: record.version,
+            // Control may not have heard of every move, and the database counts only so many.
+            moves: record.moves.max(entry.moves.into()),
+            last_move,
+            moved_from,
         })
     }
 
     /// Removes entries that satisfy a filter, and says how many.
     pub(in crate::control) fn flush_entries(&mut self, filter: &FdbFilter) -> u64 {
-        if filter.kind != Some(EntryKind::Static) {
+        if filter.kind == Some(EntryKind::Dynamic) {
             return self.fdb.flush(|key, entry| self.matches(filter, key, entry)) as u64;
         }
         let mut doomed = Vec::new();
@@ -96,28 +103,38 @@ impl State {
                 doomed.push((vni, key.mac()));
             }
         });
-        for (vni, mac) in &doomed {
-            self.config.fdb.remove(&(*vni, *mac));
-            self.uninstall(*vni, *mac);
+        for &(vni, mac) in &doomed {
+            self.config.fdb.remove(&(vni, mac));
+            self.provenance.forget_fdb((vni, mac));
+            self.uninstall(vni, mac);
         }
         doomed.len() as u64
     }
 
-    /// Neighbours, all or those of one VNI.
-    pub(in crate::control) fn neighbours_view(&self, only: Option<Vni>) -> Vec<Neighbour> {
+    /// Neighbours that satisfy a filter.
+    pub(in crate::control) fn neighbours_view(&self, filter: &NeighbourFilter) -> Vec<Neighbour> {
         let now = self.now();
-        let fixed = self.config.neighbours.iter().map(|neighbour| Neighbour {
-            dst: neighbour.address,
-            lladdr: neighbour.mac,
-            vni: neighbour.vni.value(),
-            state: EntryState::Permanent,
-            flags: flags_view(NeighbourFlags { is_router: neighbour.router, ..NeighbourFlags::default() }),
-            age: None,
-            owner: if self.loaded.neighbours.contains(&(neighbour.vni, neighbour.address)) {
-                CONFIGURATION.to_owned()
-            } else {
-                CONTROL.to_owned()
-            },
+        let fixed = self.config.neighbours.iter().map(|neighbour| {
+            let dst = neighbour.address;
+            let record = self.provenance.of_neighbour((neighbour.vni, dst)).cloned().unwrap_or_default();
+            let (last_move, moved_from) =
+                record.moved.map(|(at, from)| (now.saturating_sub(at), from)).unzip();
+            Neighbour {
+                dst,
+                lladdr: neighbour.mac,
+                vni: neighbour.vni.value(),
+                state: EntryState::Permanent,
+                flags: flags_view(NeighbourFlags {
+                    is_router: neighbour.router,
+                    ..NeighbourFlags::default()
+                }),
+                age: now.saturating_sub(record.written),
+                owner: neighbour.owner.clone(),
+                version: record.version,
+                moves: record.moves,
+                last_move,
+                moved_from,
+            }
         });
         let is_configured = |vni, address| self.config.neighbours.contains(&(vni, address));
         let learned = self.book.iter().filter(|(vni, address, _)| !is_configured(*vni, *address));
@@ -127,13 +144,15 @@ impl State {
             vni: vni.value(),
             state: EntryState::Reachable,
             flags: flags_view(seen.flags),
-            age: Some(now.saturating_sub(seen.at)),
-            owner: LEARNED.to_owned(),
+            age: now.saturating_sub(seen.at),
+            owner: owner::LEARNED.to_owned(),
+            version: seen.version,
+            moves: seen.moves,
+            last_move: seen.moved.map(|(at, _)| now.saturating_sub(at)),
+            moved_from: seen.moved.map(|(_, mac)| mac.to_string()),
         });
-        let mut all: Vec<Neighbour> = fixed
-            .chain(learned)
-            .filter(|neighbour| only.is_none_or(|only| neighbour.vni == only.value()))
-            .collect();
+        let mut all: Vec<Neighbour> =
+            fixed.chain(learned).filter(|neighbour| filter.admits(neighbour)).collect();
         all.sort_unstable_by_key(|neighbour| (neighbour.vni, neighbour.dst));
         all
     }
@@ -144,6 +163,25 @@ impl State {
         self.stale.tables |= forgotten != 0;
         forgotten as u64
     }
+}
+
+const fn word(kind: Kind) -> EntryKind {
+    match kind {
+        Kind::Dynamic => EntryKind::Dynamic,
+        Kind::Static => EntryKind::Static,
+        Kind::External => EntryKind::External,
+        Kind::Sticky => EntryKind::Sticky,
+    }
+}
+
+/// What `bridge fdb` says of an entry beside its state.
+fn flags(kind: Kind) -> Vec<String> {
+    let flag = match kind {
+        Kind::Dynamic | Kind::Static => return Vec::new(),
+        Kind::External => "extern_learn",
+        Kind::Sticky => "sticky",
+    };
+    vec![flag.to_owned()]
 }
 
 /// The flags in the words of the protocol.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::{Balance, Chunks, Drop, PortStats, StatsReply, StatusReply, WorkerStats};
+use api::{Balance, BurstCosts, Chunks, Drop, PortStats, StatsReply, StatusReply, WorkerStats};
 use forward::counters::{Counters, PortCounts};
 use forward::ids::PortId;
 use forward::verdict::DropReason;
@@ -91,6 +91,12 @@ impl State {
                 handed_over: gauges.handed_over,
                 bursts: gauges.bursts,
                 flushes: gauges.flushes,
+                burst: (gauges.threshold != 0).then_some(BurstCosts {
+                    threshold: gauges.threshold,
+                    ring_ns: gauges.costs.ring,
+                    call_ns: gauges.costs.call,
+                    frame_ns: gauges.costs.frame,
+                }),
                 residence,
                 batches,
                 cost,
@@ -130,11 +136,9 @@ impl State {
         let reachable = |pair: (std::net::IpAddr, std::net::IpAddr)| {
             matches!(self.paths.way(pair.0, pair.1), Some(Way::Ready { .. }))
         };
-        let pairs = self
-            .config
-            .remotes
-            .iter()
-            .filter_map(|remote| Some((self.config.vnis.get(&remote.vni)?.local, remote.address)));
+        let pairs = self.config.remotes.iter().filter_map(|remote| {
+            Some((self.config.local_towards(remote.vni, remote.address)?, remote.address))
+        });
         let degraded = self
             .ports
             .iter()

@@ -10,7 +10,6 @@ use super::super::paths::Way;
 use super::super::port::{OpenPort, OpenQueue};
 use super::super::state::State;
 use crate::config::{self, EncapsulationConfig, GreKey, PortConfig, RemoteConfig, VniConfig};
-use crate::worker::BURST_THRESHOLD;
 
 impl State {
     /// Whether a port's device can carry frames.
@@ -29,6 +28,7 @@ impl State {
         let counts = self.port_id(&config.name).map(|id| self.counts(id)).unwrap_or_default();
         let mut degraded: Vec<String> = open.map(|port| port.degraded.clone()).unwrap_or_default();
         degraded.extend(self.closed.get(&config.name).cloned());
+        degraded.extend(open.and_then(OpenPort::napi_refusal).map(str::to_owned));
         match link {
             Some(link) if open.is_some() && !link.up => {
                 degraded.push(format!("device {0} is down; `ip link set {0} up`", link.name));
@@ -56,6 +56,8 @@ impl State {
             queues: open.map(|port| port.queues.iter().map(queue).collect()).unwrap_or_default(),
             degraded,
             transmit: self.transmit_view(config, open),
+            netns: config.namespace.clone(),
+            netns_device: open.and_then(|port| port.napi.as_ref()?.as_ref().ok().cloned()),
             rx_packets: counts.received.frames,
             rx_bytes: counts.received.bytes,
             tx_packets: counts.transmitted.frames,
@@ -75,12 +77,18 @@ impl State {
             },
             active: if burst { TransmitPath::Burst } else { TransmitPath::Ring },
             threshold: match config.transmit {
-                config::TransmitWish::Auto if burst => u32::try_from(BURST_THRESHOLD).ok(),
+                config::TransmitWish::Auto if burst => self.least_threshold(),
                 config::TransmitWish::Burst if burst => Some(1),
                 _ => None,
             },
             reason: refusal.flatten(),
         }
+    }
+
+    /// The least number of frames that any worker bursts from.
+    fn least_threshold(&self) -> Option<u32> {
+        let thresholds = self.fleet.observe().map(|(_, _, gauges)| gauges.threshold);
+        thresholds.filter(|threshold| *threshold != 0).min().and_then(|least| u32::try_from(least).ok())
     }
 
     /// VNIs, all or this one.
@@ -95,7 +103,7 @@ impl State {
             self.config.ports.iter().filter(|port| port.role == config::PortRole::Access { vni: vni.vni });
         Vni {
             vni: vni.vni.value(),
-            local: vni.local,
+            local: vni.local.iter().collect(),
             encap,
             udp_port,
             key,
@@ -104,6 +112,7 @@ impl State {
             arp_proxy: vni.arp_proxy,
             nd_proxy: vni.nd_proxy,
             ttl: vni.ttl,
+            udp_checksum: vni.udp_checksum,
             ports: inside.map(|port| port.name.clone()).collect(),
             remotes: self.config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),
         }
@@ -117,14 +126,15 @@ impl State {
 
     fn remote_view(&self, remote: &RemoteConfig) -> Option<Remote> {
         let vni = self.config.vnis.get(&remote.vni)?;
-        let (encap, udp_port, key) = wrapping(remote.encapsulation.unwrap_or(vni.encapsulation));
-        let way = self.paths.way(vni.local, remote.address);
+        let (encap, udp_port, key) = wrapping(remote.encapsulation_in(vni));
+        let local = vni.local.towards(remote.address)?;
+        let way = self.paths.way(local, remote.address);
         let (ifindex, lladdr) = match way {
             None | Some(Way::None(_)) => (None, None),
             Some(Way::Unresolved { ifindex, .. }) => (Some(*ifindex), None),
             Some(Way::Ready { ifindex, mac, .. }) => (Some(*ifindex), Some(*mac)),
         };
-        let state = match self.path(vni.local, remote.address) {
+        let state = match self.path(local, remote.address) {
             Path::Resolved { .. } => RemoteState::Reachable,
             Path::Unresolved => RemoteState::Unresolved,
             Path::NoRoute => RemoteState::NoRoute,
@@ -136,11 +146,12 @@ impl State {
             encap,
             udp_port,
             key,
-            local: vni.local,
+            local,
             state,
             dev: link.map(|link| link.name.clone()),
             lladdr,
             flood: remote.flood,
+            udp_checksum: udp_port.map(|_| remote.udp_checksum_in(vni)),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Completion of checksums that a workload left to its device.
 
 use proptest::prelude::*;
-use wire::checksum::{Sum, complete_partial};
+use wire::checksum::{Sum, complete_partial, sum_of_complete, sum_of_partial};
 use wire::ip::Protocol;
 
 use crate::frames::{Recipe, Upper, recipe};
@@ -36,6 +36,16 @@ proptest! {
         let mut frame = whole.clone();
         complete_partial(&mut frame);
         prop_assert_eq!(frame, whole);
+    }
+
+    #[test]
+    fn headers_tell_the_sum_of_a_complete_frame(recipe in recipe()) {
+        let whole = recipe.build();
+        let partial = left_to_the_device(&recipe, &whole);
+        let is_known = recipe.upper != Upper::Icmp && !recipe.is_fragment && recipe.padding == 0;
+        let sum = is_known.then(|| Sum::of(&whole).fold());
+        prop_assert_eq!(sum_of_complete(&whole).map(Sum::fold), sum);
+        prop_assert_eq!(sum_of_partial(&partial).map(Sum::fold), sum);
     }
 
     #[test]
@@ -104,6 +114,19 @@ fn an_absent_udp_checksum_stays_absent() {
     let before = frame.clone();
     assert!(!complete_partial(&mut frame));
     assert_eq!(frame, before);
+}
+
+/// Neither arithmetic can know what a checksum that is not there would have covered.
+#[test]
+fn headers_tell_nothing_without_a_checksum() {
+    let mut recipe = udp(false);
+    recipe.padding = 0;
+    let mut frame = recipe.build();
+    assert!(sum_of_complete(&frame).is_some());
+    assert!(sum_of_partial(&frame).is_none(), "it is complete");
+    let at = recipe.checksum_offset();
+    frame[at..at + 2].fill(0);
+    assert!(sum_of_complete(&frame).is_none());
 }
 
 #[test]

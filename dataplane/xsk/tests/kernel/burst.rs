@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use xsk::{Burst, Chunk, LinkMode, PortReport, Role, Steering, SteeringConfig, Unsuitable};
+use xsk::{Burst, Chunk, LinkMode, MAX_BURST, PortReport, Role, Steering, SteeringConfig, Unsuitable};
 
 use crate::lab::{Namespace, veth, wait_for};
 use crate::packets::{number, numbered};
@@ -59,8 +59,6 @@ fn a_burst_to_several_ports_arrives_whole_and_in_order() {
                 push(&steering, burst, 7, n..n + 1, &mut free);
             }
             assert_eq!(burst.len(), 256);
-            let spare = write(&steering, free.pop().unwrap(), &numbered(0, 60));
-            free.push(burst.push(7, spare).unwrap_err());
             let report = burst.flush(&mut free).unwrap();
             assert_eq!(report.ports, [sent(1000, 128), sent(7, 128)]);
             assert_eq!((burst.len(), free.len()), (0, before));
@@ -260,10 +258,13 @@ fn frames_that_do_not_fit_are_given_back_and_waiting_ones_can_be_reclaimed() {
         }
         let chunk = free.pop().unwrap();
         free.push(burst.push(1024, chunk).unwrap_err());
-        push(&steering, &mut burst, 5, 0..10, &mut free);
+        let all = u32::try_from(MAX_BURST).unwrap();
+        push(&steering, &mut burst, 5, 0..all, &mut free);
+        let spare = write(&steering, free.pop().unwrap(), &numbered(0, 60));
+        free.push(burst.push(5, spare).unwrap_err());
         let mut back = Vec::new();
         burst.reclaim(&mut back);
-        assert_eq!((back.len(), burst.len()), (10, 0));
+        assert_eq!((back.len(), burst.len()), (MAX_BURST, 0));
         free.extend(back.into_iter().map(|(slot, chunk)| {
             assert_eq!(slot, 5);
             chunk

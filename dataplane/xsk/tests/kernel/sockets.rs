@@ -12,7 +12,7 @@ use crate::lab::{Namespace, veth, wait_for};
 use crate::packets::{number, numbered};
 use crate::raw::Raw;
 
-pub(crate) const CHUNKS: u32 = 1024;
+pub(crate) const CHUNKS: u32 = 2048;
 
 pub(crate) fn load() -> (Steering, Vec<Chunk>) {
     let (steering, _, chunks) = Steering::load(&SteeringConfig { chunks: CHUNKS, chunk_size: 2048 }).unwrap();

@@ -1,0 +1,46 @@
+//! NAPI at the other end of a port's veth, in the workload's network namespace, where the configuration names that.
+//!
+//! It is turned on when the port opens, which it does anew with every new device, and whenever it is found missing later:
+//! the other end may be moved into its namespace only then. It stays on when the daemon ends: it does no harm, the workload
+//! may have come to rely on it, and the next daemon bursts from its first frame on.
+
+use xsk::Unsuitable;
+
+use super::port::OpenPort;
+use super::state::State;
+use crate::config::TransmitWish;
+
+impl State {
+    /// Turns NAPI on wherever it is to be and is not.
+    pub(super) fn turn_on_napi(&mut self) {
+        let Self { ports, steering, .. } = self;
+        for port in ports.values_mut() {
+            let wanted = port.config.transmit != TransmitWish::Ring;
+            if wanted && steering.probe_burst(port.ifindex) == Err(Unsuitable::PeerWithoutNapi) {
+                port.turn_on_napi();
+            }
+        }
+    }
+}
+
+impl OpenPort {
+    fn turn_on_napi(&mut self) {
+        let Some(namespace) = self.config.namespace_path() else { return };
+        let outcome = xsk::enable_peer_napi(self.ifindex, &namespace).map_err(|error| error.to_string());
+        let (port, namespace) = (&self.config.name, namespace.display());
+        match &outcome {
+            Ok(device) => tracing::info!(port, %namespace, device, "NAPI turned on at the workload's end"),
+            // Said once, not at every attempt.
+            Err(why) if self.napi.as_ref() != Some(&outcome) => {
+                tracing::warn!(port, %namespace, why, "NAPI cannot be turned on at the workload's end");
+            }
+            Err(_) => {}
+        }
+        self.napi = Some(outcome);
+    }
+
+    /// Why NAPI could not be turned on although it was to be.
+    pub(super) fn napi_refusal(&self) -> Option<&str> {
+        self.napi.as_ref()?.as_ref().err().map(String::as_str)
+    }
+}

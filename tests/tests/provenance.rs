@@ -1,0 +1,191 @@
+//! Who wrote an entry, when, and how often it moved; deletes that come too late; and everything that an owner wrote,
+//! replaced in one step while frames pass.
+//!
+//! ```text
+//!   a1, a2 ── node 1 (vtepd) ── underlay ── node 2 (Linux vxlan + bridge) ── b1
+//! ```
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use vtep_tests::process::Finished;
+use vtep_tests::wait::SOON;
+use vtep_tests::{
+    Capture, Daemon, LinuxVtep, Node, Segment, UdpStream, Underlay, Variant, Workload, frames, programs,
+    wait_until,
+};
+
+struct Net {
+    _underlay: Underlay,
+    a: Node,
+    b: Node,
+    a1: Workload,
+    a2: Workload,
+    b1: Workload,
+}
+
+impl Net {
+    fn new() -> Self {
+        let underlay = Underlay::new();
+        let (a, b) = (underlay.node(1), underlay.node(2));
+        let (a1, a2) = (a.workload("a1", "10.0.0.1"), a.workload("a2", "10.0.0.3"));
+        let b1 = b.workload("b1", "10.0.0.2");
+        let _ = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
+        Self { _underlay: underlay, a, b, a1, a2, b1 }
+    }
+
+    fn segment(&self) -> Segment {
+        Segment::vxlan(100).access(&self.a1).access(&self.a2).remote(&self.b)
+    }
+}
+
+/// Replaces all that an owner wrote by lines.
+fn replace(daemon: &Daemon<'_>, words: &str, lines: &str) -> Value {
+    let file = daemon.socket().with_extension("lines");
+    fs::write(&file, lines).unwrap();
+    let mut command = Command::new(programs::vtep_ctl());
+    command.arg("--json").arg("--socket").arg(daemon.socket()).args(words.split_whitespace());
+    command.stdin(fs::File::open(&file).unwrap());
+    serde_json::from_str(&Finished::of(&mut command).output()).unwrap()
+}
+
+#[test]
+fn a_learned_entry_tells_how_it_moved() {
+    let net = Net::new();
+    let daemon = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.segment()]);
+    net.a1.reaches(&net.b1);
+    let entry = || daemon.entry(100, &net.a1.mac).unwrap();
+    let first = entry();
+    assert_eq!(
+        (&first["owner"], &first["kind"], &first["ifname"]),
+        (&json!("learned"), &json!("dynamic"), &json!("a1"))
+    );
+    assert_eq!(
+        (&first["version"], &first["moves"], &first["last_move"]),
+        (&json!(0), &json!(0), &Value::Null)
+    );
+
+    // a2 has a1's address for a moment.
+    let frame = frames::datagram(&net.a1, frames::octets(&net.b1.mac), 4000);
+    frames::RawSocket::of(&net.a2).send(&frame);
+    wait_until("the entry has moved", SOON, || entry()["ifname"] == "a2" && entry()["moves"] == 1);
+    wait_until("the move is told", SOON, || entry()["version"] != 0);
+    let moved = entry();
+    assert_eq!((&moved["moved_from"], moved["last_move"].is_u64()), (&json!("a1"), true), "{moved}");
+    let (mac, version) = (&net.a1.mac, &moved["version"]);
+    let stale = daemon.ctl(&format!("fdb del {mac} vni 100 version 0"));
+    stale.assert_fails(
+        1,
+        &[&format!("FDB entry {mac} of VNI 100 has version {version}, not 0"), "help: look at it again"],
+    );
+    daemon.change(&format!("fdb del {mac} vni 100 version {version}"));
+
+    let seen =
+        daemon.list("neigh show vni 100").into_iter().find(|entry| entry["dst"] == "10.0.0.1").unwrap();
+    assert_eq!(
+        (&seen["owner"], &seen["moves"], seen["version"].is_u64()),
+        (&json!("learned"), &json!(0), true)
+    );
+    net.a1.ping(net.b1.address, 3);
+}
+
+#[test]
+fn a_written_entry_tells_who_wrote_it() {
+    let net = Net::new();
+    let fdb = "[[fdb]]\nvni = 100\nmac = \"02:00:00:00:00:01\"\nport = \"a1\"\nkind = \"external\"\n";
+    let config = Variant::ONE_WORKER.config(&net.a, &[net.segment()]) + fdb;
+    let daemon = Daemon::with_config(&net.a, &config);
+    let entry = |mac: &str| daemon.entry(100, mac).unwrap_or_else(|| panic!("no {mac}"));
+    wait_until("the entry of the file is there", SOON, || daemon.entry(100, "02:00:00:00:00:01").is_some());
+    let first = entry("02:00:00:00:00:01");
+    assert_eq!((&first["owner"], &first["flags"]), (&json!("configuration"), &json!(["extern_learn"])));
+
+    daemon.change("fdb replace 02:00:00:00:00:01 vni 100 dev a2");
+    let second = entry("02:00:00:00:00:01");
+    assert_eq!(
+        (&second["owner"], &second["kind"], &second["moved_from"]),
+        (&json!("control"), &json!("static"), &json!("a1"))
+    );
+    assert!(second["version"].as_u64() > first["version"].as_u64(), "{first} {second}");
+    let foreign = daemon.ctl("fdb del 02:00:00:00:00:01 vni 100 owner evpn");
+    foreign.assert_fails(1, &["FDB entry 02:00:00:00:00:01 of VNI 100 belongs to control, not to evpn"]);
+    let stale = daemon.ctl(&format!("fdb del 02:00:00:00:00:01 vni 100 version {}", first["version"]));
+    stale.assert_fails(1, &["it has changed meanwhile"]);
+    assert_eq!(entry("02:00:00:00:00:01"), second, "a refused delete has changed something");
+
+    // The file wins back what it says differently from before, in its own name.
+    daemon.rewrite(&config.replace("external", "sticky"));
+    daemon.change("reload");
+    let third = entry("02:00:00:00:00:01");
+    assert_eq!((&third["owner"], &third["flags"]), (&json!("configuration"), &json!(["sticky"])));
+    let table = daemon.ctl("fdb show vni 100").output();
+    assert!(
+        table.lines().next().is_some_and(|heads| heads.contains("VERSION  MOVES  LAST MOVE  MOVED FROM")),
+        "{table}"
+    );
+}
+
+#[test]
+fn a_sticky_entry_keeps_its_place_until_it_has_aged_out() {
+    let net = Net::new();
+    let daemon = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.segment().key("ageing = \"3s\"")]);
+    net.a1.reaches(&net.b1);
+    let silent = "02:00:00:00:00:0e";
+    daemon.change(&format!("fdb replace {} vni 100 dev a1 sticky", net.a1.mac));
+    daemon.change(&format!("fdb add {silent} vni 100 dev a2 sticky"));
+    let stream = UdpStream::start(&net.a1, &net.b1, Duration::from_millis(2));
+    // Nobody else can have the address while it is in use.
+    let frame = frames::datagram(&net.a1, frames::octets(&net.b1.mac), 4000);
+    let before = daemon.drops("VXLAN_ENTRY_EXISTS");
+    frames::RawSocket::of(&net.a2).repeat(&frame, 50);
+    wait_until("the impostor's frames are dropped", SOON, || {
+        daemon.drops("VXLAN_ENTRY_EXISTS") >= before + 50
+    });
+    wait_until("the silent one ages out", SOON, || daemon.entry(100, silent).is_none());
+    let kept = daemon.entry(100, &net.a1.mac).unwrap();
+    assert_eq!((&kept["ifname"], &kept["kind"], &kept["moves"]), (&json!("a1"), &json!("sticky"), &json!(0)));
+    stream.stop().assert_complete();
+}
+
+in_every_variant!(a_replacement_loses_no_frame_of_what_stays);
+
+fn a_replacement_loses_no_frame_of_what_stays(variant: Variant) {
+    let net = Net::new();
+    // Nothing is learned, so that the entry under test is the only way to b1 short of flooding, which a2 would see.
+    let daemon = Daemon::start(&net.a, variant, &[net.segment().key("learning = false")]);
+    let fixed = format!("{} vni 100 dst {}\n{} vni 100 dev a1\n", net.b1.mac, net.b.address, net.a1.mac);
+    let replaced = replace(&daemon, "fdb replace owner plane", &fixed);
+    assert_eq!(replaced, json!({ "added": 2, "changed": 0, "removed": 0, "unchanged": 0 }));
+    daemon.change("fdb add 02:00:00:00:00:77 vni 100 dev a2 owner other");
+    let version = daemon.entry(100, &net.b1.mac).unwrap()["version"].clone();
+    net.a1.reaches(&net.b1);
+
+    let seen = Capture::received(&net.a2);
+    let stream = UdpStream::start(&net.a1, &net.b1, Duration::from_millis(1));
+    for round in 0..20 {
+        let lines = (0..100).map(|number| {
+            let (mac, port) = (number + round % 2 * 50, if round % 3 == 0 { "a1" } else { "a2" });
+            format!("02:00:00:00:01:{mac:02x} vni 100 dev {port}\n")
+        });
+        let _ = replace(
+            &daemon,
+            "fdb replace owner plane vni 100",
+            &(fixed.clone() + &lines.collect::<String>()),
+        );
+        let shown = daemon.list("fdb show owner plane");
+        assert_eq!(shown.len(), 102, "a reader sees all of a replacement or nothing");
+        stream.wait_for_more(5);
+    }
+    stream.stop().assert_complete();
+    let flooded = seen.stop().count(&format!("ether dst {} and udp", net.b1.mac));
+    assert_eq!(flooded, 0, "frames were flooded for want of an entry");
+    assert_eq!(
+        daemon.entry(100, &net.b1.mac).unwrap()["version"],
+        version,
+        "what stays is not written again"
+    );
+    let replaced = replace(&daemon, "fdb replace owner plane", "");
+    assert_eq!((&replaced["removed"], daemon.list("fdb show owner other").len()), (&json!(102), 1));
+}
