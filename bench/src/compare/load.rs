@@ -170,6 +170,7 @@ impl Load {
             p99: nanoseconds(0.99),
             p999: nanoseconds(0.999),
             max: nanoseconds(1.0),
+            generator_p99: latency.delay.value_at_quantile(0.99),
             probes: latency.received(),
             lost: latency.sent.saturating_sub(latency.received()),
         })

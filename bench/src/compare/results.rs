@@ -193,6 +193,9 @@ pub struct Latency {
     pub p999: u64,
     /// The slowest.
     pub max: u64,
+    /// 99 % of the probes were made no later than this after they were due: the generator's own part.
+    #[serde(default)]
+    pub generator_p99: u64,
     /// Probes received.
     pub probes: u64,
     /// Probes lost.

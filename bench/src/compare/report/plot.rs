@@ -24,6 +24,8 @@ const BAR: f64 = 18.0;
 /// Height of what is around the bars.
 const FRAME: f64 = 110.0;
 const FONT: &str = "sans-serif";
+/// Room for the legend above the highest latency, as a factor.
+const LEGEND: f64 = 40.0;
 
 /// The color of a contestant, distinct also for the color-blind (Okabe and Ito's palette).
 fn color(kind: Kind) -> RGBColor {
@@ -49,7 +51,7 @@ pub fn throughput(results: &Results, path: &Path) -> Result<(), Refusal> {
     let area = SVGBackend::new(path, (WIDTH, height as u32)).into_drawing_area();
     area.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&area)
-        .caption("Maximum rate, one switch CPU: median and range of the rounds", (FONT, 18))
+        .caption("Maximum rate: median and range of the rounds", (FONT, 18))
         .margin(12)
         .x_label_area_size(40)
         .build_cartesian_2d(0.0..most * 1.3, (rows as f64)..0.0)?;
@@ -110,7 +112,7 @@ fn panel_of(results: &Results, case: &Case, load: f64, highest: f64, area: &Area
         .margin(8)
         .x_label_area_size(30)
         .y_label_area_size(55)
-        .build_cartesian_2d(-0.3..2.3, (1.0..highest * 2.0).log_scale())?;
+        .build_cartesian_2d(-0.3..2.3, (1.0..highest * LEGEND).log_scale())?;
     chart
         .configure_mesh()
         .x_labels(3)

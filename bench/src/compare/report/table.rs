@@ -138,7 +138,11 @@ fn latency(out: &mut String, results: &Results) {
             continue;
         }
         let heading = format!("Latency in µs at shares of its own 0.5 %-loss rate: {case}");
-        table(out, &heading, &["contestant", "load", "Mpps", "p50", "p99", "p99.9", "probes"]);
+        table(
+            out,
+            &heading,
+            &["contestant", "load", "Mpps", "p50", "p99", "p99.9", "p99 of the generator", "probes"],
+        );
         for measurement in measured {
             for load in LOADS {
                 let of = |pick: fn(&crate::compare::results::Latency) -> u64| {
@@ -149,13 +153,14 @@ fn latency(out: &mut String, results: &Results) {
                 });
                 let _ = writeln!(
                     out,
-                    "| {} | {} % | {} | {} | {} | {} | {} |",
+                    "| {} | {} % | {} | {} | {} | {} | {} | {} |",
                     measurement.contestant,
                     load * 100.0,
                     millions(rate),
                     of(|at| at.p50),
                     of(|at| at.p99),
                     of(|at| at.p999),
+                    of(|at| at.generator_p99),
                     of_probes(measurement, load)
                 );
             }
