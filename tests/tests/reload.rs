@@ -214,7 +214,7 @@ mac = \"02:00:00:00:00:72\"
 
 /// The same as requests.
 const REQUESTS: [&str; 12] = [
-    "vni add 100 local 192.0.2.1 udp-port 8472 learning off ageing 90 arp-proxy off ttl 3",
+    "vni add 100 local 192.0.2.1 udp-port 8472 learning off ageing 90 arp-proxy off nd-proxy off ttl 3",
     "vni add 200 local 192.0.2.1 encap gre key 77",
     "vni add 300 local 192.0.2.1 encap gre key none",
     "port add up0 uplink",

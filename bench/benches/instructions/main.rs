@@ -65,31 +65,31 @@ fn unknown<D: Database>() -> (D, Vec<(Key, Place)>) {
 }
 
 #[library_benchmark]
-#[bench::encap(args = (Mix::Encapsulate), setup = lane, config = at_most(695))]
-#[bench::decap(args = (Mix::Decapsulate), setup = lane, config = at_most(752))]
+#[bench::encap(args = (Mix::Encapsulate), setup = lane, config = at_most(715))]
+#[bench::decap(args = (Mix::Decapsulate), setup = lane, config = at_most(776))]
 #[bench::arp(args = (Mix::Arp), setup = lane, config = at_most(1_396))]
-#[bench::flood(args = (Mix::Flood), setup = lane, config = at_most(2_984))]
+#[bench::flood(args = (Mix::Flood), setup = lane, config = at_most(3_072))]
 fn pipeline((overlay, mut lane): (Overlay, Lane)) -> (Overlay, Lane) {
     lane.run_at(&overlay, START);
     (overlay, lane)
 }
 
 #[library_benchmark]
-#[bench::udp(args = (Mix::Encapsulate), setup = batch, config = at_most(163))]
+#[bench::udp(args = (Mix::Encapsulate), setup = batch, config = at_most(169))]
 fn parse((overlay, mut batch): (Overlay, Batch)) -> (Overlay, Batch, usize) {
     let taken = batch.parse();
     (overlay, batch, taken)
 }
 
 #[library_benchmark]
-#[bench::vxlan(args = (Mix::Encapsulate), setup = batch, config = at_most(91))]
+#[bench::vxlan(args = (Mix::Encapsulate), setup = batch, config = at_most(113))]
 fn encap((overlay, mut batch): (Overlay, Batch)) -> (Overlay, Batch, usize) {
     let taken = batch.encapsulate(&overlay);
     (overlay, batch, taken)
 }
 
 #[library_benchmark]
-#[bench::vxlan(args = (Mix::Decapsulate), setup = batch, config = at_most(185))]
+#[bench::vxlan(args = (Mix::Decapsulate), setup = batch, config = at_most(200))]
 fn decap((overlay, mut batch): (Overlay, Batch)) -> (Overlay, Batch, usize) {
     let taken = batch.decapsulate(&overlay);
     (overlay, batch, taken)

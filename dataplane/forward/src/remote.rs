@@ -204,13 +204,7 @@ impl OuterHeader {
             Bytes::GreKey(bytes) => {
                 push(frame, bytes, self.sum, identification)?;
             }
-            Bytes::VxlanChecksum(template) => {
-                let (bytes, sum) = &**template;
-                let inner = sum_of_frame(frame.bytes(), outgoing.is_completed);
-                let (header, length) = push_vxlan(frame, bytes, self.sum, outgoing)?;
-                let checksum = sum.checksum(inner, entropy::source_port(outgoing.flow), length);
-                set(header, UPPER + udp::offset::CHECKSUM, checksum);
-            }
+            Bytes::VxlanChecksum(template) => push_vxlan_with_checksum(frame, template, self.sum, outgoing)?,
             Bytes::V6(header) => header.push(frame, outgoing)?,
         }
         Some(())
@@ -230,6 +224,21 @@ fn push_vxlan<'a>(
     set(header, UPPER + udp::offset::SOURCE_PORT, entropy::source_port(outgoing.flow));
     set(header, UPPER + udp::offset::LENGTH, length);
     Some((header, length))
+}
+
+/// Pushes a VXLAN header with a UDP checksum.
+#[inline(never)]
+fn push_vxlan_with_checksum(
+    frame: &mut Frame<'_>,
+    (bytes, datagram): &([u8; VXLAN_LENGTH], DatagramSum),
+    sum: u16,
+    outgoing: Outgoing,
+) -> Option<()> {
+    let inner = sum_of_frame(frame.bytes(), outgoing.is_completed);
+    let (header, length) = push_vxlan(frame, bytes, sum, outgoing)?;
+    let checksum = datagram.checksum(inner, entropy::source_port(outgoing.flow), length);
+    set(header, UPPER + udp::offset::CHECKSUM, checksum);
+    Some(())
 }
 
 /// Pushes a header of `N` bytes and patches what every outer IPv4 header needs. Gives the packet's length too.
