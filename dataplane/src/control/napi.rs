@@ -28,13 +28,16 @@ impl OpenPort {
         let Some(namespace) = self.config.namespace_path() else { return };
         let outcome = xsk::enable_peer_napi(self.ifindex, &namespace).map_err(|error| error.to_string());
         let (port, namespace) = (&self.config.name, namespace.display());
-        match &outcome {
-            Ok(device) => tracing::info!(port, %namespace, device, "NAPI turned on at the workload's end"),
-            // Said once, not at every attempt.
-            Err(why) if self.napi.as_ref() != Some(&outcome) => {
-                tracing::warn!(port, %namespace, why, "NAPI cannot be turned on at the workload's end");
+        // Said once, not at every attempt: while the other end is down there are several.
+        if self.napi.as_ref() != Some(&outcome) {
+            match &outcome {
+                Ok(device) => {
+                    tracing::info!(port, %namespace, device, "NAPI turned on at the workload's end");
+                }
+                Err(why) => {
+                    tracing::warn!(port, %namespace, why, "NAPI cannot be turned on at the workload's end");
+                }
             }
-            Err(_) => {}
         }
         self.napi = Some(outcome);
     }

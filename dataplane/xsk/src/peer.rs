@@ -62,7 +62,8 @@ pub enum PeerError {
 }
 
 /// Turns on GRO, and with it NAPI, at the other end of a veth pair, which is in the network namespace of this path
-/// (`/run/netns/NAME`, `/proc/PID/ns/net`). Says how the device there is called. A thread of its own enters the
+/// (`/run/netns/NAME`, `/proc/PID/ns/net`). To be called when [`crate::Steering::probe_burst`] finds it missing, and again when
+/// the other end has come up: before that it has no effect. Says how the device there is called. A thread of its own enters the
 /// namespace and ends in it; the calling thread stays where it is.
 ///
 /// # Errors
@@ -85,7 +86,12 @@ pub fn enable_peer_napi(ifindex: u32, namespace: &Path) -> Result<String, PeerEr
             return Err(PeerError::Elsewhere { device: device.clone(), namespace: namespace.to_owned() });
         }
         let refused = |source| PeerError::Refused { device: device.clone(), source };
-        netdev::set_gro(peer, true).map(|()| there.name).map_err(refused)
+        // Off first: the kernel's veth makes our end a target of redirects only when GRO comes on while the other end is up.
+        // If it came on before that, turning it on again would change nothing.
+        netdev::set_gro(peer, false)
+            .and_then(|()| netdev::set_gro(peer, true))
+            .map(|()| there.name)
+            .map_err(refused)
     };
     thread::scope(|scope| {
         let refused = |source| PeerError::Refused { device: device.clone(), source };
