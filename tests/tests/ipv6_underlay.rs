@@ -28,6 +28,7 @@ fn linux_vxlan_and_vtepd_understand_each_other(variant: Variant) {
     assert!(far.learned(100, a.address6()).contains(&a1.mac));
     assert_eq!(near.entry(100, &b1.mac).expect("an entry for b1")["dst"], "2001:db8::2");
     send_every_kind(&a1, &b1);
+    wire.wait_for("src host 2001:db8::1 and udp dst port 4789", 40 + 64 + 1);
     let captured = wire.stop();
     Transfer::FULL.run(&a1, &b1);
     Transfer::FULL.run(&b1, &a1);
