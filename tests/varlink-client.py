@@ -53,17 +53,21 @@ def exercise(connection, device):
     call("SetVni", vni=VNI, local=local, ageing=60, replace=True)
     (vni,) = call("ShowVnis", vni=VNI)["vnis"]
     expect(vni, vni=VNI, local=local, encap="vxlan", udp_port=4789, learning=True, ageing=60, arp_proxy=True, nd_proxy=True, ttl=64)
+    expect(vni, move_limit=5, flood=True, mcast_flood=True, bcast_flood=True)
 
     call("SetRemote", dst=PEER, vni=VNI, flood=False)
     call("SetRemote", dst=PEER, vni=VNI, replace=True)
     (remote,) = call("ShowRemotes", vni=VNI)["remotes"]
-    expect(remote, dst=PEER, vni=VNI, encap="vxlan", local=local[0], flood=True)
+    expect(remote, dst=PEER, vni=VNI, encap="vxlan", local=local[0], flood=True, storm_limit=100000)
     assert remote["state"] in ("reachable", "unresolved", "noroute"), remote
 
     call("AddPort", name=PORT, device=device, role="access", vni=VNI)
     (port,) = call("ShowPorts", name=PORT)["ports"]
     expect(port, ifname=PORT, device=device, role="access", vni=VNI, ring_size=2048)
     assert port["transmit"]["configured"] == "auto" and port["state"] in ("UP", "DOWN"), port
+    call("SetPort", name=PORT, mcast_flood=False, isolated=True, storm_limit=500)
+    (port,) = call("ShowPorts", name=PORT)["ports"]
+    expect(port, flood=True, mcast_flood=False, bcast_flood=True, isolated=True, storm_limit=500)
     refused(connection, "InUse", "RemoveVni", vni=VNI)
 
     call("SetFdb", mac=MAC, vni=VNI, dst=PEER)

@@ -67,7 +67,8 @@ fn unknown_keys_are_refused_with_what_was_probably_meant() {
             "unknown key `chunk_sise` in [umem] | did you mean `chunk_size`?",
             "unknown key `queues` in [[vni]] | `queues` belongs into [[port]]",
             "unknown key `zzz` in [[vni]] | the keys of [[vni]] are `id`, `local`, `encapsulation`, `udp_port`, `key`, \
-             `learning`, `ageing`, `arp_proxy`, `nd_proxy`, `ttl`, `udp_checksum`, `remotes`",
+             `learning`, `ageing`, `arp_proxy`, `nd_proxy`, `ttl`, `udp_checksum`, `flood`, `mcast_flood`, `bcast_flood`, \
+             `move_limit`, `remotes`",
         ]
     );
     assert_eq!(

@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use dataplane::config::{
-    self, Busy, Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, FdbKind, GreKey,
-    LocalAddresses, LogTarget, ModeWish, NeighbourConfig, PortConfig, PortRole, RemoteConfig, TransmitWish,
-    VniConfig, WorkerConfig, XdpMode, owner, render,
+    self, Busy, Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, FdbKind, FloodConfig, GreKey,
+    LocalAddresses, LogTarget, ModeWish, NeighbourConfig, PortConfig, PortPolicy, PortRole, PortTuning,
+    RemoteConfig, TransmitWish, VniConfig, WorkerConfig, XdpMode, owner, render,
 };
 use dataplane::plan::{Severity, diff, validate};
 use proptest::collection::vec;
@@ -59,6 +59,18 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 prop_compose! {
+    fn tuning()(
+        unicast in option::weighted(0.1, any::<bool>()),
+        multicast in option::weighted(0.1, any::<bool>()),
+        broadcast in option::weighted(0.1, any::<bool>()),
+        isolated in option::weighted(0.1, any::<bool>()),
+        storm_limit in option::weighted(0.1, 0u32..4),
+    ) -> PortTuning {
+        PortTuning { unicast, multicast, broadcast, isolated, storm_limit }
+    }
+}
+
+prop_compose! {
     fn port()(
         name in name(),
         device in name(),
@@ -69,8 +81,10 @@ prop_compose! {
         ring_size in select(vec![64, 2048, 16_384, 1000]),
         transmit in select(vec![TransmitWish::Auto, TransmitWish::Ring, TransmitWish::Burst]),
         namespace in option::of(select(vec!["blue", "/proc/1/ns/net", "a/b", ""]).prop_map(str::to_owned)),
+        tuning in tuning(),
     ) -> PortConfig {
-        PortConfig { name, device, role, mode, require, queues, ring_size, transmit, namespace }
+        let policy = tuning.of(PortPolicy::default());
+        PortConfig { name, device, role, mode, require, queues, ring_size, transmit, namespace, policy }
     }
 }
 
@@ -85,8 +99,13 @@ prop_compose! {
         nd_proxy: bool,
         ttl: u8,
         udp_checksum in option::weighted(0.2, any::<bool>()),
+        (unicast, multicast, broadcast) in any::<(bool, bool, bool)>(),
+        move_limit in 0u32..7,
     ) -> VniConfig {
-        VniConfig { vni, local, encapsulation, learning, ageing, arp_proxy, nd_proxy, ttl, udp_checksum }
+        let flood = FloodConfig { unicast, multicast, broadcast };
+        VniConfig {
+            vni, local, encapsulation, learning, ageing, arp_proxy, nd_proxy, ttl, udp_checksum, flood, move_limit,
+        }
     }
 }
 
@@ -97,8 +116,9 @@ prop_compose! {
         encapsulation in option::of(encapsulation()),
         flood: bool,
         udp_checksum in option::weighted(0.2, any::<bool>()),
+        storm_limit in prop_oneof![Just(FloodConfig::STORM_LIMIT), any::<u32>()],
     ) -> RemoteConfig {
-        RemoteConfig { vni, address, encapsulation, flood, udp_checksum }
+        RemoteConfig { vni, address, encapsulation, flood, udp_checksum, storm_limit }
     }
 }
 
@@ -120,6 +140,7 @@ fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         4 => port().prop_map(Change::AddPort),
         1 => name().prop_map(Change::RemovePort),
+        2 => (name(), tuning()).prop_map(|(name, tuning)| Change::TunePort { name, tuning }),
         6 => (domain(), any::<bool>()).prop_map(|(vni, replace)| Change::SetVni { vni, replace }),
         1 => vni().prop_map(Change::RemoveVni),
         6 => (remote(), any::<bool>()).prop_map(|(remote, replace)| Change::SetRemote { remote, replace }),

@@ -24,6 +24,7 @@ mod configuration;
 mod control;
 mod devices;
 mod far_sides;
+mod flood_control;
 mod host_traffic;
 mod ipv6_underlay;
 mod linux_vxlan;

@@ -157,6 +157,9 @@ require = \"generic\"
 queues = 1
 ring_size = 512
 transmit = \"ring\"
+flood = false
+isolated = true
+storm_limit = 0
 
 [[port]]
 name = \"a2\"
@@ -171,6 +174,8 @@ ageing = \"90s\"
 arp_proxy = false
 nd_proxy = false
 ttl = 3
+move_limit = 9
+mcast_flood = false
 remotes = [\"192.0.2.2\"]
 
 [[vni]]
@@ -191,6 +196,7 @@ address = \"192.0.2.2\"
 encapsulation = \"vxlan\"
 udp_port = 4789
 flood = false
+storm_limit = 77
 
 [[remote]]
 vni = 200
@@ -267,11 +273,11 @@ fn configured(daemon: &Daemon<'_>) -> Value {
         Value::Array(reduced)
     };
     json!({
-        "ports": keep("port show", &["ifname", "device", "role", "vni", "mode", "ring_size"]),
+        "ports": keep("port show", &["ifname", "device", "role", "vni", "mode", "ring_size", "flood", "isolated", "storm_limit"]),
         "vnis": keep("vni show", &[
-            "vni", "local", "encap", "udp_port", "key", "learning", "ageing", "arp_proxy", "nd_proxy", "ttl", "ports", "remotes",
+            "vni", "local", "encap", "udp_port", "key", "learning", "ageing", "arp_proxy", "nd_proxy", "ttl", "move_limit", "mcast_flood", "ports", "remotes",
         ]),
-        "remotes": keep("remote show", &["dst", "vni", "encap", "udp_port", "key", "local", "flood"]),
+        "remotes": keep("remote show", &["dst", "vni", "encap", "udp_port", "key", "local", "flood", "storm_limit"]),
         "fdb": keep("fdb show static", &["mac", "vni", "ifname", "dst", "state"]),
         "neighbours": keep("neigh show", &["dst", "lladdr", "vni", "state"]),
     })

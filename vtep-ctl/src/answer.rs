@@ -75,6 +75,7 @@ pub(crate) fn ask(client: &mut Client, request: &Request) -> Result<Answer, Fail
             Answer::Ports { ports: all(client, request)?, alone: request.name.is_some() }
         }
         Request::AddPort(request) => done(client, request)?,
+        Request::SetPort(request) => done(client, request)?,
         Request::RemovePort(request) => done(client, request)?,
         Request::ShowVnis(request) => Answer::Vnis(all(client, request)?),
         Request::SetVni(request) => done(client, request)?,

@@ -57,13 +57,32 @@ const PORT_ADD: Shape = Shape {
         ("ring-size", "N"),
         ("transmit", "auto|ring|burst"),
         ("netns", "NAME|PATH"),
+        ("flood", "on|off"),
+        ("mcast-flood", "on|off"),
+        ("bcast-flood", "on|off"),
+        ("isolated", "on|off"),
+        ("storm-limit", "N"),
     ],
     flags: &["uplink"],
     ..NOTHING
 };
 const PORT_ADD_TAIL: &str = "NAME [dev DEVICE] (vni N | uplink) [mode auto|zerocopy|native|generic] \
     [require zerocopy|native|generic] [queues N] [ring-size N] [transmit auto|ring|burst] \
-    [netns NAME|PATH]";
+    [netns NAME|PATH] \
+    [flood on|off] [mcast-flood on|off] [bcast-flood on|off] [isolated on|off] [storm-limit N]";
+const PORT_SET: Shape = Shape {
+    positional: &["NAME"],
+    keywords: &[
+        ("flood", "on|off"),
+        ("mcast-flood", "on|off"),
+        ("bcast-flood", "on|off"),
+        ("isolated", "on|off"),
+        ("storm-limit", "N"),
+    ],
+    ..NOTHING
+};
+const PORT_SET_TAIL: &str =
+    "NAME [flood on|off] [mcast-flood on|off] [bcast-flood on|off] [isolated on|off] [storm-limit N]";
 
 const VNI_SET: Shape = Shape {
     positional: &["vni"],
@@ -78,11 +97,16 @@ const VNI_SET: Shape = Shape {
         ("nd-proxy", "on|off"),
         ("ttl", "N"),
         ("udp-checksum", "on|off"),
+        ("move-limit", "N"),
+        ("flood", "on|off"),
+        ("mcast-flood", "on|off"),
+        ("bcast-flood", "on|off"),
     ],
     ..NOTHING
 };
 const VNI_SET_TAIL: &str = "N local IP[,IP] [encap vxlan|gre] [udp-port P] [key vni|none|NUMBER] [learning on|off] \
-    [ageing SECONDS] [arp-proxy on|off] [nd-proxy on|off] [ttl N] [udp-checksum on|off]";
+    [ageing SECONDS] [arp-proxy on|off] [nd-proxy on|off] [ttl N] [udp-checksum on|off] [move-limit N] [flood on|off] \
+    [mcast-flood on|off] [bcast-flood on|off]";
 
 const REMOTE_SET: Shape = Shape {
     positional: &["IP"],
@@ -93,11 +117,12 @@ const REMOTE_SET: Shape = Shape {
         ("key", "vni|none|NUMBER"),
         ("flood", "on|off"),
         ("udp-checksum", "on|off"),
+        ("storm-limit", "N"),
     ],
     ..NOTHING
 };
 const REMOTE_SET_TAIL: &str = "IP vni N [encap vxlan|gre] [udp-port P] [key vni|none|NUMBER] [flood on|off] \
-    [udp-checksum on|off]";
+    [udp-checksum on|off] [storm-limit N]";
 
 const OWNER: (&str, &str) = ("owner", "NAME");
 const VERSION: (&str, &str) = ("version", "N");
@@ -148,6 +173,7 @@ pub(crate) const FORMS: &[Form] = &[
         Ok(Request::ShowPorts(api::ShowPorts { name: given.text("NAME"), cursor: None }))
     }),
     form("port", "add", PORT_ADD_TAIL, PORT_ADD, port_add),
+    form("port", "set", PORT_SET_TAIL, PORT_SET, port_set),
     form("port", "del", "NAME", NAMED, |given| {
         Ok(Request::RemovePort(api::RemovePort { name: given.required("NAME")? }))
     }),
@@ -351,6 +377,22 @@ fn port_add(given: &Given) -> Result<Request, Usage> {
         ring_size: given.number("ring-size", u32::MAX.into())?,
         transmit: given.word("transmit")?,
         netns: given.text("netns"),
+        flood: given.switch("flood")?,
+        mcast_flood: given.switch("mcast-flood")?,
+        bcast_flood: given.switch("bcast-flood")?,
+        isolated: given.switch("isolated")?,
+        storm_limit: given.number("storm-limit", u32::MAX.into())?,
+    }))
+}
+
+fn port_set(given: &Given) -> Result<Request, Usage> {
+    Ok(Request::SetPort(api::SetPort {
+        name: given.required("NAME")?,
+        flood: given.switch("flood")?,
+        mcast_flood: given.switch("mcast-flood")?,
+        bcast_flood: given.switch("bcast-flood")?,
+        isolated: given.switch("isolated")?,
+        storm_limit: given.number("storm-limit", u32::MAX.into())?,
     }))
 }
 
@@ -369,6 +411,10 @@ fn vni_set(given: &Given, replace: bool) -> Result<Request, Usage> {
         nd_proxy: given.switch("nd-proxy")?,
         ttl: given.number("ttl", u8::MAX.into())?,
         udp_checksum: given.switch("udp-checksum")?,
+        move_limit: given.number("move-limit", u32::MAX.into())?,
+        flood: given.switch("flood")?,
+        mcast_flood: given.switch("mcast-flood")?,
+        bcast_flood: given.switch("bcast-flood")?,
         replace: replace.then_some(true),
     }))
 }
@@ -382,6 +428,7 @@ fn remote_set(given: &Given, replace: bool) -> Result<Request, Usage> {
         key: given.key()?,
         flood: given.switch("flood")?,
         udp_checksum: given.switch("udp-checksum")?,
+        storm_limit: given.number("storm-limit", u32::MAX.into())?,
         replace: replace.then_some(true),
     }))
 }

@@ -185,6 +185,9 @@ fn port_alone(port: &api::Port, moving: &mut Moving, paint: Paint) -> String {
         ("rings", format!("{} descriptors", port.ring_size)),
         ("transmit", path),
         ("netns", netns(port)),
+        ("flood", flooding(port.flood, port.mcast_flood, port.bcast_flood)),
+        ("isolated", on_off(port.isolated).to_owned()),
+        ("storm", storm_limit(port.storm_limit)),
         (
             "rx",
             format!(
@@ -241,6 +244,22 @@ fn wrapping(encap: Encapsulation, udp_port: Option<u16>, key: Option<&str>) -> S
     }
 }
 
+/// The kinds of frames that are flooded.
+fn flooding(unicast: bool, multicast: bool, broadcast: bool) -> String {
+    match (unicast, multicast, broadcast) {
+        (true, true, true) => "all".to_owned(),
+        (false, false, false) => "none".to_owned(),
+        _ => {
+            let kinds = [(unicast, "unicast"), (multicast, "multicast"), (broadcast, "broadcast")];
+            kinds.iter().filter(|(on, _)| *on).map(|(_, kind)| *kind).collect::<Vec<_>>().join(",")
+        }
+    }
+}
+
+fn storm_limit(frames: u32) -> String {
+    if frames == 0 { "none".to_owned() } else { format!("{frames}/s") }
+}
+
 fn on_off(value: bool) -> &'static str {
     if value { "on" } else { "off" }
 }
@@ -256,6 +275,8 @@ fn vni_table(vnis: &[api::Vni], paint: Paint) -> Printed {
         "ARP-PROXY",
         "ND-PROXY",
         ">TTL",
+        ">MOVE-LIMIT",
+        "FLOOD",
         "PORTS",
         "REMOTES",
     ];
@@ -271,6 +292,8 @@ fn vni_table(vnis: &[api::Vni], paint: Paint) -> Printed {
             on_off(vni.arp_proxy).into(),
             on_off(vni.nd_proxy).into(),
             vni.ttl.into(),
+            if vni.move_limit == 0 { "none".into() } else { vni.move_limit.into() },
+            flooding(vni.flood, vni.mcast_flood, vni.bcast_flood).into(),
             some_of(&vni.ports).into(),
             some_of(&vni.remotes).into(),
         ]);
@@ -279,7 +302,8 @@ fn vni_table(vnis: &[api::Vni], paint: Paint) -> Printed {
 }
 
 fn remote_table(remotes: &[api::Remote], paint: Paint) -> Printed {
-    const HEADS: &[&str] = &[">VNI", "DST", "ENCAP", "CHECKSUM", "LOCAL", "STATE", "DEV", "LLADDR", "FLOOD"];
+    const HEADS: &[&str] =
+        &[">VNI", "DST", "ENCAP", "CHECKSUM", "LOCAL", "STATE", "DEV", "LLADDR", "FLOOD", "STORM-LIMIT"];
     let mut columns = Columns::new(HEADS);
     for remote in remotes {
         let tone = match remote.state {
@@ -297,6 +321,7 @@ fn remote_table(remotes: &[api::Remote], paint: Paint) -> Printed {
             optional(remote.dev.as_ref()),
             optional(remote.lladdr),
             on_off(remote.flood).into(),
+            storm_limit(remote.storm_limit).into(),
         ]);
     }
     Printed::table(&columns, "no remotes", paint)

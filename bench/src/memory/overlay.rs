@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 use forward::fdb::{Fdb, Key, Kind};
+use forward::flood::{Flooding, StormLimit};
 use forward::ids::{DomainId, PortId, RemoteId};
 use forward::link::{Now, Place};
 use forward::tables::{
@@ -132,7 +133,15 @@ fn parts(remotes: u32, neighbours: &[Station], fdb: Fdb) -> TablesParts {
     let vni = Vni::new(VNI).expect("24 bits");
     let encapsulation = Encapsulation::Vxlan { vni, port: UDP_PORT };
     let mac = |id: PortId| Mac([2, 1, 0, 0, 0, id.0 as u8]);
-    let port = |id: PortId, role| Port { id, role, mac: mac(id), mtu: 1500 };
+    let port = |id: PortId, role| Port {
+        id,
+        role,
+        mac: mac(id),
+        mtu: 1500,
+        flooding: Flooding::default(),
+        isolated: false,
+        storm_limit: StormLimit::NONE,
+    };
     let remote = |index: u32| Remote {
         id: RemoteId(index),
         domain: DOMAIN,
@@ -141,6 +150,7 @@ fn parts(remotes: u32, neighbours: &[Station], fdb: Fdb) -> TablesParts {
         address: IpAddr::V4(Overlay::address_of(RemoteId(index))),
         ttl: 64,
         udp_checksum: false,
+        storm_limit: StormLimit::NONE,
         path: Path::Resolved { uplink: UPLINK, source: mac(UPLINK), next_hop: NEXT_HOP },
     };
     let domain = Domain {
@@ -150,6 +160,7 @@ fn parts(remotes: u32, neighbours: &[Station], fdb: Fdb) -> TablesParts {
         arp_proxy: true,
         nd_proxy: true,
         ageing: 300,
+        flooding: Flooding::default(),
         ports: vec![ACCESS, OTHER],
         remotes: (0..remotes).map(RemoteId).collect(),
         locals: vec![IpAddr::V4(LOCAL)],

@@ -10,6 +10,7 @@
 mod entry;
 mod item;
 pub mod message;
+mod method;
 mod refusal;
 mod reply;
 mod request;
@@ -19,6 +20,7 @@ mod text;
 
 pub use entry::{FdbEntry, FdbEntryReply, FdbPage, FlushReply, Neighbour, NeighbourPage, ReplaceReply};
 pub use item::{FdbItem, NeighbourItem};
+pub use method::{InvalidRequest, Method};
 pub use refusal::{Refusal, RefusalKind};
 pub use reply::{
     Balance, Bucket, BurstCosts, Chunks, Cost, Distribution, Drop, DropPage, Empty, Port, PortPage,
@@ -26,10 +28,10 @@ pub use reply::{
     WorkerStats,
 };
 pub use request::{
-    AddPort, FlushFdb, FlushNeighbours, FlushStats, GetFdb, InvalidRequest, Method, Reload, RemoveFdb,
-    RemoveNeighbour, RemovePort, RemoveRemote, RemoveVni, ReplaceFdb, ReplaceNeighbours, Request, SetFdb,
-    SetNeighbour, SetRemote, SetVni, ShowDrops, ShowFdb, ShowNeighbours, ShowPorts, ShowRemotes, ShowStats,
-    ShowVnis, Status,
+    AddPort, FlushFdb, FlushNeighbours, FlushStats, GetFdb, Reload, RemoveFdb, RemoveNeighbour, RemovePort,
+    RemoveRemote, RemoveVni, ReplaceFdb, ReplaceNeighbours, Request, SetFdb, SetNeighbour, SetPort,
+    SetRemote, SetVni, ShowDrops, ShowFdb, ShowNeighbours, ShowPorts, ShowRemotes, ShowStats, ShowVnis,
+    Status,
 };
 pub use wire::Mac;
 pub use word::{

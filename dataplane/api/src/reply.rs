@@ -179,6 +179,16 @@ replies! {
         /// The device in it at which NAPI has been turned on.
         #[serde(skip_serializing_if = "Option::is_none")]
         netns_device: Option<String>,
+        /// Whether frames to unknown addresses are flooded to it.
+        flood: bool,
+        /// Whether frames to groups are flooded to it.
+        mcast_flood: bool,
+        /// Whether broadcasts are flooded to it.
+        bcast_flood: bool,
+        /// Whether it neither sends to nor hears from other isolated ports.
+        isolated: bool,
+        /// Frames a second from it that are flooded, 0 for no limit.
+        storm_limit: u32,
         /// Frames received.
         rx_packets: u64,
         /// Bytes of those, Ethernet header included.
@@ -229,6 +239,14 @@ replies! {
         /// Whether VXLAN packets have a UDP checksum; absent where that depends on the remote's family.
         #[serde(skip_serializing_if = "Option::is_none")]
         udp_checksum: Option<bool>,
+        /// Moves of an address within three minutes that freeze it, 0 for never.
+        move_limit: u32,
+        /// Whether frames to unknown addresses are flooded.
+        flood: bool,
+        /// Whether frames to groups are flooded.
+        mcast_flood: bool,
+        /// Whether broadcasts are flooded.
+        bcast_flood: bool,
         /// Names of its access ports.
         ports: Vec<String>,
         /// Addresses of its remotes.
@@ -275,6 +293,8 @@ replies! {
         /// Whether packets to it have a UDP checksum; with VXLAN.
         #[serde(skip_serializing_if = "Option::is_none")]
         udp_checksum: Option<bool>,
+        /// Frames a second from it that are flooded, 0 for no limit.
+        storm_limit: u32,
     }
 
     /// A page of remotes.

@@ -1,99 +1,11 @@
 //! What a client can ask for. Addresses are text and numbers 64-bit integers here, as the wire has them: whoever
 //! carries a request out checks them and names the argument that is wrong.
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
 use crate::entry::{FdbEntryReply, FdbPage, FlushReply, NeighbourPage, ReplaceReply};
 use crate::item::{FdbItem, NeighbourItem};
+use crate::method::{InvalidRequest, Method, decode_parameters, methods};
 use crate::reply::{DropPage, Empty, PortPage, ReloadReply, RemotePage, StatsReply, StatusReply, VniPage};
 use crate::word::{Encapsulation, EntryKind, ModeWish, PortRole, TransmitWish, XdpMode};
-
-/// A method of the interface: its parameters are the type that implements this.
-pub trait Method: Serialize + DeserializeOwned {
-    /// Its name within the interface.
-    const NAME: &'static str;
-    /// What it answers.
-    type Reply: Serialize + DeserializeOwned;
-}
-
-/// A method call that cannot be taken for one of ours.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum InvalidRequest {
-    /// The interface has no such method.
-    UnknownMethod,
-    /// A parameter is missing, unknown or of the wrong type.
-    Parameter {
-        /// Its name, or `parameters` when it is not one alone.
-        name: String,
-        /// What is wrong with it.
-        what: String,
-    },
-}
-
-/// Declares the methods once: parameters, reply, and the enumeration of all of them with its decoder.
-macro_rules! methods {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* } -> $reply:ty;)*) => {
-        $(
-            $(#[$doc])*
-            #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-            #[serde(deny_unknown_fields)]
-            pub struct $name {
-                $($(#[$field_doc])* pub $field: $kind,)*
-            }
-
-            impl Method for $name {
-                const NAME: &'static str = stringify!($name);
-                type Reply = $reply;
-            }
-
-            #[cfg(test)]
-            impl crate::reply::Fields for $name {
-                const FIELDS: &[&str] = &[$(stringify!($field)),*];
-            }
-        )*
-
-        /// A decoded method call.
-        #[derive(Clone, PartialEq, Eq, Debug)]
-        pub enum Request {
-            $(#[doc = concat!("[`", stringify!($name), "`].")] $name($name),)*
-        }
-
-        impl Request {
-            /// The names of all methods.
-            pub const METHODS: &[&str] = &[$($name::NAME),*];
-
-            /// Decodes a call of the method `name` (without the interface's name).
-            ///
-            /// # Errors
-            /// When there is no such method, or its parameters are not as the interface says.
-            pub fn decode(name: &str, parameters: Option<Value>) -> Result<Self, InvalidRequest> {
-                match name {
-                    $($name::NAME => decode_parameters(parameters).map(Self::$name),)*
-                    _ => Err(InvalidRequest::UnknownMethod),
-                }
-            }
-        }
-    };
-}
-
-/// Parameters as one type; the error names the one that does not fit.
-fn decode_parameters<T: DeserializeOwned>(parameters: Option<Value>) -> Result<T, InvalidRequest> {
-    let parameters = parameters.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
-    if !parameters.is_object() {
-        // A sequence would be taken for the fields in order.
-        return Err(InvalidRequest::Parameter { name: "parameters".into(), what: "not an object".into() });
-    }
-    serde_path_to_error::deserialize(parameters).map_err(|error| {
-        let what = error.inner().to_string();
-        let path = error.path().to_string();
-        // What is missing has no path; its name is in the sentence alone.
-        let missing = what.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
-        let name = missing.unwrap_or(if path == "." { "parameters" } else { &path }).to_owned();
-        InvalidRequest::Parameter { name, what }
-    })
-}
 
 methods! {
     /// The daemon as a whole.
@@ -140,6 +52,43 @@ methods! {
         /// The workload's network namespace, a name or an absolute path, where NAPI is turned on.
         #[serde(skip_serializing_if = "Option::is_none")]
         netns: Option<String>,
+        /// Flood frames to unknown addresses to it; true by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        flood: Option<bool>,
+        /// Flood frames to groups to it; true by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mcast_flood: Option<bool>,
+        /// Flood broadcasts to it; true by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bcast_flood: Option<bool>,
+        /// Neither send to nor hear from other isolated ports; false by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        isolated: Option<bool>,
+        /// Frames a second from it that are flooded, 0 for no limit; 100000 by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        storm_limit: Option<i64>,
+    } -> Empty;
+
+    /// Changes what can be changed of a port while frames pass; what is absent stays as it is.
+    #[derive(Default)]
+    SetPort {
+        /// Its name.
+        name: String,
+        /// Flood frames to unknown addresses to it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        flood: Option<bool>,
+        /// Flood frames to groups to it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mcast_flood: Option<bool>,
+        /// Flood broadcasts to it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bcast_flood: Option<bool>,
+        /// Neither send to nor hear from other isolated ports.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        isolated: Option<bool>,
+        /// Frames a second from it that are flooded, 0 for no limit.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        storm_limit: Option<i64>,
     } -> Empty;
 
     /// Removes a port.
@@ -192,6 +141,18 @@ methods! {
         /// Whether VXLAN packets have a UDP checksum; over IPv6 only by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         udp_checksum: Option<bool>,
+        /// Moves of an address within three minutes that freeze it, 0 for never; 5 by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        move_limit: Option<i64>,
+        /// Flood frames to unknown addresses; true by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        flood: Option<bool>,
+        /// Flood frames to groups; true by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mcast_flood: Option<bool>,
+        /// Flood broadcasts; true by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bcast_flood: Option<bool>,
         /// Whether it may exist already; false by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         replace: Option<bool>,
@@ -235,6 +196,9 @@ methods! {
         /// Whether VXLAN packets to it have a UDP checksum, and over IPv6 those from it must; as the VNI says by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         udp_checksum: Option<bool>,
+        /// Frames a second from it that are flooded, 0 for no limit; 100000 by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        storm_limit: Option<i64>,
         /// Whether it may exist already; false by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         replace: Option<bool>,

@@ -120,6 +120,7 @@ mod tests {
     use super::*;
     use crate::description::{Domain, Port, Remote};
     use crate::fdb::Fdb;
+    use crate::flood::{Flooding, StormLimit};
     use crate::tables::Tables;
     use crate::tunnel::Tunnel;
     use crate::verdict::DropReason;
@@ -136,7 +137,15 @@ mod tests {
     fn parts() -> TablesParts {
         let encapsulation = Encapsulation::Vxlan { vni: vni(5), port: 4789 };
         let local = IpAddr::from([192, 0, 2, 1]);
-        let port = |id, role| Port { id, role, mac: Mac([2, 0, 0, 0, 0, 9]), mtu: 1500 };
+        let port = |id, role| Port {
+            id,
+            role,
+            mac: Mac([2, 0, 0, 0, 0, 9]),
+            mtu: 1500,
+            flooding: Flooding::default(),
+            isolated: false,
+            storm_limit: StormLimit::NONE,
+        };
         let remote = Remote {
             id: REMOTE,
             domain: DOMAIN,
@@ -145,6 +154,7 @@ mod tests {
             address: IpAddr::from([192, 0, 2, 2]),
             ttl: 64,
             udp_checksum: false,
+            storm_limit: StormLimit::NONE,
             path: Path::Resolved { uplink: UPLINK, source: Mac::ZERO, next_hop: Mac::ZERO },
         };
         let domain = Domain {
@@ -154,6 +164,7 @@ mod tests {
             arp_proxy: true,
             nd_proxy: true,
             ageing: 300,
+            flooding: Flooding::default(),
             ports: vec![PORT],
             remotes: vec![REMOTE],
             locals: vec![local],

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use wire::{Mac, Vni};
 
+use crate::flood::{Flooding, StormLimit};
 use crate::ids::{DomainId, PortId, RemoteId};
 
 /// What a port faces.
@@ -26,6 +27,12 @@ pub struct Port {
     pub mac: Mac,
     /// Largest packet (without the Ethernet header) that may leave, in bytes.
     pub mtu: u16,
+    /// What is flooded to an access port.
+    pub flooding: Flooding,
+    /// Whether an access port neither sends to nor hears from others of which the same is true.
+    pub isolated: bool,
+    /// How many frames that come in here are flooded.
+    pub storm_limit: StormLimit,
 }
 
 /// How frames to a remote are wrapped.
@@ -82,6 +89,8 @@ pub struct Remote {
     pub udp_checksum: bool,
     /// The way there.
     pub path: Path,
+    /// How many of its frames are flooded.
+    pub storm_limit: StormLimit,
 }
 
 /// One bridge domain.
@@ -99,6 +108,8 @@ pub struct Domain {
     pub nd_proxy: bool,
     /// Seconds after which a learned entry that was not refreshed is forgotten; 0 keeps it for ever.
     pub ageing: u32,
+    /// What is flooded at all.
+    pub flooding: Flooding,
     /// Access ports of the domain.
     pub ports: Vec<PortId>,
     /// Remotes that get flooded frames.

@@ -7,6 +7,7 @@ mod datagram;
 mod description;
 pub mod entropy;
 pub mod fdb;
+pub mod flood;
 pub mod frame;
 pub mod ids;
 pub mod learn;

@@ -16,6 +16,7 @@ use arrayvec::ArrayVec;
 
 use crate::counters::{Amount, Counters};
 use crate::fdb::{Key, Probe};
+use crate::flood::{self, Meters, StormLimit};
 use crate::ids::{PortId, RemoteId};
 use crate::learn::{self, Lesson};
 use crate::limits::BATCH;
@@ -36,6 +37,7 @@ use crate::verdict::{DropReason, Verdict};
 pub struct Pipeline {
     recent: Recent,
     known: KnownTunnels,
+    meters: Meters,
     /// Of the next outer packet. Any value will do with DF set (RFC 6864 section 4.1); a running one reads well.
     identification: u16,
 }
@@ -56,7 +58,7 @@ impl Pipeline {
     /// With scratch memory. Nothing is allocated from here on.
     #[must_use]
     pub fn new() -> Self {
-        Self { recent: Recent::new(), known: KnownTunnels::new(), identification: 0 }
+        Self { recent: Recent::new(), known: KnownTunnels::new(), meters: Meters::new(), identification: 0 }
     }
 
     /// Takes a batch of frames that came in at `ingress` through the switch. Every chunk goes back to the link, in the
@@ -70,16 +72,33 @@ impl Pipeline {
         ingress: PortId,
         batch: &mut ArrayVec<L::Chunk, BATCH>,
     ) {
-        let Self { recent, known, identification } = self;
+        let Self { recent, known, meters, identification } = self;
         known.turn_to(tables.version());
         let (tally, traffic) = (Tally::default(), TrafficTally::default());
         let seconds = now.seconds();
-        let mut run =
-            Run { link, tables, counters, seconds, ingress, recent, known, identification, tally, traffic };
+        let isolated = tables.port(ingress).is_some_and(|port| port.isolated);
+        let mut run = Run {
+            link,
+            tables,
+            counters,
+            now,
+            seconds,
+            ingress,
+            isolated,
+            recent,
+            known,
+            meters,
+            identification,
+            tally,
+            traffic,
+        };
         let mut jobs = Jobs::new();
         run.parse(batch, &mut jobs);
         run.link.passed(Pass::Parse);
         run.decide(batch, &mut jobs);
+        if isolated {
+            run.isolate(&mut jobs);
+        }
         run.link.passed(Pass::Decide);
         run.deliver(batch, &jobs);
         run.tally.settle(counters, ingress);
@@ -99,10 +118,14 @@ struct Run<'a, L> {
     link: &'a mut L,
     tables: &'a Tables,
     counters: &'a Counters,
+    now: Now,
     seconds: u32,
     ingress: PortId,
+    /// Whether the ingress is an isolated port.
+    isolated: bool,
     recent: &'a mut Recent,
     known: &'a mut KnownTunnels,
+    meters: &'a mut Meters,
     identification: &'a mut u16,
     tally: Tally,
     traffic: TrafficTally,
@@ -195,6 +218,18 @@ impl<'t, L: Link> Run<'t, L> {
         lookup::lookup(tables.fdb(), &job.destination, job.from)
     }
 
+    /// What comes from an isolated port goes to no other. Of whole batches, so that the others are not asked.
+    #[cold]
+    fn isolate(&self, jobs: &mut Jobs<'t>) {
+        for job in jobs.iter_mut().flatten() {
+            if let Verdict::Forward(port) = job.verdict
+                && self.tables.port(port).is_some_and(|port| port.isolated)
+            {
+                job.verdict = Verdict::Drop(DropReason::Isolated);
+            }
+        }
+    }
+
     /// A message that resolves addresses: tells control of a new neighbour, and makes the frame the answer, if one is due.
     #[cold]
     #[inline(never)]
@@ -256,12 +291,21 @@ impl<'t, L: Link> Run<'t, L> {
         let Some(domain) = tables.domain(job.headers.domain()) else {
             return self.discard(chunk, DropReason::PortUnknown);
         };
+        let kind = flood::Kind::of(job.headers.destination.mac());
+        if let Err(reason) = self.admit(domain, kind, job.from) {
+            return self.discard(chunk, reason);
+        }
         // From the overlay to access ports only: whoever else is in the overlay got a copy from the sender.
         let remotes: &[RemoteId] = match job.from {
             Place::Port(_) => &domain.remotes,
             Place::Remote(_) => &[],
         };
-        let ports = domain.ports.iter().copied().map(Place::Port).filter(|port| *port != job.from);
+        let ports = tables
+            .flood_ports(domain.id, kind, self.isolated)
+            .iter()
+            .copied()
+            .map(Place::Port)
+            .filter(|port| *port != job.from);
         let mut chunk = chunk;
         let (mut receivers, mut last) = (0_u64, None);
         for place in ports.chain(remotes.iter().copied().map(Place::Remote)) {
@@ -287,6 +331,19 @@ impl<'t, L: Link> Run<'t, L> {
             // Each receiver has been counted as refused.
             None => self.link.release(chunk),
         }
+    }
+
+    /// Whether a frame of this kind may be flooded now.
+    fn admit(&mut self, domain: &Domain, kind: flood::Kind, from: Place) -> Result<(), DropReason> {
+        if !domain.flooding.includes(kind) {
+            return Err(DropReason::FloodOff);
+        }
+        let limit = match from {
+            Place::Port(port) => self.tables.port(port).map(|port| port.storm_limit),
+            Place::Remote(remote) => self.tables.remote(remote).map(|egress| egress.remote().storm_limit),
+        };
+        let admitted = self.meters.admit(from, limit.unwrap_or(StormLimit::NONE), self.now);
+        if admitted { Ok(()) } else { Err(DropReason::StormLimit) }
     }
 
     #[inline(always)]

@@ -12,6 +12,7 @@ pub use crate::consistency::Inconsistency;
 use crate::consistency::check;
 pub use crate::description::{Domain, Encapsulation, Path, Port, Remote, Role};
 use crate::fdb::Fdb;
+use crate::flood::{self, FloodLists};
 use crate::ids::{DomainId, PortId, RemoteId};
 use crate::remote::Egress;
 use crate::tunnel::Tunnels;
@@ -90,6 +91,7 @@ pub struct Tables {
     remotes: Box<[Option<Egress>]>,
     tunnels: Tunnels,
     own: OwnAddresses,
+    flood_lists: FloodLists,
     neighbours: Arc<Neighbours>,
     fdb: Arc<Fdb>,
 }
@@ -108,6 +110,7 @@ impl Tables {
         let TablesParts { version, ports, domains, remotes, neighbours, fdb } = parts;
         let own = OwnAddresses::new(ports.iter().map(|port| port.mac));
         let tunnels = Tunnels::new(&domains, &remotes);
+        let flood_lists = FloodLists::new(&domains, &ports);
         let ports = dense(ports, |port| usize::from(port.id.0));
         let egress = remotes.into_iter().map(|remote| {
             let mtu = match remote.path {
@@ -118,7 +121,7 @@ impl Tables {
         });
         let remotes = dense(egress.collect(), |egress: &Egress| egress.id().0 as usize);
         let domains = dense(domains, |domain| usize::from(domain.id.0));
-        Ok(Self { version, ports, domains, remotes, tunnels, own, neighbours, fdb })
+        Ok(Self { version, ports, domains, remotes, tunnels, own, flood_lists, neighbours, fdb })
     }
 
     /// Grows with every publication.
@@ -174,6 +177,13 @@ impl Tables {
     #[must_use]
     pub fn is_own(&self, mac: Mac) -> bool {
         self.own.may_contain(mac) && self.own.contains(mac)
+    }
+
+    /// The ports that a frame of this kind is flooded to, the one it came from perhaps among them; `isolated` if that is
+    /// an isolated one.
+    #[must_use]
+    pub fn flood_ports(&self, domain: DomainId, kind: flood::Kind, isolated: bool) -> &[PortId] {
+        self.flood_lists.ports(domain, kind, isolated)
     }
 
     /// The neighbours of the proxies.

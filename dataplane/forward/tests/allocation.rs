@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 use forward::counters::Counters;
 use forward::fdb::{Fdb, Key, Kind};
+use forward::flood::{Flooding, StormLimit};
 use forward::ids::{DomainId, PortId, RemoteId};
 use forward::limits::BATCH;
 use forward::link::{Link, Now, Place};
@@ -26,7 +27,15 @@ const PEER: [u8; 4] = [192, 0, 2, 2];
 
 fn tables() -> Tables {
     let encapsulation = Encapsulation::Vxlan { vni: Vni::new(7).expect("a VNI"), port: 4789 };
-    let port = |id: PortId, role| Port { id, role, mac: Mac([2, 1, 0, 0, 0, id.0 as u8]), mtu: 1500 };
+    let port = |id: PortId, role| Port {
+        id,
+        role,
+        mac: Mac([2, 1, 0, 0, 0, id.0 as u8]),
+        mtu: 1500,
+        flooding: Flooding::default(),
+        isolated: false,
+        storm_limit: StormLimit::NONE,
+    };
     let path = Path::Resolved { uplink: UPLINK, source: HERE, next_hop: THERE };
     let remote = |id, address: [u8; 4], path| Remote {
         id: RemoteId(id),
@@ -36,6 +45,7 @@ fn tables() -> Tables {
         address: IpAddr::from(address),
         ttl: 64,
         udp_checksum: false,
+        storm_limit: StormLimit::NONE,
         path,
     };
     let domain = Domain {
@@ -45,6 +55,7 @@ fn tables() -> Tables {
         arp_proxy: true,
         nd_proxy: true,
         ageing: 300,
+        flooding: Flooding::default(),
         ports: ACCESS.to_vec(),
         remotes: vec![RemoteId(0), RemoteId(1)],
         locals: vec![IpAddr::from(LOCAL)],

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use wire::{Mac, Vni};
 
-use super::model::{FdbConfig, NeighbourConfig, PortConfig, RemoteConfig, VniConfig};
+use super::model::{FdbConfig, NeighbourConfig, PortConfig, PortTuning, RemoteConfig, VniConfig};
 
 /// Everything of one kind that an owner wants there to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,6 +24,13 @@ pub enum Change {
     AddPort(PortConfig),
     /// Removes a port by name, with the static entries that point to it.
     RemovePort(String),
+    /// Changes what can be changed of a port while frames pass.
+    TunePort {
+        /// Its name.
+        name: String,
+        /// What changes.
+        tuning: PortTuning,
+    },
     /// Adds a VNI, or with `replace` changes one.
     SetVni {
         /// The new state.

@@ -8,12 +8,12 @@ use wire::Vni;
 use super::items::Items;
 use super::items::Keyed;
 use super::model::{
-    Config, Daemon, EncapsulationConfig, FdbConfig, FdbDestination, GreKey, NeighbourConfig, PortConfig,
-    PortRole, RemoteConfig, UmemConfig, VniConfig, WorkerConfig,
+    Config, Daemon, EncapsulationConfig, FdbConfig, FdbDestination, FloodConfig, GreKey, NeighbourConfig,
+    PortConfig, PortPolicy, PortRole, RemoteConfig, UmemConfig, VniConfig, WorkerConfig,
 };
 use super::places::{Nameless, Place, Places};
 use super::reader::Reader;
-use super::schema::{Optional, Record, Row, Slot};
+use super::schema::{Defaulted, Optional, Record, Row, Slot};
 use super::source::Span;
 use super::tables::{DaemonRow, FdbRow, NeighbourRow, PortRow, RemoteRow, UmemRow, VniRow, WorkerRow};
 use super::value::{Facing, Wrapping};
@@ -180,6 +180,11 @@ impl<'r, 's> Lowering<'r, 's> {
             ring_size: record.ring_size.value,
             transmit: record.transmit.value,
             namespace: record.namespace.value.clone(),
+            policy: PortPolicy {
+                flood: flood(&record.flood, &record.mcast_flood, &record.bcast_flood),
+                isolated: record.isolated.value,
+                storm_limit: record.storm_limit.value,
+            },
         };
         if record.device.is_malformed() {
             self.places.insert_malformed(subject.clone(), "device");
@@ -244,6 +249,8 @@ impl<'r, 's> Lowering<'r, 's> {
             nd_proxy: record.nd_proxy.value,
             ttl: record.ttl.value,
             udp_checksum: record.udp_checksum.value,
+            move_limit: record.move_limit.value,
+            flood: flood(&record.flood, &record.mcast_flood, &record.bcast_flood),
         });
         for remote in record.remotes.value {
             self.plain_remote(id, remote.value, remote.span, row.torn);
@@ -311,8 +318,9 @@ impl<'r, 's> Lowering<'r, 's> {
             self.reader.fault(at, what, "keep one of the two");
         }
         let encapsulation = self.encapsulation(&subject, row, &wish);
-        let (flood, udp_checksum) = (record.flood.value, record.udp_checksum.value);
-        let remote = RemoteConfig { vni, address, encapsulation, flood, udp_checksum };
+        let (flood, storm_limit) = (record.flood.value, record.storm_limit.value);
+        let udp_checksum = record.udp_checksum.value;
+        let remote = RemoteConfig { vni, address, encapsulation, flood, udp_checksum, storm_limit };
         self.add(|config| &mut config.remotes, remote, &subject, row, &record);
     }
 
@@ -369,4 +377,8 @@ impl<'r, 's> Lowering<'r, 's> {
         let neighbour = NeighbourConfig { vni, address, mac, router, owner };
         self.add(|config| &mut config.neighbours, neighbour, &Subject::Neighbour(vni, address), row, &record);
     }
+}
+
+fn flood(unicast: &Defaulted<bool>, multicast: &Defaulted<bool>, broadcast: &Defaulted<bool>) -> FloodConfig {
+    FloodConfig { unicast: unicast.value, multicast: multicast.value, broadcast: broadcast.value }
 }

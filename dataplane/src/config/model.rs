@@ -1,6 +1,9 @@
 //! The types of the desired state. Both the file and the control protocol are made of these, so that whatever one can
 //! say the other can too.
 
+mod daemon;
+mod flood;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -11,6 +14,8 @@ use wire::{Mac, Vni};
 use super::items::{ADDRESSES, InVni, Items, Keyed, MACS, Owned};
 use super::local::LocalAddresses;
 use super::owner;
+pub use daemon::{Busy, Daemon, LogTarget, UmemConfig, WorkerConfig};
+pub use flood::{FloodConfig, PortPolicy, PortTuning};
 
 /// Everything that is configured.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -41,76 +46,6 @@ impl Config {
     }
 }
 
-/// Where the daemon listens and what it logs. Changes need a restart.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Daemon {
-    /// The control socket, `/run/vtep/vtep.sock` by default.
-    pub socket: PathBuf,
-    /// Group that may use the socket (mode 0660); the daemon's own by default.
-    pub socket_group: Option<String>,
-    /// Log filter as `RUST_LOG` has it, `info` by default.
-    pub log: String,
-    /// Where log lines go.
-    pub log_target: LogTarget,
-}
-
-impl Default for Daemon {
-    fn default() -> Self {
-        Self {
-            socket: "/run/vtep/vtep.sock".into(),
-            socket_group: None,
-            log: "info".into(),
-            log_target: LogTarget::Auto,
-        }
-    }
-}
-
-/// Where log lines go.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum LogTarget {
-    /// journald when systemd started us (`JOURNAL_STREAM` is set), standard error otherwise.
-    #[default]
-    Auto,
-    /// Standard error.
-    Stderr,
-    /// journald.
-    Journald,
-}
-
-/// Frame memory. Changes need a restart.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct UmemConfig {
-    /// Chunks in the shared UMEM, a power of two.
-    pub chunks: u32,
-    /// Bytes of a chunk: 2048 or 4096.
-    pub chunk_size: u32,
-}
-
-impl Default for UmemConfig {
-    fn default() -> Self {
-        Self { chunks: 16_384, chunk_size: 2048 }
-    }
-}
-
-/// One worker thread. Changes need a restart.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct WorkerConfig {
-    /// The CPU that the thread is pinned to.
-    pub cpu: Option<u32>,
-    /// What it does when there is nothing to do.
-    pub busy: Busy,
-}
-
-/// What an idle worker does.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Busy {
-    /// Spins for a while, then sleeps in poll(2) until a frame comes.
-    #[default]
-    Adaptive,
-    /// Spins for ever.
-    Always,
-}
-
 /// A port: a device that the daemon takes frames from and gives frames to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PortConfig {
@@ -133,6 +68,8 @@ pub struct PortConfig {
     /// The workload's network namespace, where the other end of a veth is: a name below [`PortConfig::NAMESPACES`], or
     /// an absolute path. NAPI is turned on there, so that frames can be burst.
     pub namespace: Option<String>,
+    /// What is flooded.
+    pub policy: PortPolicy,
 }
 
 impl Keyed for PortConfig {
@@ -160,6 +97,7 @@ impl PortConfig {
             ring_size: Self::RING_SIZE,
             transmit: TransmitWish::Auto,
             namespace: None,
+            policy: PortPolicy::default(),
         }
     }
 
@@ -171,6 +109,12 @@ impl PortConfig {
     pub fn namespace_path(&self) -> Option<PathBuf> {
         // An absolute path replaces what it is joined to.
         self.namespace.as_ref().map(|namespace| Path::new(Self::NAMESPACES).join(namespace))
+    }
+
+    /// Whether two ports differ in nothing that a device must be opened anew for.
+    #[must_use]
+    pub fn opens_as(&self, other: &Self) -> bool {
+        Self { policy: other.policy, ..self.clone() } == *other
     }
 }
 
@@ -250,6 +194,10 @@ pub struct VniConfig {
     pub ttl: u8,
     /// Whether VXLAN packets have a UDP checksum; over IPv6 they have by default, over IPv4 they have not.
     pub udp_checksum: Option<bool>,
+    /// What is flooded at all.
+    pub flood: FloodConfig,
+    /// Moves of an address within three minutes that freeze it, 0 for never; 5 by default.
+    pub move_limit: u32,
 }
 
 impl Keyed for VniConfig {
@@ -265,6 +213,8 @@ impl VniConfig {
     pub const AGEING: u32 = 300;
     /// Outer TTL unless the VNI says otherwise.
     pub const TTL: u8 = 64;
+    /// Moves that freeze an address unless the VNI says otherwise (RFC 7432 section 15.1).
+    pub const MOVE_LIMIT: u32 = 5;
 
     /// A VXLAN domain with every key at its default.
     #[must_use]
@@ -279,6 +229,8 @@ impl VniConfig {
             nd_proxy: true,
             ttl: Self::TTL,
             udp_checksum: None,
+            flood: FloodConfig { unicast: true, multicast: true, broadcast: true },
+            move_limit: Self::MOVE_LIMIT,
         }
     }
 }
@@ -332,13 +284,22 @@ pub struct RemoteConfig {
     pub flood: bool,
     /// Whether VXLAN packets to it have a UDP checksum, and over IPv6 those from it must; as the VNI says by default.
     pub udp_checksum: Option<bool>,
+    /// Frames a second from it that are flooded, 0 for no limit.
+    pub storm_limit: u32,
 }
 
 impl RemoteConfig {
     /// A remote with every other key at its default.
     #[must_use]
     pub const fn new(vni: Vni, address: IpAddr) -> Self {
-        Self { vni, address, encapsulation: None, flood: true, udp_checksum: None }
+        Self {
+            vni,
+            address,
+            encapsulation: None,
+            flood: true,
+            udp_checksum: None,
+            storm_limit: FloodConfig::STORM_LIMIT,
+        }
     }
 
     /// How frames to it are wrapped, in this VNI.

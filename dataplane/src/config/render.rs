@@ -72,6 +72,11 @@ fn ports(out: &mut String, config: &Config) {
                 ring_size: port.ring_size.into(),
                 transmit: port.transmit.into(),
                 namespace: port.namespace.clone().into(),
+                flood: port.policy.flood.unicast.into(),
+                mcast_flood: port.policy.flood.multicast.into(),
+                bcast_flood: port.policy.flood.broadcast.into(),
+                isolated: port.policy.isolated.into(),
+                storm_limit: port.policy.storm_limit.into(),
             },
         );
     }
@@ -105,6 +110,10 @@ fn vni_row(config: &Config, vni: &VniConfig) -> VniRow {
         nd_proxy: vni.nd_proxy.into(),
         ttl: vni.ttl.into(),
         udp_checksum: vni.udp_checksum.into(),
+        move_limit: vni.move_limit.into(),
+        flood: vni.flood.unicast.into(),
+        mcast_flood: vni.flood.multicast.into(),
+        bcast_flood: vni.flood.broadcast.into(),
         remotes: remotes.into(),
     }
 }
@@ -122,6 +131,7 @@ fn remote_row(remote: &RemoteConfig) -> RemoteRow {
         key: key.into(),
         flood: remote.flood.into(),
         udp_checksum: remote.udp_checksum.into(),
+        storm_limit: remote.storm_limit.into(),
     }
 }
 

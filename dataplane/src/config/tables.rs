@@ -7,8 +7,8 @@ use wire::{Mac, Vni};
 
 use super::local::LocalAddresses;
 use super::model::{
-    Busy, Daemon, EncapsulationConfig, FdbKind, GreKey, LogTarget, ModeWish, PortConfig, TransmitWish,
-    UmemConfig, VniConfig, XdpMode,
+    Busy, Daemon, EncapsulationConfig, FdbKind, FloodConfig, GreKey, LogTarget, ModeWish, PortConfig,
+    TransmitWish, UmemConfig, VniConfig, XdpMode,
 };
 use super::owner;
 use super::reader::Reader;
@@ -68,6 +68,16 @@ tables! {
         transmit: Defaulted<TransmitWish> = TransmitWish::default();
         /// the workload's network namespace, by name or path, where NAPI is turned on for bursts
         namespace: Optional<String>;
+        /// whether frames to unknown addresses are flooded to it
+        flood: Defaulted<bool> = true;
+        /// whether frames to groups are flooded to it
+        mcast_flood: Defaulted<bool> = true;
+        /// whether broadcasts are flooded to it
+        bcast_flood: Defaulted<bool> = true;
+        /// whether it neither sends to nor hears from other isolated ports
+        isolated: Defaulted<bool> = false;
+        /// how many frames a second from it are flooded; 0 for no limit
+        storm_limit: Defaulted<u32> = FloodConfig::STORM_LIMIT;
     }
 
     /// A bridge domain.
@@ -94,6 +104,14 @@ tables! {
         ttl: Defaulted<u8> = VniConfig::TTL;
         /// whether VXLAN packets have a UDP checksum; without it over IPv6 only
         udp_checksum: Optional<bool>;
+        /// whether frames to unknown addresses are flooded
+        flood: Defaulted<bool> = true;
+        /// whether frames to groups are flooded
+        mcast_flood: Defaulted<bool> = true;
+        /// whether broadcasts are flooded
+        bcast_flood: Defaulted<bool> = true;
+        /// how many moves within three minutes freeze an address; 0 for none
+        move_limit: Defaulted<u32> = VniConfig::MOVE_LIMIT;
         /// peers that need no settings of their own: the short form of [[remote]]
         remotes: Defaulted<Vec<Placed<IpAddr>>> = Vec::new();
     }
@@ -114,6 +132,8 @@ tables! {
         flood: Defaulted<bool> = true;
         /// whether VXLAN packets to and from it have a UDP checksum; without it as the VNI says
         udp_checksum: Optional<bool>;
+        /// how many frames a second from it are flooded; 0 for no limit
+        storm_limit: Defaulted<u32> = FloodConfig::STORM_LIMIT;
     }
 
     /// A static forwarding entry.

@@ -64,7 +64,8 @@ impl State {
             Change::AddPort(_) | Change::RemovePort(_) => self.stale.ports = true,
             // What goes takes its static entries with it.
             Change::RemoveVni(_) | Change::RemoveRemote { .. } => self.stale.entries = true,
-            Change::SetVni { .. }
+            Change::TunePort { .. }
+            | Change::SetVni { .. }
             | Change::SetRemote { .. }
             | Change::SetNeighbour { .. }
             | Change::RemoveNeighbour { .. } => {}
@@ -107,6 +108,7 @@ impl State {
                 provenance.retain_written(|key| fdb.contains(&key), |key| neighbours.contains(&key));
             }
             Change::AddPort(_)
+            | Change::TunePort { .. }
             | Change::SetVni { .. }
             | Change::SetRemote { .. }
             | Change::RemoveNeighbour { .. } => {}
@@ -146,6 +148,9 @@ impl State {
         match change {
             Change::AddPort(port) => ports.get(&port.name) == Some(port),
             Change::RemovePort(name) => !ports.contains(name),
+            Change::TunePort { name, tuning } => {
+                ports.get(name).is_some_and(|port| tuning.of(port.policy) == port.policy)
+            }
             Change::SetVni { vni, .. } => vnis.get(&vni.vni) == Some(vni),
             Change::RemoveVni(vni) => !vnis.contains(vni),
             Change::SetRemote { remote, .. } => remotes.get(&remote.key()) == Some(remote),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use forward::flood::{Flooding, StormLimit};
 use forward::ids::PortId;
 use forward::link::Place;
 use forward::tables::{
@@ -17,7 +18,7 @@ use xsk::{Mode, Unsuitable, UplinkRules};
 use super::port::OpenPort;
 use super::state::State;
 use crate::config::{
-    EncapsulationConfig, FdbDestination, GreKey, PortRole, RemoteConfig, TransmitWish, VniConfig,
+    EncapsulationConfig, FdbDestination, FloodConfig, GreKey, PortRole, RemoteConfig, TransmitWish, VniConfig,
 };
 use crate::publish::{Published, Wiring};
 
@@ -33,6 +34,10 @@ pub(super) fn encapsulation(config: EncapsulationConfig, vni: Vni) -> Encapsulat
             },
         },
     }
+}
+
+const fn flooding(config: FloodConfig) -> Flooding {
+    Flooding { unknown_unicast: config.unicast, multicast: config.multicast, broadcast: config.broadcast }
 }
 
 impl State {
@@ -83,11 +88,15 @@ impl State {
             PortRole::Uplink => Role::Uplink,
             PortRole::Access { vni } => Role::Access(self.domain_id(vni)?),
         };
+        let policy = self.config.ports.get(&port.config.name).unwrap_or(&port.config).policy;
         Some(Port {
             id: port.id,
             role,
             mac: link.mac.unwrap_or(Mac::ZERO),
             mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX),
+            flooding: flooding(policy.flood),
+            isolated: policy.isolated,
+            storm_limit: StormLimit::frames_per_second(policy.storm_limit),
         })
     }
 
@@ -102,6 +111,7 @@ impl State {
             arp_proxy: vni.arp_proxy,
             nd_proxy: vni.nd_proxy,
             ageing: vni.ageing,
+            flooding: flooding(vni.flood),
             ports: members.filter(|port| self.port_row(port).is_some()).map(|port| port.id).collect(),
             remotes: remotes.filter_map(|remote| self.remote_id(remote.vni, remote.address)).collect(),
             locals: vni.local.iter().collect(),
@@ -121,6 +131,7 @@ impl State {
             ttl: vni.ttl,
             udp_checksum: remote.udp_checksum_in(vni),
             path: self.path(local, remote.address),
+            storm_limit: StormLimit::frames_per_second(remote.storm_limit),
         })
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use forward::fdb::Migration;
+use forward::fdb::{Key, Migration};
 use forward::ids::DomainId;
 use forward::link::{Event, Place};
 
@@ -52,13 +52,7 @@ impl State {
                         self.stale.tables |= self.book.note(vni, address, seen);
                     }
                 }
-                Event::Moved { domain, mac, from, to } => {
-                    let (from, to) = (self.describe(from), self.describe(to));
-                    if let Some(vni) = self.vni(domain) {
-                        tracing::info!(vni = vni.value(), %mac, from, to, "address moved");
-                        self.provenance.fdb_moved((vni, mac), now, from);
-                    }
-                }
+                Event::Moved { domain, mac, from, to } => self.moved(Key::new(domain, mac), from, to, now),
                 Event::Unresolved { remote } => self.resolve(remote.0),
             }
         }
@@ -80,6 +74,7 @@ impl State {
         let now = self.now();
         self.fleet.sweep();
         self.age(now);
+        self.thaw(now);
         self.watch_rings(now);
         // Notifications can be lost; a look from time to time mends that, too.
         self.follow_kernel();

@@ -7,6 +7,7 @@ mod change;
 mod compile;
 mod follow;
 mod ids;
+mod moves;
 mod napi;
 mod operate;
 mod paths;

@@ -39,7 +39,7 @@ impl State {
         let obsolete: Vec<String> = ports
             .iter()
             .filter(|(name, port)| {
-                let wanted = config.ports.get(*name) == Some(&port.config);
+                let wanted = config.ports.get(*name).is_some_and(|wanted| wanted.opens_as(&port.config));
                 let present =
                     underlay.link(&port.config.device).is_some_and(|link| link.ifindex == port.ifindex);
                 !(wanted && present)
@@ -63,7 +63,7 @@ impl State {
             tracing::info!(port = port.config.name, device = port.config.device, "port closed");
             let place = Place::Port(port.id);
             port.close(&self.fleet);
-            self.fdb.flush(|_, entry| entry.kind == Kind::Dynamic && entry.place == place);
+            self.fdb.flush(|_, entry| entry.kind.ages() && entry.place == place);
         }
     }
 

@@ -19,6 +19,7 @@ use xsk::{Steering, SteeringConfig, Umem};
 use super::alarm::Alarms;
 use super::book::Book;
 use super::ids::Registry;
+use super::moves::Moves;
 use super::paths::Paths;
 use super::port::OpenPort;
 use super::provenance::Provenance;
@@ -91,6 +92,7 @@ pub struct State {
     pub(super) closed: BTreeMap<String, String>,
     pub(super) paths: Paths,
     pub(super) book: Book,
+    pub(super) moves: Moves,
     pub(super) underlay: Underlay,
     pub(super) steering: Steering,
     pub(super) umem: Arc<Umem>,
@@ -165,6 +167,7 @@ impl State {
             closed: BTreeMap::new(),
             paths: Paths::default(),
             book: Book::default(),
+            moves: Moves::default(),
             underlay,
             steering,
             umem,
@@ -246,13 +249,10 @@ impl State {
             tracing::error!(%stuck, "entries of removed ports, VNIs and remotes are kept for now");
             return;
         }
-        self.fdb.flush(|key, entry| {
-            gone.domains.contains(&key.domain())
-                || match entry.place {
-                    Place::Port(port) => gone.ports.contains(&port),
-                    Place::Remote(remote) => gone.remotes.contains(&remote),
-                }
+        self.moves.forget(|domain, home| {
+            gone.domains.contains(&domain) || home.is_some_and(|home| gone.contains(home))
         });
+        self.fdb.flush(|key, entry| gone.domains.contains(&key.domain()) || gone.contains(entry.place));
         self.ids.ports.reclaim();
         self.ids.domains.reclaim();
         self.ids.remotes.reclaim();
@@ -268,6 +268,13 @@ pub(super) struct Gone {
 }
 
 impl Gone {
+    fn contains(&self, place: Place) -> bool {
+        match place {
+            Place::Port(port) => self.ports.contains(&port),
+            Place::Remote(remote) => self.remotes.contains(&remote),
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.ports.is_empty() && self.domains.is_empty() && self.remotes.is_empty()
     }

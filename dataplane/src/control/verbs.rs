@@ -20,7 +20,8 @@ pub use entries::{FdbFilter, NeighbourFilter};
 pub use page::{Listed, Page};
 
 use crate::config::{
-    Change, FdbConfig, NeighbourConfig, PortConfig, PortRole, RemoteConfig, Replacement, VniConfig,
+    Change, FdbConfig, NeighbourConfig, PortConfig, PortRole, PortTuning, RemoteConfig, Replacement,
+    VniConfig,
 };
 use crate::plan;
 
@@ -101,6 +102,7 @@ pub const fn is_write(request: &Request) -> bool {
         | Request::ShowDrops(_) => false,
         Request::AddPort(_)
         | Request::RemovePort(_)
+        | Request::SetPort(_)
         | Request::SetVni(_)
         | Request::RemoveVni(_)
         | Request::SetRemote(_)
@@ -127,6 +129,7 @@ pub fn carry_out(request: Request, operator: &mut dyn Operator) -> Result<Value,
         Request::Status(_) => reply::<api::Status>(&operator.status()),
         Request::ShowPorts(request) => show_ports(request, operator),
         Request::AddPort(request) => change(operator, Change::AddPort(port_config(request)?)),
+        Request::SetPort(request) => set_port(request, operator),
         Request::RemovePort(request) => change(operator, Change::RemovePort(request.name)),
         Request::ShowVnis(request) => show_vnis(&request, operator),
         Request::SetVni(request) => {
@@ -241,7 +244,25 @@ fn port_config(request: api::AddPort) -> Result<PortConfig, Refusal> {
     }
     port.transmit = request.transmit.map_or(port.transmit, arguments::transmit);
     port.namespace = request.netns;
+    let switches = [request.flood, request.mcast_flood, request.bcast_flood, request.isolated];
+    port.policy = port_tuning(switches, request.storm_limit)?.of(port.policy);
     Ok(port)
+}
+
+/// What a request says about flooding from and to a port.
+fn port_tuning(
+    [unicast, multicast, broadcast, isolated]: [Option<bool>; 4],
+    storm_limit: Option<i64>,
+) -> Result<PortTuning, Refusal> {
+    let limit = |limit| arguments::whole("storm_limit", limit, 0..=u32::MAX);
+    let storm_limit = storm_limit.map(limit).transpose()?;
+    Ok(PortTuning { unicast, multicast, broadcast, isolated, storm_limit })
+}
+
+fn set_port(request: api::SetPort, operator: &mut dyn Operator) -> Result<Value, Refusal> {
+    let api::SetPort { name, flood, mcast_flood, bcast_flood, isolated, storm_limit } = request;
+    let tuning = port_tuning([flood, mcast_flood, bcast_flood, isolated], storm_limit)?;
+    change(operator, Change::TunePort { name, tuning })
 }
 
 fn vni_config(request: &api::SetVni) -> Result<VniConfig, Refusal> {
@@ -259,6 +280,12 @@ fn vni_config(request: &api::SetVni) -> Result<VniConfig, Refusal> {
         config.ttl = arguments::whole("ttl", ttl, 1..=u8::MAX)?;
     }
     config.udp_checksum = request.udp_checksum;
+    if let Some(limit) = request.move_limit {
+        config.move_limit = arguments::whole("move_limit", limit, 0..=u32::MAX)?;
+    }
+    config.flood.unicast = request.flood.unwrap_or(true);
+    config.flood.multicast = request.mcast_flood.unwrap_or(true);
+    config.flood.broadcast = request.bcast_flood.unwrap_or(true);
     Ok(config)
 }
 
@@ -268,6 +295,9 @@ fn remote_config(request: &api::SetRemote) -> Result<RemoteConfig, Refusal> {
     config.encapsulation = arguments::encapsulation(request.encap, request.udp_port, request.key.as_deref())?;
     config.flood = request.flood.unwrap_or(config.flood);
     config.udp_checksum = request.udp_checksum;
+    if let Some(limit) = request.storm_limit {
+        config.storm_limit = arguments::whole("storm_limit", limit, 0..=u32::MAX)?;
+    }
     Ok(config)
 }
 

@@ -6,7 +6,7 @@ use super::fault::{Fault, Refusal, RefusalKind, Severity, Subject};
 use super::{domain, entry, port, remote};
 use crate::config::{
     Change, Config, FdbConfig, FdbDestination, Items, Keyed, NeighbourConfig, PortConfig, PortRole,
-    RemoteConfig, VniConfig,
+    PortTuning, RemoteConfig, VniConfig,
 };
 
 impl Config {
@@ -19,6 +19,7 @@ impl Config {
         match change {
             Change::AddPort(port) => self.add_port(port),
             Change::RemovePort(name) => self.remove_port(name),
+            Change::TunePort { name, tuning } => self.tune_port(name, tuning),
             Change::SetVni { vni, replace } => self.set_vni(vni, *replace),
             Change::RemoveVni(vni) => self.remove_vni(*vni),
             Change::SetRemote { remote, replace } => self.set_remote(remote, *replace),
@@ -56,6 +57,16 @@ impl Config {
             let destination = FdbDestination::Port(removed.name);
             self.fdb.remove_in_vni(vni, |entry| entry.destination == destination);
         }
+        Ok(())
+    }
+
+    fn tune_port(&mut self, name: &str, tuning: &PortTuning) -> Result<(), Refusal> {
+        let before = self.ports.get(name).ok_or_else(|| missing(&Subject::Port(name.to_owned())))?;
+        let port = PortConfig { policy: tuning.of(before.policy), ..before.clone() };
+        let mut faults = Vec::new();
+        port::check_policy(&port, &mut faults);
+        first_error(faults)?;
+        self.ports.insert(port);
         Ok(())
     }
 

@@ -23,7 +23,7 @@ pub struct NeedsRestart {
 /// Both must be free of errors ([`super::validate`]). Removals come first, ports before the VNI that they are in;
 /// then what others depend upon before its dependents. What goes together with something else (a VNI's remotes, the
 /// static entries of a port) is not removed a second time, and is set again where `new` keeps it. Ports that
-/// differ in any way are removed and added; everything else is replaced in place, so that a set is never refused for
+/// differ in more than their policy are removed and added; everything else is replaced in place, so that a set is never refused for
 /// existing already.
 #[must_use]
 pub fn diff(old: &Config, new: &Config) -> (Vec<Change>, Vec<NeedsRestart>) {
@@ -94,7 +94,8 @@ impl Way {
     }
 
     fn remove(&mut self, new: &Config) -> Result<(), Refusal> {
-        let differs = |port: &PortConfig| new.ports.get(port.name.as_str()) != Some(port);
+        let differs =
+            |port: &PortConfig| new.ports.get(port.name.as_str()).is_none_or(|wanted| !wanted.opens_as(port));
         for name in keys(&self.at.ports, differs) {
             self.step(Change::RemovePort(name))?;
         }
@@ -145,7 +146,13 @@ impl Way {
             self.step(Change::SetVni { vni, replace: true })?;
         }
         for port in lacking(&self.at.ports, &new.ports) {
-            self.step(Change::AddPort(port))?;
+            // What had to go is gone; what is still there differs in its policy alone.
+            let change = if self.at.ports.contains(&port.name) {
+                Change::TunePort { name: port.name, tuning: port.policy.into() }
+            } else {
+                Change::AddPort(port)
+            };
+            self.step(change)?;
         }
         for remote in lacking(&self.at.remotes, &new.remotes) {
             self.step(Change::SetRemote { remote, replace: true })?;

@@ -8,7 +8,7 @@ use xsk::MAX_QUEUES;
 use super::domain::missing_vni;
 use super::fault::{Fault, RefusalKind, Subject};
 use super::memory;
-use crate::config::{Config, ModeWish, PortConfig, PortRole, TransmitWish, XdpMode};
+use crate::config::{Config, ModeWish, PortConfig, PortPolicy, PortRole, TransmitWish, XdpMode};
 
 /// Longest name of a port, in bytes.
 const NAME_BYTES: usize = 63;
@@ -84,6 +84,30 @@ fn check_alone(config: &Config, port: &PortConfig, faults: &mut Vec<Fault>) {
     }
     check_mode(port, faults);
     check_namespace(port, faults);
+    check_policy(port, faults);
+}
+
+/// Checks what is flooded from and to a port.
+pub(super) fn check_policy(port: &PortConfig, faults: &mut Vec<Fault>) {
+    if port.role != PortRole::Uplink {
+        return;
+    }
+    let (policy, usual) = (port.policy, PortPolicy::default());
+    let keys = [
+        ("flood", policy.flood.unicast != usual.flood.unicast),
+        ("mcast_flood", policy.flood.multicast != usual.flood.multicast),
+        ("bcast_flood", policy.flood.broadcast != usual.flood.broadcast),
+        ("isolated", policy.isolated != usual.isolated),
+        ("storm_limit", policy.storm_limit != usual.storm_limit),
+    ];
+    for (key, _) in keys.iter().filter(|(_, differs)| *differs) {
+        faults.push(Fault::invalid(
+            Subject::Port(port.name.clone()),
+            key,
+            format!("port {} is an uplink, and `{key}` is of access ports", port.name),
+            "leave it out; [[vni]] and [[remote]] say what is flooded to and from peers",
+        ));
+    }
 }
 
 fn check_names(port: &PortConfig, faults: &mut Vec<Fault>) {

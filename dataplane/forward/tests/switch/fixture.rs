@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 use forward::counters::{Counters, PortCounts};
 use forward::fdb::{Fdb, Key, Kind};
+use forward::flood::{Flooding, StormLimit};
 use forward::ids::{DomainId, PortId, RemoteId};
 use forward::limits::BATCH;
 use forward::link::{Event, Link, Now, Place};
@@ -185,7 +186,15 @@ impl Switch {
 
 pub(crate) fn port(id: PortId, role: Role, mtu: u16) -> Port {
     let [high, low] = id.0.to_be_bytes();
-    Port { id, role, mac: Mac([2, 0, 0, 0, high, low]), mtu }
+    Port {
+        id,
+        role,
+        mac: Mac([2, 0, 0, 0, high, low]),
+        mtu,
+        flooding: Flooding::default(),
+        isolated: false,
+        storm_limit: StormLimit::NONE,
+    }
 }
 
 pub(crate) fn vni(number: u32) -> Vni {
@@ -206,6 +215,7 @@ pub(crate) fn domain(
         arp_proxy: true,
         nd_proxy: true,
         ageing: 300,
+        flooding: Flooding::default(),
         ports: ports.to_vec(),
         remotes: remotes.to_vec(),
         locals: vec![IpAddr::V4(LOCAL)],
@@ -229,6 +239,7 @@ pub(crate) fn remote(
         ttl: 64,
         udp_checksum: false,
         path,
+        storm_limit: StormLimit::NONE,
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod arbitrary;
 mod fixture;
+mod flood;
 mod frames;
 mod frames6;
 mod golden;

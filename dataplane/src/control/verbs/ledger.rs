@@ -69,6 +69,11 @@ impl Ledger {
             },
             netns: port.namespace.clone(),
             netns_device: None,
+            flood: port.policy.flood.unicast,
+            mcast_flood: port.policy.flood.multicast,
+            bcast_flood: port.policy.flood.broadcast,
+            isolated: port.policy.isolated,
+            storm_limit: port.policy.storm_limit,
             rx_packets: self.frames,
             rx_bytes: self.frames * 64,
             tx_packets: 0,
@@ -92,6 +97,10 @@ impl Ledger {
             nd_proxy: vni.nd_proxy,
             ttl: vni.ttl,
             udp_checksum: vni.udp_checksum,
+            move_limit: vni.move_limit,
+            flood: vni.flood.unicast,
+            mcast_flood: vni.flood.multicast,
+            bcast_flood: vni.flood.broadcast,
             ports: self.config.ports.iter().filter(inside).map(|port| port.name.clone()).collect(),
             remotes: self.config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),
         }
@@ -262,6 +271,7 @@ impl Operator for Ledger {
                 lladdr: Some(Mac([2, 0, 0, 0, 0, 0xfe])),
                 flood: remote.flood,
                 udp_checksum: udp_port.map(|_| remote.udp_checksum_in(domain)),
+                storm_limit: remote.storm_limit,
             });
         }
     }

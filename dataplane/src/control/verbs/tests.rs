@@ -8,7 +8,8 @@ use wire::{Mac, Vni};
 use super::ledger::{Ledger, VERSION, sample};
 use super::{Listed, Page, carry_out};
 use crate::config::{
-    EncapsulationConfig, FdbDestination, GreKey, LocalAddresses, ModeWish, PortRole, TransmitWish, XdpMode,
+    EncapsulationConfig, FdbDestination, FloodConfig, GreKey, LocalAddresses, ModeWish, PortRole,
+    TransmitWish, XdpMode,
 };
 
 fn ask(ledger: &mut Ledger, method: &str, parameters: Value) -> Result<Value, Refusal> {
@@ -37,6 +38,16 @@ fn every_argument_of_a_port_arrives() {
     assert_eq!(port.require, Some(XdpMode::Generic));
     assert_eq!((port.queues, port.ring_size, port.transmit), (Some(3), 512, TransmitWish::Ring));
     assert_eq!(port.namespace.as_deref(), Some("blue"));
+    let request = json!({ "name": "west", "flood": false, "isolated": true, "storm_limit": 7 });
+    ask(&mut ledger, "SetPort", request).unwrap();
+    ask(&mut ledger, "SetPort", json!({ "name": "west", "bcast_flood": false, "mcast_flood": true }))
+        .unwrap();
+    let policy = ledger.config.ports.get("west").unwrap().policy;
+    assert_eq!(policy.flood, FloodConfig { unicast: false, multicast: true, broadcast: false });
+    assert_eq!((policy.isolated, policy.storm_limit), (true, 7));
+    let (kind, argument, ..) =
+        refused(&mut ledger, "SetPort", json!({ "name": "uplink0", "isolated": true }));
+    assert_eq!((kind, argument.as_str()), (RefusalKind::InvalidArgument, "isolated"));
     ask(&mut ledger, "RemovePort", json!({ "name": "west" })).unwrap();
     ask(&mut ledger, "AddPort", json!({ "name": "west", "role": "uplink" })).unwrap();
     assert_eq!(ledger.config.ports.get("west").unwrap().device, "west");
@@ -46,12 +57,12 @@ fn every_argument_of_a_port_arrives() {
 fn every_argument_of_a_vni_and_a_remote_arrives() {
     let mut ledger = sample();
     let request = json!({ "vni": 300, "local": ["192.0.2.1"], "udp_port": 8472, "learning": false, "ageing": 60,
-        "arp_proxy": false, "nd_proxy": false, "ttl": 9, "udp_checksum": true });
+        "arp_proxy": false, "nd_proxy": false, "ttl": 9, "udp_checksum": true, "bcast_flood": false, "move_limit": 0 });
     ask(&mut ledger, "SetVni", request).unwrap();
     let domain = ledger.config.vnis.get(&vni(300)).unwrap();
     assert_eq!(domain.encapsulation, EncapsulationConfig::Vxlan { port: 8472 });
-    assert_eq!((domain.learning, domain.ageing, domain.ttl), (false, 60, 9));
-    assert_eq!((domain.arp_proxy, domain.nd_proxy), (false, false));
+    assert_eq!((domain.learning, domain.ageing, domain.ttl, domain.move_limit), (false, 60, 9, 0));
+    assert_eq!((domain.arp_proxy, domain.nd_proxy, domain.flood.broadcast), (false, false, false));
     assert_eq!(domain.udp_checksum, Some(true));
     let again = json!({ "vni": 300, "local": ["192.0.2.1"] });
     assert_eq!(refused(&mut ledger, "SetVni", again).0, RefusalKind::AlreadyExists);
@@ -63,12 +74,12 @@ fn every_argument_of_a_vni_and_a_remote_arrives() {
     assert_eq!(domain.encapsulation, EncapsulationConfig::Gre { key: GreKey::Absent });
     assert!(domain.learning);
 
-    let request =
-        json!({ "dst": "192.0.2.9", "vni": 300, "encap": "gre", "key": "4294967295", "flood": false });
+    let request = json!({ "dst": "192.0.2.9", "vni": 300, "encap": "gre", "key": "4294967295", "flood": false, "storm_limit": 5 });
     ask(&mut ledger, "SetRemote", request).unwrap();
     let remote = ledger.config.remotes.get(&(vni(300), "192.0.2.9".parse().unwrap())).unwrap();
     assert_eq!(remote.encapsulation, Some(EncapsulationConfig::Gre { key: GreKey::Number(u32::MAX) }));
     assert!(!remote.flood);
+    assert_eq!(remote.storm_limit, 5);
     ask(&mut ledger, "RemoveRemote", json!({ "dst": "192.0.2.9", "vni": 300 })).unwrap();
     ask(&mut ledger, "RemoveVni", json!({ "vni": 300 })).unwrap();
     assert!(ledger.config.vnis.get(&vni(300)).is_none());

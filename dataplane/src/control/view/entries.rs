@@ -64,7 +64,8 @@ impl State {
         let name = (vni, key.mac());
         let record = match entry.kind {
             Kind::Dynamic => self.provenance.of_moved(name),
-            Kind::Static | Kind::External | Kind::Sticky => self.provenance.of_fdb(name),
+            Kind::Static | Kind::External => self.provenance.of_fdb(name),
+            Kind::Sticky => self.provenance.of_fdb(name).or_else(|| self.provenance.of_moved(name)),
         };
         let record = record.cloned().unwrap_or_default();
         let (last_move, moved_from) = record.moved.map(|(at, from)| (now.saturating_sub(at), from)).unzip();
@@ -79,7 +80,7 @@ impl State {
             dst,
             kind: word(entry.kind),
             state: if entry.kind.ages() { EntryState::Reachable } else { EntryState::Permanent },
-            flags: flags(entry.kind),
+            flags: flags(entry.kind, self.moves.is_frozen((key.domain(), key.mac()))),
             age: if entry.kind.ages() { entry.age(now) } else { now.saturating_sub(record.written) },
             owner: self.owner(key, &entry).to_owned(),
             version: record.version,
@@ -174,11 +175,12 @@ const fn word(kind: Kind) -> EntryKind {
     }
 }
 
-/// What `bridge fdb` says of an entry beside its state.
-fn flags(kind: Kind) -> Vec<String> {
+/// What `bridge fdb` says of an entry beside its state, and whether the entry is kept in its place for moving too often.
+fn flags(kind: Kind, is_frozen: bool) -> Vec<String> {
     let flag = match kind {
         Kind::Dynamic | Kind::Static => return Vec::new(),
         Kind::External => "extern_learn",
+        Kind::Sticky if is_frozen => "frozen",
         Kind::Sticky => "sticky",
     };
     vec![flag.to_owned()]

@@ -58,6 +58,11 @@ impl State {
             transmit: self.transmit_view(config, open),
             netns: config.namespace.clone(),
             netns_device: open.and_then(|port| port.napi.as_ref()?.as_ref().ok().cloned()),
+            flood: config.policy.flood.unicast,
+            mcast_flood: config.policy.flood.multicast,
+            bcast_flood: config.policy.flood.broadcast,
+            isolated: config.policy.isolated,
+            storm_limit: config.policy.storm_limit,
             rx_packets: counts.received.frames,
             rx_bytes: counts.received.bytes,
             tx_packets: counts.transmitted.frames,
@@ -113,6 +118,10 @@ impl State {
             nd_proxy: vni.nd_proxy,
             ttl: vni.ttl,
             udp_checksum: vni.udp_checksum,
+            move_limit: vni.move_limit,
+            flood: vni.flood.unicast,
+            mcast_flood: vni.flood.multicast,
+            bcast_flood: vni.flood.broadcast,
             ports: inside.map(|port| port.name.clone()).collect(),
             remotes: self.config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),
         }
@@ -152,6 +161,7 @@ impl State {
             lladdr,
             flood: remote.flood,
             udp_checksum: udp_port.map(|_| remote.udp_checksum_in(vni)),
+            storm_limit: remote.storm_limit,
         })
     }
 }
