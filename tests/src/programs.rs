@@ -38,17 +38,21 @@ pub fn use_release() {
     });
 }
 
-/// Builds the programs in the profile of a directory.
+/// Builds the programs under test in the profile of a directory.
 fn build(profile: &Path) -> PathBuf {
+    run_build(profile, &["--package=dataplane", "--package=vtep-ctl"]);
+    profile.to_owned()
+}
+
+fn run_build(profile: &Path, what: &[&str]) {
     let target = profile.parent().expect("a profile lies in target");
     let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     build.current_dir(repository());
-    build.args(["build", "--quiet", "--package=dataplane", "--package=vtep-ctl", "--target-dir"]).arg(target);
+    build.args(["build", "--quiet", "--target-dir"]).arg(target).args(what);
     if profile.ends_with("release") {
         build.arg("--release");
     }
     let _ = Finished::of(&mut build).output();
-    profile.to_owned()
 }
 
 /// The daemon.
@@ -61,4 +65,12 @@ pub fn vtepd() -> PathBuf {
 #[must_use]
 pub fn vtep_ctl() -> PathBuf {
     directory().join("vtep-ctl")
+}
+
+/// The load generator, which is built when it is first asked for.
+#[must_use]
+pub fn pktgen() -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| run_build(directory(), &["--package=vtep-bench", "--bin=pktgen"]));
+    directory().join("pktgen")
 }

@@ -135,7 +135,7 @@ fn flags_may_stand_before_and_after() {
 #[rustfmt::skip]
 const WRONG: &[(&str, &str, &str)] = &[
     ("status now", r#""now" is not understood after status"#, "show"),
-    ("port shwo", r#""shwo" is not understood after port"#, "show | add | del"),
+    ("port shwo", r#""shwo" is not understood after port"#, "show | add | set | del"),
     ("port add", "NAME is missing", "NAME"),
     ("port add east", "what the port faces is missing", "vni N | uplink"),
     ("port add east vni 100 uplink", "both vni and uplink are given", "vni N | uplink"),

@@ -89,7 +89,7 @@ macro_rules! methods_agree {
 #[test]
 fn methods_are_those_of_the_interface() {
     let idl = interface();
-    let tested = methods_agree!(idl, Status ShowPorts AddPort RemovePort ShowVnis SetVni RemoveVni ShowRemotes SetRemote
+    let tested = methods_agree!(idl, Status ShowPorts AddPort SetPort RemovePort ShowVnis SetVni RemoveVni ShowRemotes SetRemote
         RemoveRemote ShowFdb SetFdb GetFdb RemoveFdb ReplaceFdb FlushFdb ShowNeighbours SetNeighbour RemoveNeighbour
         ReplaceNeighbours FlushNeighbours ShowStats FlushStats ShowDrops Reload);
     assert_eq!(tested, idl.methods.keys().copied().collect());

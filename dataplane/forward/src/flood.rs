@@ -63,16 +63,20 @@ impl Flooding {
     }
 }
 
-/// How many frames of one ingress are flooded: so many a second, and as many at once after a second of silence.
+/// How many frames of one ingress are flooded: so many a second, and a tenth of these at once, though never fewer than
+/// [`StormLimit::AT_ONCE`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StormLimit {
-    /// Nanoseconds that each frame costs of the second that a bucket holds; zero if there is no limit.
+    /// Nanoseconds of frame time that each frame costs; zero if there is no limit.
     cost: u32,
 }
 
 impl StormLimit {
     /// No limit.
     pub const NONE: Self = Self { cost: 0 };
+
+    /// Frames that are flooded at once after a silence however low the limit is: what a host says when it comes up.
+    pub const AT_ONCE: u32 = 32;
 
     /// This many frames a second, up to a thousand million; zero for no limit.
     #[must_use]
@@ -83,13 +87,19 @@ impl StormLimit {
             None => Self::NONE,
         }
     }
+
+    /// Nanoseconds that a full bucket holds.
+    const fn depth(self) -> u64 {
+        let least = self.cost as u64 * Self::AT_ONCE as u64;
+        if least > SECOND / 10 { least } else { SECOND / 10 }
+    }
 }
 
-/// What a bucket holds, in nanoseconds.
+/// A second in nanoseconds.
 const SECOND: u64 = 1_000_000_000;
 
 /// One worker's token buckets, one for each port and remote that frames come from. Each is the moment at which it will
-/// be full again: taking a token moves it ahead, and more than a second ahead it cannot be moved.
+/// be full again: taking a token moves it ahead, and further ahead than the bucket holds it cannot be moved.
 #[derive(Debug)]
 pub(crate) struct Meters {
     ports: Box<[u64]>,
@@ -114,7 +124,7 @@ impl Meters {
         // An index beyond the tables has been refused before.
         let Some(full_at) = bucket else { return false };
         let next = (*full_at).max(now.nanoseconds) + u64::from(limit.cost);
-        let admitted = next <= now.nanoseconds + SECOND;
+        let admitted = next <= now.nanoseconds + limit.depth();
         if admitted {
             *full_at = next;
         }
@@ -182,18 +192,18 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_holds_a_second_and_fills_at_its_rate() {
+    fn a_bucket_holds_a_tenth_of_a_second_and_fills_at_its_rate() {
         let (mut meters, limit) = (Meters::new(), StormLimit::frames_per_second(1000));
         let (port, remote) = (Place::Port(PortId(3)), Place::Remote(RemoteId(3)));
-        assert_eq!(admitted(&mut meters, port, limit, 0, 5000), 1000);
-        assert_eq!(admitted(&mut meters, remote, limit, 0, 5000), 1000, "each has its own");
+        assert_eq!(admitted(&mut meters, port, limit, 0, 5000), 100);
+        assert_eq!(admitted(&mut meters, remote, limit, 0, 5000), 100, "each has its own");
         assert_eq!(admitted(&mut meters, port, limit, 10, 5000), 10);
         assert_eq!(admitted(&mut meters, port, limit, 10, 5000), 0);
         assert_eq!(admitted(&mut meters, port, limit, 9, 10), 0, "another reading of the clock may be older");
-        assert_eq!(admitted(&mut meters, port, limit, 60_000, 5000), 1000, "no more than full");
+        assert_eq!(admitted(&mut meters, port, limit, 60_000, 5000), 100, "no more than full");
         let rates = [1, 7, 1_000_000_000].map(StormLimit::frames_per_second);
         let counts = rates.map(|limit| admitted(&mut Meters::new(), port, limit, 0, 5000));
-        assert_eq!(counts, [1, 7, 5000]);
+        assert_eq!(counts, [32, 32, 5000]);
         for limit in [StormLimit::NONE, StormLimit::frames_per_second(0)] {
             assert_eq!(admitted(&mut meters, port, limit, 60_000, 5000), 5000);
         }

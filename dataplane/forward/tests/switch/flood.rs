@@ -89,8 +89,8 @@ fn a_storm_is_cut_to_its_limit_and_touches_nobody_else() {
     let mut switch = Switch::new();
     switch.change(|parts| {
         let port = parts.ports.iter_mut().find(|port| port.id == A).expect("port A");
-        port.storm_limit = StormLimit::frames_per_second(100);
-        parts.remotes[0].storm_limit = StormLimit::frames_per_second(10);
+        port.storm_limit = StormLimit::frames_per_second(1000);
+        parts.remotes[0].storm_limit = StormLimit::frames_per_second(1);
     });
     switch.enter(DOMAIN, W2, Place::Port(B), Kind::Dynamic);
     let storm: Vec<Vec<u8>> =
@@ -104,10 +104,10 @@ fn a_storm_is_cut_to_its_limit_and_touches_nobody_else() {
     let out = switch.receive(B, &vec![udp(W2, Mac::BROADCAST, 20); 200]);
     assert_eq!(out.len(), 200 * 4);
     let out = switch.receive(UP, &vec![vxlan(&udp(W9, Mac::BROADCAST, 20)); 50]);
-    assert_eq!(out.len(), 10 * 3);
+    assert_eq!(out.len(), 32 * 3);
     let other = vxlan_from(PEER2, 100, &udp(Mac([2, 7, 7, 7, 7, 7]), Mac::BROADCAST, 20));
     assert_eq!(switch.receive(UP2, &vec![other; 50]).len(), 50 * 3);
-    // A tenth of a second later there is a tenth more.
-    switch.now.nanoseconds += 100_000_000;
+    // A hundredth of a second later there is a hundredth of the limit more.
+    switch.now.nanoseconds += 10_000_000;
     assert_eq!(switch.receive(A, &vec![udp(W1, Mac::BROADCAST, 20); 50]).len(), 10 * 4);
 }
