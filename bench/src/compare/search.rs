@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_trial_ends_the_search() {
+    fn a_trial_that_cannot_be_made_ends_the_search() {
         assert!(matches!(SEARCH.highest(1e6, |_| Err(Fault::Interrupted)), Err(Fault::Interrupted)));
     }
 }

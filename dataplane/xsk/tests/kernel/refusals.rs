@@ -95,7 +95,7 @@ fn without_privileges_the_missing_ones_are_named() {
 }
 
 #[test]
-fn a_failed_device_leaves_neither_program_nor_sockets() {
+fn a_device_that_is_refused_leaves_neither_program_nor_sockets() {
     let (here, there) = (Namespace::new(), Namespace::new());
     veth(&here, "near", &there, "far", 2);
     here.within(|| {
