@@ -8,10 +8,9 @@ use forward::frame::Frame;
 use forward::limits::BATCH;
 use forward::link::Place;
 use forward::parse::{self, Headers};
+use forward::proxy;
 use forward::rewrite::Exit;
 use forward::signature::KnownTunnels;
-use forward::verdict::Verdict;
-use forward::{lookup, proxy};
 
 use super::overlay::{ACCESS, DOMAIN, Overlay};
 use super::traffic::{Mix, Traffic};
@@ -64,13 +63,10 @@ impl Batch {
             let start = usize::from(HEADROOM);
             room[start..start + original.len()].copy_from_slice(&original);
             let inner = if mix == Mix::Decapsulate { &mut original[50..] } else { &mut original[..] };
-            let headers = parse::inner(inner, DOMAIN).expect("a frame of a workload");
+            let mut headers = Headers::NONE;
+            parse::inner(inner, DOMAIN, &mut headers).expect("a frame of a workload");
             let fdb = overlay.tables.fdb();
-            let verdict = lookup::lookup(fdb, &fdb.probe(headers.destination), Place::Port(ACCESS));
-            let place = match verdict {
-                Verdict::Encapsulate(remote) => Place::Remote(remote),
-                _ => Place::Port(ACCESS),
-            };
+            let place = fdb.place(&fdb.probe(headers.destination)).unwrap_or(Place::Port(ACCESS));
             Loaded { room, original, headers, place }
         };
         Self((0..BATCH).map(load).collect())
@@ -81,7 +77,12 @@ impl Batch {
     #[inline(never)]
     pub fn parse(&mut self) -> usize {
         let parse = |loaded: &mut Loaded| {
-            loaded.frame(|frame, _, _| black_box(parse::inner(frame.bytes_mut(), DOMAIN)).is_ok())
+            loaded.frame(|frame, _, _| {
+                let mut headers = Headers::NONE;
+                let parsed = parse::inner(frame.bytes_mut(), DOMAIN, &mut headers);
+                black_box(&headers);
+                parsed.is_ok()
+            })
         };
         self.0.iter_mut().map(parse).map(usize::from).sum()
     }
@@ -112,13 +113,18 @@ impl Batch {
         self.0.iter_mut().zip(0..).map(encapsulate).map(|out| usize::from(out.is_ok())).sum()
     }
 
-    /// Checks the outer headers of tunnel packets, looks up whom each comes from, and strips them.
+    /// Checks the outer headers of tunnel packets, finds whom each comes from, and strips them.
     #[inline(never)]
     pub fn decapsulate(&mut self, overlay: &Overlay) -> usize {
         let mut known = KnownTunnels::new();
         let mut decapsulate = |loaded: &mut Loaded| {
-            loaded.frame(|frame, _, _| {
-                black_box(parse::outer(frame, overlay.tables.tunnels(), &mut known)).is_ok()
+            loaded.frame(|frame, headers, _| {
+                if let Some((origin, end)) = known.recognise(frame.bytes()) {
+                    black_box((origin, frame.narrow(KnownTunnels::INNER, end)));
+                    return true;
+                }
+                let mut headers = *headers;
+                black_box(parse::tunnelled(frame, overlay.tables.tunnels(), &mut known, &mut headers)).is_ok()
             })
         };
         self.0.iter_mut().map(&mut decapsulate).map(usize::from).sum()

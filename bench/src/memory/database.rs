@@ -66,10 +66,10 @@ impl Database for Prefetched {
 
     #[inline]
     fn lookup(&self, keys: &[(Key, Place)]) -> usize {
-        let mut probes = ArrayVec::<Probe<'_>, BATCH>::new();
+        let mut probes = ArrayVec::<Probe, BATCH>::new();
         for (key, _) in keys {
             let probe = self.0.probe(*key);
-            xsk::prefetch(probe.line());
+            xsk::prefetch(self.0.line(probe));
             probes.push(probe);
         }
         probes.iter().map(|probe| usize::from(self.0.lookup(probe).is_some())).sum()

@@ -7,23 +7,19 @@ use arrayvec::ArrayVec;
 use forward::counters::{Counters, PortCounts};
 use forward::ids::PortId;
 use forward::limits::BATCH;
-use forward::link::{Link, Now};
-use forward::memory::{Chunk, Memory};
+use forward::link::Now;
 use forward::pipeline::Pipeline;
+use xsk::Chunk;
 
-use super::link::Prefetching;
+use super::link::Detached;
 use super::overlay::{ACCESS, OTHER, Overlay, REMOTES, START, UPLINK};
 use super::traffic::Traffic;
-
-/// Bytes of a chunk, and where in it the kernel puts a frame.
-const CHUNK: u16 = 2048;
-const HEADROOM: u16 = 256;
 
 /// A worker without devices.
 #[derive(Debug)]
 pub struct Lane {
     pipeline: Pipeline,
-    link: Prefetching,
+    link: Detached,
     counters: Arc<Counters>,
     batches: Vec<ArrayVec<Chunk, BATCH>>,
     ingress: PortId,
@@ -41,7 +37,7 @@ impl Lane {
         let chunks = batches * BATCH * (REMOTES as usize + 2);
         Self {
             pipeline: Pipeline::new(),
-            link: Prefetching(Memory::new(chunks, CHUNK, HEADROOM, Arc::clone(&counters))),
+            link: Detached::new(chunks, Arc::clone(&counters)),
             counters,
             batches: (0..batches).map(|_| ArrayVec::new()).collect(),
             ingress: ACCESS,
@@ -70,7 +66,7 @@ impl Lane {
         for batch in &mut self.batches {
             assert!(batch.is_empty(), "batches are run before they are filled again");
             while !batch.is_full() {
-                batch.push(self.link.0.receive(traffic.next_frame()).expect("a chunk for each frame"));
+                batch.push(self.link.receive(traffic.next_frame()).expect("a chunk for each frame"));
             }
         }
     }
@@ -103,13 +99,8 @@ impl Lane {
     /// # Panics
     /// If a chunk is missing: nothing measured so would be worth anything.
     pub fn drain(&mut self) -> usize {
-        let mut count = 0;
-        while let Some(sent) = self.link.0.next_sent() {
-            self.link.release(sent.chunk);
-            count += 1;
-        }
-        while self.link.0.next_event().is_some() {}
-        assert_eq!(self.link.0.free(), self.link.0.total(), "chunks are conserved");
+        let count = self.link.drain();
+        assert!(self.link.is_idle(), "chunks are conserved");
         count
     }
 

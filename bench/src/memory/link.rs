@@ -1,31 +1,83 @@
-//! The in-memory link with the prefetches of a real worker.
+//! The link of a worker that has no devices: real frame memory, and what is sent is kept until somebody takes it.
 
+use std::sync::Arc;
+
+use forward::counters::{Amount, Counters};
 use forward::frame::Frame;
 use forward::ids::PortId;
 use forward::link::{Event, Link};
-use forward::memory::{Chunk, Memory};
+use xsk::{Chunk, Memory, Umem, UmemConfig};
 
-/// Bytes of a cache line.
-const LINE: u16 = 64;
+/// Bytes of a chunk, and where in it the kernel puts a frame.
+const CHUNK: u32 = 2048;
+const HEADROOM: u16 = 256;
 
-/// [`Memory`], whose own prefetches ask for nothing because the instruction is out of reach of safe code.
+/// A frame that a port took.
 #[derive(Debug)]
-pub(super) struct Prefetching(pub(super) Memory);
+struct Sent {
+    port: PortId,
+    flow: u32,
+    chunk: Chunk,
+}
 
-impl Link for Prefetching {
+/// The frame memory of a worker, its free chunks, and the frames it is to send.
+#[derive(Debug)]
+pub(super) struct Detached {
+    umem: Arc<Umem>,
+    free: Vec<Chunk>,
+    sent: Vec<Sent>,
+    counters: Arc<Counters>,
+    events: usize,
+    flows: u32,
+}
+
+impl Detached {
+    /// With at least this many chunks.
+    pub(super) fn new(chunks: usize, counters: Arc<Counters>) -> Self {
+        let chunks = u32::try_from(chunks.next_power_of_two()).expect("fewer than all chunks there can be");
+        let config = UmemConfig { chunks, chunk_size: CHUNK, memory: Memory::Anonymous };
+        let (umem, free) = Umem::new(&config).expect("frame memory");
+        let sent = Vec::with_capacity(free.len());
+        Self { umem, free, sent, counters, events: 0, flows: 0 }
+    }
+
+    /// A chunk with these bytes, where the kernel would have put them.
+    pub(super) fn receive(&mut self, bytes: &[u8]) -> Option<Chunk> {
+        let mut chunk = self.free.pop()?;
+        let (start, length) = (usize::from(HEADROOM), u16::try_from(bytes.len()).ok()?);
+        self.umem.room(&mut chunk).bytes[start..start + bytes.len()].copy_from_slice(bytes);
+        chunk.set_span(HEADROOM, length);
+        Some(chunk)
+    }
+
+    /// Takes back what was sent, and tells how many frames it was.
+    pub(super) fn drain(&mut self) -> usize {
+        let sent = self.sent.len();
+        for Sent { port, flow, chunk } in self.sent.drain(..) {
+            self.flows ^= flow ^ u32::from(port.0);
+            self.free.push(chunk);
+        }
+        sent
+    }
+
+    /// Whether every chunk is free.
+    pub(super) fn is_idle(&self) -> bool {
+        self.free.len() == self.umem.chunks() as usize
+    }
+}
+
+impl Link for Detached {
     type Chunk = Chunk;
 
     #[inline]
     fn frame<'a>(&'a self, chunk: &'a mut Chunk) -> Frame<'a> {
-        self.0.frame(chunk)
+        let xsk::Room { bytes, head, len } = self.umem.room(chunk);
+        Frame { room: bytes, head, len }
     }
 
-    /// The lines that `xsk::Umem::prefetch` asks for: two of the frame, and the one before.
     #[inline]
     fn prefetch_frame(&self, chunk: &Chunk) {
-        for byte in chunk.bytes_before(LINE).iter().step_by(LINE.into()).take(3) {
-            xsk::prefetch(byte);
-        }
+        self.umem.prefetch(chunk);
     }
 
     #[inline]
@@ -35,21 +87,24 @@ impl Link for Prefetching {
 
     #[inline]
     fn duplicate(&mut self, chunk: &mut Chunk) -> Option<Chunk> {
-        self.0.duplicate(chunk)
+        let mut copy = self.free.pop()?;
+        self.umem.copy(chunk, &mut copy);
+        Some(copy)
     }
 
     #[inline]
     fn transmit(&mut self, port: PortId, flow: u32, chunk: Chunk) {
-        self.0.transmit(port, flow, chunk);
+        self.counters.transmitted(port, Amount::frame(chunk.len().into()));
+        self.sent.push(Sent { port, flow, chunk });
     }
 
     #[inline]
     fn release(&mut self, chunk: Chunk) {
-        self.0.release(chunk);
+        self.free.push(chunk);
     }
 
     #[inline]
-    fn event(&mut self, event: Event) {
-        self.0.event(event);
+    fn event(&mut self, _: Event) {
+        self.events += 1;
     }
 }

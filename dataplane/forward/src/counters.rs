@@ -127,11 +127,21 @@ impl Counters {
         }
     }
 
-    /// Frames came from a remote, and were encapsulated for it; bytes are those of the inner frames.
+    /// A frame came from a remote; `bytes` are those of the inner frame, as they are of [`Counters::sent_to`].
     #[inline]
-    pub fn add_remote(&self, remote: RemoteId, traffic: Traffic) {
-        if let Some(cells) = self.remotes.get(remote.0 as usize) {
-            add_traffic(cells, traffic);
+    pub fn received_from(&self, remote: RemoteId, bytes: u16) {
+        if let Some([frames, sum, _, _]) = self.remotes.get(remote.0 as usize) {
+            add(frames, 1);
+            add(sum, bytes.into());
+        }
+    }
+
+    /// A frame was encapsulated for a remote.
+    #[inline]
+    pub fn sent_to(&self, remote: RemoteId, bytes: u16) {
+        if let Some([_, _, frames, sum]) = self.remotes.get(remote.0 as usize) {
+            add(frames, 1);
+            add(sum, bytes.into());
         }
     }
 
@@ -314,8 +324,8 @@ mod tests {
         assert_eq!(counts.balance(), 0);
         assert_eq!(counters.port(PortId(u16::MAX)), PortCounts::default());
 
-        let both = Traffic { received: Amount::frame(60), transmitted: Amount::frame(100) };
-        counters.add_remote(RemoteId(7), both);
+        counters.received_from(RemoteId(7), 60);
+        counters.sent_to(RemoteId(7), 100);
         let traffic = counters.remote(RemoteId(7));
         assert_eq!((traffic.received.bytes, traffic.transmitted.bytes), (60, 100));
         assert_eq!(counters.remote(RemoteId(8)), Traffic::default());

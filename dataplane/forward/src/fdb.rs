@@ -8,7 +8,7 @@
 //! correct). A worker refreshes and moves entries without a lock; to add one it tries for the writer lock, and if
 //! somebody has it leaves the learning to the next frame. `growth` tells how the table is replaced by a larger one.
 //!
-//! The batch way: [`Fdb::probe`] and a prefetch of [`Probe::line`] for each frame of a batch, then [`Fdb::lookup`] and
+//! The batch way: [`Fdb::probe`] and a prefetch of [`Fdb::line`] for each frame of a batch, then [`Fdb::lookup`] and
 //! [`Fdb::learn`] for each.
 
 mod control;
@@ -36,7 +36,8 @@ use crate::ids::DomainId;
 use crate::link::Place;
 use crate::sync::Ordering;
 use counts::Counts;
-use key::{Hash, Hasher};
+pub(crate) use key::Hash;
+use key::Hasher;
 use shared::Shared;
 pub use table::{Advise, Bucket};
 use table::{Slot, Table};
@@ -101,19 +102,33 @@ impl Fdb {
         }
     }
 
-    /// Where a key's entry is, if there is one. To be prefetched some tens of nanoseconds before it is looked up.
+    /// Where a key's entry is, if there is one.
     #[inline]
     #[must_use]
-    pub fn probe(&self, key: Key) -> Probe<'_> {
-        let hash = self.hasher.hash(key);
-        Probe { key, hash, bucket: self.current.primary(hash) }
+    pub fn probe(&self, key: Key) -> Probe {
+        Probe { key, hash: self.hasher.hash(key) }
+    }
+
+    /// The cache line that a lookup reads first, which with a table at most half full is nearly always the only one. To
+    /// be prefetched ([`crate::link::Link::prefetch`]) some tens of nanoseconds before.
+    #[inline]
+    #[must_use]
+    pub fn line(&self, probe: Probe) -> &Bucket {
+        self.current.primary(probe.hash)
     }
 
     /// The entry that a probe of this view leads to.
     #[inline]
     #[must_use]
-    pub fn lookup(&self, probe: &Probe<'_>) -> Option<Entry> {
+    pub fn lookup(&self, probe: &Probe) -> Option<Entry> {
         self.find(probe).map(|(_, value)| value.entry())
+    }
+
+    /// The place of the entry that a probe of this view leads to.
+    #[inline]
+    #[must_use]
+    pub fn place(&self, probe: &Probe) -> Option<Place> {
+        self.find(probe).map(|(_, value)| value.place())
     }
 
     /// Learns that a frame from the probe's key came from `place` at `now` (monotonic seconds). An entry's age is
@@ -122,7 +137,7 @@ impl Fdb {
     #[inline]
     pub fn learn(
         &self,
-        probe: &Probe<'_>,
+        probe: &Probe,
         place: Place,
         now: u32,
         limits: Option<Limits>,
@@ -138,7 +153,7 @@ impl Fdb {
     /// Whether [`Fdb::learn`] of the same would change nothing, which it does not most of the time. To be asked first.
     #[inline]
     #[must_use]
-    pub fn knows(&self, probe: &Probe<'_>, sighting: Sighting) -> bool {
+    pub fn knows(&self, probe: &Probe, sighting: Sighting) -> bool {
         self.find(probe).is_some_and(|(_, value)| value.is_current(sighting))
     }
 
@@ -174,7 +189,7 @@ impl Fdb {
     #[inline(never)]
     fn insert(
         &self,
-        probe: &Probe<'_>,
+        probe: &Probe,
         place: Place,
         now: u32,
         limits: Option<Limits>,
@@ -246,8 +261,10 @@ impl Fdb {
 
     /// The slot that holds the probe's key, and its value. Without the writer lock both may be out of date at once.
     #[inline]
-    fn find<'a>(&'a self, probe: &Probe<'a>) -> Option<(&'a Slot, Value)> {
-        probe.bucket.find(probe.key, probe.hash.tag()).or_else(|| self.find_beyond(probe.hash, probe.key))
+    fn find(&self, probe: &Probe) -> Option<(&Slot, Value)> {
+        self.line(*probe)
+            .find(probe.key, probe.hash.tag())
+            .or_else(|| self.find_beyond(probe.hash, probe.key))
     }
 
     #[inline(never)]
@@ -259,28 +276,19 @@ impl Fdb {
     }
 }
 
-/// A key with its hash and the cache line that a lookup reads first, which with a table at most half full is nearly
-/// always the only one. Of one view; another view's answers may be wrong for it, but never out of bounds.
-#[derive(Clone, Copy)]
-pub struct Probe<'a> {
-    key: Key,
-    hash: Hash,
-    bucket: &'a Bucket,
+/// A key with its hash. Of one view; another view's answers may be wrong for it, but never out of bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe {
+    pub(crate) key: Key,
+    pub(crate) hash: Hash,
 }
 
-impl<'a> Probe<'a> {
+impl Probe {
     /// The key.
     #[inline]
     #[must_use]
     pub const fn key(&self) -> Key {
         self.key
-    }
-
-    /// What a prefetch should ask for ([`crate::link::Link::prefetch`]).
-    #[inline]
-    #[must_use]
-    pub const fn line(&self) -> &'a Bucket {
-        self.bucket
     }
 }
 

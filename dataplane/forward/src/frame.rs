@@ -47,6 +47,18 @@ impl Frame<'_> {
         Some(())
     }
 
+    /// Leaves only the bytes from `start` to `end`, both counted from the frame's first byte, and gives them. A window that
+    /// is not in the frame leaves none.
+    #[inline]
+    pub fn narrow(&mut self, start: u16, end: u16) -> &mut [u8] {
+        let (first, len) = (usize::from(*self.head), usize::from(*self.len));
+        let bytes = self.room.get_mut(first..first + len).unwrap_or_default();
+        let inner = bytes.get_mut(usize::from(start)..usize::from(end)).unwrap_or_default();
+        // Both fit: the window lies within a frame whose end is the chunk's at most.
+        (*self.head, *self.len) = (self.head.wrapping_add(start), inner.len() as u16);
+        inner
+    }
+
     /// Puts `N` bytes in front and returns them, with whatever they held, and the frame's new length. `None`, and nothing
     /// changed, without the headroom for it.
     #[must_use]
@@ -88,6 +100,19 @@ mod tests {
         assert_eq!((*frame.head, *frame.len), (12, 0));
         frame.truncate(5);
         assert_eq!(frame.length(), 0);
+    }
+
+    #[test]
+    fn narrowing_leaves_the_window_alone() {
+        let mut room: Vec<u8> = (0..16).collect();
+        let (mut head, mut len) = (4, 8);
+        let mut frame = Frame { room: &mut room, head: &mut head, len: &mut len };
+        assert_eq!(frame.narrow(2, 5), [6, 7, 8]);
+        assert_eq!(frame.bytes(), [6, 7, 8]);
+        for (start, end) in [(1, 4), (3, 2), (u16::MAX, u16::MAX)] {
+            assert!(frame.narrow(start, end).is_empty());
+            assert!(frame.bytes().is_empty());
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Second stage: remember where the source address is. Sees the source's key, the forwarding database, and where the
 //! frame came from.
 
-use crate::fdb::{Fdb, Learned, Probe, Sighting};
+use crate::fdb::{Fdb, Learned, Probe};
 use crate::ids::DomainId;
 use crate::link::{Event, Place};
 use crate::verdict::DropReason;
@@ -22,25 +22,9 @@ pub enum Lesson {
 /// # Errors
 /// `VXLAN_ENTRY_EXISTS` if the address is bound to another place: whoever uses it here is not whom it belongs to, and
 /// nothing of the frame may be believed.
-#[inline]
 pub fn learn(
     fdb: &Fdb,
-    probe: &Probe<'_>,
-    place: Place,
-    now: u32,
-    ageing: impl Fn(DomainId) -> u32,
-) -> Result<Lesson, DropReason> {
-    if fdb.knows(probe, Sighting::new(place, now)) {
-        return Ok(Lesson::Known);
-    }
-    take_note(fdb, probe, place, now, ageing)
-}
-
-/// [`learn`] of what is not known to be so at this very second.
-#[inline(never)]
-fn take_note(
-    fdb: &Fdb,
-    probe: &Probe<'_>,
+    probe: &Probe,
     place: Place,
     now: u32,
     ageing: impl Fn(DomainId) -> u32,

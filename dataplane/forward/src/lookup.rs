@@ -2,33 +2,32 @@
 
 use wire::Mac;
 
-use crate::fdb::{Fdb, Probe};
+use crate::fdb::{Fdb, Probe, Sighting};
 use crate::link::Place;
 use crate::verdict::{DropReason, Verdict};
 
-/// The way of a frame that came from `from`.
+/// The way of a frame that was seen as `sighting` says. It is written in place, because a value returned in a register
+/// would be packed and unpacked.
 ///
 /// Known unicast goes to exactly one receiver: never back to where it came from, and never from the overlay into the
 /// overlay (split horizon: every VTEP has a tunnel to every other, so the sender's reached it already).
-#[inline]
-#[must_use]
-pub fn lookup(fdb: &Fdb, probe: &Probe<'_>, from: Place) -> Verdict {
+#[inline(always)]
+pub fn lookup(fdb: &Fdb, probe: &Probe, sighting: Sighting, verdict: &mut Verdict) {
     let destination = probe.key().mac();
     if destination.is_multicast() {
-        return if is_link_local(destination) {
-            Verdict::Drop(DropReason::LinkLocal)
-        } else {
-            Verdict::Flood
-        };
+        *verdict =
+            if is_link_local(destination) { Verdict::Drop(DropReason::LinkLocal) } else { Verdict::Flood };
+        return;
     }
-    let Some(entry) = fdb.lookup(probe) else { return Verdict::Flood };
-    match (from, entry.place) {
-        (Place::Port(ingress), Place::Port(egress)) if ingress == egress => {
-            Verdict::Drop(DropReason::SameIngress)
-        }
-        (_, Place::Port(egress)) => Verdict::Forward(egress),
-        (Place::Port(_), Place::Remote(remote)) => Verdict::Encapsulate(remote),
-        (Place::Remote(_), Place::Remote(_)) => Verdict::Drop(DropReason::SplitHorizon),
+    let Some(place) = fdb.place(probe) else {
+        *verdict = Verdict::Flood;
+        return;
+    };
+    match (sighting.place(), place) {
+        (_, Place::Port(_)) if sighting.is_at(place) => *verdict = Verdict::Drop(DropReason::SameIngress),
+        (_, Place::Port(egress)) => *verdict = Verdict::Forward(egress),
+        (Place::Port(_), Place::Remote(remote)) => *verdict = Verdict::Encapsulate(remote),
+        (Place::Remote(_), Place::Remote(_)) => *verdict = Verdict::Drop(DropReason::SplitHorizon),
     }
 }
 

@@ -12,9 +12,9 @@ use wire::{checksum, ipv4, ipv6, udp};
 use crate::entropy;
 use crate::fdb::Key;
 use crate::frame::Frame;
-use crate::ids::DomainId;
+use crate::ids::{DomainId, RemoteId};
 use crate::outer6;
-use crate::signature::{self, KnownTunnels};
+use crate::signature::KnownTunnels;
 use crate::tunnel::{Origin, Tunnel, Tunnels};
 use crate::verdict::DropReason;
 use crate::wrapped::{self, Ends, Wrapped};
@@ -50,6 +50,18 @@ pub enum Resolution {
 }
 
 impl Headers {
+    /// Of no frame.
+    pub const NONE: Self = Self {
+        destination: Key::NONE,
+        source: Key::NONE,
+        ethertype: EtherType(0),
+        offset: 0,
+        length: 0,
+        flow: 0,
+        is_completed: false,
+        resolution: None,
+    };
+
     /// The bridge domain.
     #[inline]
     #[must_use]
@@ -75,8 +87,83 @@ impl Headers {
 ///
 /// # Errors
 /// `FRAME_TOO_SHORT`, or `MAC_INVALID_SOURCE` for a source address that nobody can have.
-#[inline]
-pub fn inner(frame: &mut [u8], domain: DomainId) -> Result<Headers, DropReason> {
+#[inline(always)]
+pub fn inner(frame: &mut [u8], domain: DomainId, headers: &mut Headers) -> Result<(), DropReason> {
+    if plain(frame, domain, headers).is_some() {
+        return Ok(());
+    }
+    *headers = any(frame, domain)?;
+    Ok(())
+}
+
+const IP: usize = ethernet::LENGTH;
+const UPPER: usize = IP + ipv4::LENGTH;
+/// Bytes of a plain frame's headers up to the checksum of TCP.
+const PLAIN: usize = UPPER + 18;
+/// The Ethernet type, and version and header length of the packet; the traffic class behind them may be any.
+const SHAPE: u32 = 0x0800_4500;
+const SHAPE_MASK: u32 = 0xffff_ff00;
+
+/// [`inner`] of nearly every frame: untagged, with a whole IPv4 packet without options, TCP or UDP with a checksum that
+/// is complete. All others are left to [`any`], which says the same of these.
+#[inline(always)]
+fn plain(frame: &[u8], domain: DomainId, headers: &mut Headers) -> Option<()> {
+    let header = frame.first_chunk::<PLAIN>()?;
+    let length = u16::try_from(frame.len()).ok()?;
+    let address = |at| u64::from_be_bytes(bytes(header, at)) >> 16;
+    let (destination, source) = (address(0), address(ethernet::offset::SOURCE));
+    let total = u16::from_be_bytes(bytes(header, IP + ipv4::offset::TOTAL_LENGTH));
+    let shape = u32::from_ne_bytes(bytes(header, ethernet::offset::ETHERTYPE)) & SHAPE_MASK.to_be();
+    let fragment =
+        u16::from_ne_bytes(bytes(header, IP + ipv4::offset::FRAGMENT)) & (!ipv4::DONT_FRAGMENT).to_be();
+    if shape != SHAPE.to_be()
+        || fragment != 0
+        || source == 0
+        || source & GROUP_BIT != 0
+        || usize::from(total) + IP > usize::from(length)
+    {
+        return None;
+    }
+    let protocol = Protocol(header[IP + ipv4::offset::PROTOCOL]);
+    let (checksum, covered) = match protocol {
+        Protocol::TCP => {
+            (u16::from_ne_bytes(bytes(header, UPPER + 16)), total.checked_sub(ipv4::LENGTH as u16 + 18)? + 18)
+        }
+        Protocol::UDP => {
+            total.checked_sub((ipv4::LENGTH + udp::LENGTH) as u16)?;
+            let length = u16::from_be_bytes(bytes(header, UPPER + udp::offset::LENGTH));
+            (u16::from_ne_bytes(bytes(header, UPPER + udp::offset::CHECKSUM)), length)
+        }
+        _ => return None,
+    };
+    let [from, to] =
+        [ipv4::offset::SOURCE, ipv4::offset::DESTINATION].map(|at| Ipv4Addr::from(bytes(header, IP + at)));
+    if Sum::of_pseudo_ipv4(from, to, protocol, covered).fold_ne() == checksum {
+        return None;
+    }
+    let ports = u32::from_be_bytes(bytes(header, UPPER));
+    *headers = Headers {
+        destination: Key::of_bits(domain, destination),
+        source: Key::of_bits(domain, source),
+        ethertype: EtherType::IPV4,
+        offset: IP as u16,
+        length,
+        flow: entropy::of_ipv4(from, to, protocol, ports),
+        is_completed: false,
+        resolution: None,
+    };
+    Some(())
+}
+
+/// Bytes at a constant place of a header, which the compiler sees to be there.
+#[inline(always)]
+fn bytes<const N: usize>(header: &[u8; PLAIN], at: usize) -> [u8; N] {
+    header.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
+}
+
+/// [`inner`] of any frame.
+#[inline(never)]
+fn any(frame: &mut [u8], domain: DomainId) -> Result<Headers, DropReason> {
     let length = u16::try_from(frame.len()).map_err(|_| DropReason::PacketTooBig)?;
     let Some((destination, source, ethertype)) = addresses(frame) else {
         return Err(DropReason::FrameTooShort);
@@ -113,63 +200,16 @@ fn addresses(frame: &[u8]) -> Option<(u64, u64, EtherType)> {
 }
 
 /// What follows the VLAN tags, and where.
-#[inline]
 fn behind_tags(frame: &[u8], ethertype: EtherType) -> Result<(EtherType, u16), DropReason> {
     if !ethertype.is_tag() {
         return Ok((ethertype, ethernet::LENGTH as u16));
     }
-    payload_behind_tags(frame)
-}
-
-#[inline(never)]
-fn payload_behind_tags(frame: &[u8]) -> Result<(EtherType, u16), DropReason> {
     let payload = ethernet::payload(frame).map_err(|_| DropReason::FrameTooShort)?;
     Ok((payload.ethertype, payload.offset as u16))
 }
 
 /// The flow of an IPv4 packet, and whether its checksum was completed; `None` if it is malformed.
-#[inline(always)]
 fn ipv4_flow(packet: &mut [u8]) -> Option<(u32, bool)> {
-    match plain_ipv4_flow(packet) {
-        Some(flow) => Some((flow, false)),
-        None => any_ipv4_flow(packet),
-    }
-}
-
-/// [`ipv4_flow`] of nearly every packet: whole, without options, TCP or UDP with a checksum that is complete. All others
-/// are left to [`any_ipv4_flow`], which says the same of these.
-#[inline(always)]
-fn plain_ipv4_flow(packet: &[u8]) -> Option<u32> {
-    let header = packet.first_chunk::<{ ipv4::LENGTH }>()?;
-    let [version_and_length, _, l0, l1, _, _, f0, f1, _, protocol, ..] = *header;
-    let segment = packet.get(ipv4::LENGTH..usize::from(u16::from_be_bytes([l0, l1])))?;
-    let fragment = u16::from_be_bytes([f0, f1]) & !ipv4::DONT_FRAGMENT;
-    if version_and_length != 0x45 || fragment != 0 {
-        return None;
-    }
-    let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *header;
-    let (source, destination) = (Ipv4Addr::new(s0, s1, s2, s3), Ipv4Addr::new(d0, d1, d2, d3));
-    let protocol = Protocol(protocol);
-    let ports = segment.first_chunk::<4>().map(|ports| u32::from_be_bytes(*ports))?;
-    let (checksum, length) = match protocol {
-        Protocol::TCP => {
-            let [.., c0, c1] = *segment.first_chunk::<18>()?;
-            (u16::from_ne_bytes([c0, c1]), segment.len() as u16)
-        }
-        Protocol::UDP => {
-            let [.., l0, l1, c0, c1] = *segment.first_chunk::<{ udp::LENGTH }>()?;
-            (u16::from_ne_bytes([c0, c1]), u16::from_be_bytes([l0, l1]))
-        }
-        _ => return None,
-    };
-    if Sum::of_pseudo_ipv4(source, destination, protocol, length).fold_ne() == checksum {
-        return None;
-    }
-    Some(entropy::of_ipv4(source, destination, protocol, ports))
-}
-
-#[inline(never)]
-fn any_ipv4_flow(packet: &mut [u8]) -> Option<(u32, bool)> {
     let (header, length) = ipv4::Header::parse(packet).ok()?;
     let ipv4::Header { source, destination, protocol, .. } = header;
     if header.is_fragment() {
@@ -183,7 +223,6 @@ fn any_ipv4_flow(packet: &mut [u8]) -> Option<(u32, bool)> {
 
 /// The flow of an IPv6 packet, whether its checksum was completed, and whether it resolves addresses; `None` if it is
 /// malformed.
-#[inline(never)]
 fn ipv6_flow(packet: &mut [u8]) -> Option<(u32, bool, Option<Resolution>)> {
     let (header, _) = ipv6::Header::parse(packet).ok()?;
     let ipv6::Header { source, destination, .. } = header;
@@ -248,32 +287,26 @@ impl Upper {
     }
 }
 
-/// Strips the outer header of a tunnel packet for us, and whatever follows the packet, and tells whom it came
-/// from. A frame that is refused stays as it is, but for a completed inner checksum.
+/// Strips the outer header of a tunnel packet for us, and whatever follows the packet, reads the inner frame, and tells
+/// whom it came from. Of a tunnel that is known ([`KnownTunnels::recognise`]) only the inner frame is left to read.
 ///
 /// # Errors
-/// Why the packet is refused.
-#[inline(always)]
-pub fn outer(
+/// Why the packet is refused. The frame may have lost its outer header then.
+#[inline(never)]
+pub fn tunnelled(
     frame: &mut Frame<'_>,
     tunnels: &Tunnels,
     known: &mut KnownTunnels,
-) -> Result<Origin, DropReason> {
-    if let Some((origin, end)) = known.recognise(frame.bytes()) {
-        frame.truncate(end);
-        frame.pull(signature::LENGTH as u16).ok_or(DropReason::FrameTooShort)?;
-        return Ok(origin);
-    }
-    any_outer(frame, tunnels, known)
+    headers: &mut Headers,
+) -> Result<RemoteId, DropReason> {
+    let Origin { remote, domain, .. } = outer(frame, tunnels, known)?;
+    inner(frame.bytes_mut(), domain, headers)?;
+    Ok(remote)
 }
 
-/// [`outer`] of any packet.
-#[inline(never)]
-fn any_outer(
-    frame: &mut Frame<'_>,
-    tunnels: &Tunnels,
-    known: &mut KnownTunnels,
-) -> Result<Origin, DropReason> {
+/// Strips the outer header of a tunnel packet for us, and tells whom it came from. A frame that is refused stays as it
+/// is, but for a completed inner checksum.
+fn outer(frame: &mut Frame<'_>, tunnels: &Tunnels, known: &mut KnownTunnels) -> Result<Origin, DropReason> {
     let (header, _) = ethernet::Header::parse(frame.bytes()).map_err(|_| DropReason::FrameTooShort)?;
     if header.ethertype != EtherType::IPV4 {
         return outer6::strip(frame, header.ethertype, &tunnels.v6);

@@ -60,16 +60,23 @@ impl Egress {
         self.remote.domain
     }
 
-    /// The uplink that a frame of `length` bytes can take.
+    /// Whether a frame of `length` bytes can go there.
     ///
     /// # Errors
     /// `NO_ROUTE`, `NEIGHBOUR_UNRESOLVED`, or `PKT_TOO_BIG` if the outer packet exceeds the uplink's MTU.
     #[inline]
-    pub fn uplink_for(&self, length: usize) -> Result<PortId, DropReason> {
-        if length > usize::from(self.longest) {
+    pub fn takes(&self, length: u16) -> Result<(), DropReason> {
+        if length > self.longest {
             return Err(self.closed.unwrap_or(DropReason::PacketTooBig));
         }
-        Ok(self.uplink)
+        Ok(())
+    }
+
+    /// The uplink that its frames leave by.
+    #[inline]
+    #[must_use]
+    pub const fn uplink(&self) -> PortId {
+        self.uplink
     }
 
     /// Puts the outer header before a frame.
@@ -193,6 +200,15 @@ impl OuterHeader {
 
     #[inline(always)]
     fn push(&self, frame: &mut Frame<'_>, outgoing: Outgoing) -> Option<()> {
+        if let Bytes::Vxlan(bytes) = &self.bytes {
+            push_vxlan(frame, bytes, self.sum, outgoing)?;
+            return Some(());
+        }
+        self.push_any(frame, outgoing)
+    }
+
+    #[inline(never)]
+    fn push_any(&self, frame: &mut Frame<'_>, outgoing: Outgoing) -> Option<()> {
         let identification = outgoing.identification;
         match &self.bytes {
             Bytes::Vxlan(bytes) => {

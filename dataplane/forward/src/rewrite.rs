@@ -15,42 +15,53 @@ pub enum Exit<'a> {
     /// Out of an access port, as it is.
     Port(PortId),
     /// Out of an uplink, to a remote.
-    Remote(&'a Egress, PortId),
+    Remote(&'a Egress),
+}
+
+/// Whether a frame may leave by an access port, as it is.
+///
+/// # Errors
+/// `PORT_UNKNOWN` if the port is gone or belongs to another domain, which no table can make it do but an entry that
+/// outlived a port; `PKT_TOO_BIG`.
+#[inline(always)]
+pub fn to_port(tables: &Tables, headers: &Headers, id: PortId) -> Result<PortId, DropReason> {
+    match tables.port(id) {
+        Some(port) if port.role == Role::Access(headers.domain()) => {
+            if headers.packet_length() <= port.mtu {
+                Ok(id)
+            } else {
+                Err(DropReason::PacketTooBig)
+            }
+        }
+        _ => Err(DropReason::PortUnknown),
+    }
+}
+
+/// The way of a frame to a remote.
+///
+/// # Errors
+/// As [`to_port`], and `NO_ROUTE`, `NEIGHBOUR_UNRESOLVED`.
+#[inline(always)]
+pub fn to_remote<'a>(tables: &'a Tables, headers: &Headers, id: RemoteId) -> Result<&'a Egress, DropReason> {
+    match tables.remote(id) {
+        Some(egress) if egress.domain() == headers.domain() => {
+            egress.takes(headers.length)?;
+            Ok(egress)
+        }
+        _ => Err(DropReason::PortUnknown),
+    }
 }
 
 impl<'a> Exit<'a> {
     /// The way of a frame to `place`.
     ///
     /// # Errors
-    /// `PORT_UNKNOWN` if the place is gone or belongs to another domain, which no table can make it do but an entry that
-    /// outlived a port; `PKT_TOO_BIG`, `NO_ROUTE`, `NEIGHBOUR_UNRESOLVED`.
-    #[inline(always)]
+    /// Those of [`to_port`] and [`to_remote`].
+    #[inline]
     pub fn new(tables: &'a Tables, headers: &Headers, place: Place) -> Result<Self, DropReason> {
         match place {
-            Place::Port(id) => Self::of_port(tables, headers, id),
-            Place::Remote(id) => Self::of_remote(tables, headers, id),
-        }
-    }
-
-    #[inline(always)]
-    fn of_port(tables: &Tables, headers: &Headers, id: PortId) -> Result<Self, DropReason> {
-        match tables.port(id) {
-            Some(port) if port.role == Role::Access(headers.domain()) => {
-                let fits = headers.packet_length() <= port.mtu;
-                if fits { Ok(Exit::Port(id)) } else { Err(DropReason::PacketTooBig) }
-            }
-            _ => Err(DropReason::PortUnknown),
-        }
-    }
-
-    #[inline(always)]
-    fn of_remote(tables: &'a Tables, headers: &Headers, id: RemoteId) -> Result<Self, DropReason> {
-        match tables.remote(id) {
-            Some(egress) if egress.domain() == headers.domain() => {
-                let uplink = egress.uplink_for(usize::from(headers.length))?;
-                Ok(Exit::Remote(egress, uplink))
-            }
-            _ => Err(DropReason::PortUnknown),
+            Place::Port(id) => to_port(tables, headers, id).map(Exit::Port),
+            Place::Remote(id) => to_remote(tables, headers, id).map(Exit::Remote),
         }
     }
 
@@ -60,7 +71,7 @@ impl<'a> Exit<'a> {
     pub const fn place(&self) -> Place {
         match self {
             Exit::Port(port) => Place::Port(*port),
-            Exit::Remote(egress, _) => Place::Remote(egress.id()),
+            Exit::Remote(egress) => Place::Remote(egress.id()),
         }
     }
 
@@ -68,7 +79,7 @@ impl<'a> Exit<'a> {
     ///
     /// # Errors
     /// `NO_HEADROOM`.
-    #[inline(always)]
+    #[inline]
     pub fn rewrite(
         &self,
         frame: &mut Frame<'_>,
@@ -77,11 +88,19 @@ impl<'a> Exit<'a> {
     ) -> Result<PortId, DropReason> {
         match self {
             Exit::Port(port) => Ok(*port),
-            Exit::Remote(egress, uplink) => {
-                let Headers { flow, is_completed, .. } = *headers;
-                egress.push(frame, Outgoing { flow, is_completed, identification })?;
-                Ok(*uplink)
+            Exit::Remote(egress) => {
+                egress.push(frame, headers.outgoing(identification))?;
+                Ok(egress.uplink())
             }
         }
+    }
+}
+
+impl Headers {
+    /// What the outer header of this frame has of its own.
+    #[inline(always)]
+    pub(crate) const fn outgoing(&self, identification: u16) -> Outgoing {
+        let Self { flow, is_completed, .. } = *self;
+        Outgoing { flow, is_completed, identification }
     }
 }

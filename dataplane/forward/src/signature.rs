@@ -91,6 +91,9 @@ pub struct KnownTunnels {
 }
 
 impl KnownTunnels {
+    /// Where the inner frame begins in a packet that is recognised.
+    pub const INNER: u16 = LENGTH as u16;
+
     /// None.
     #[must_use]
     pub fn new() -> Self {
@@ -107,9 +110,9 @@ impl KnownTunnels {
     }
 
     /// If a frame is a good packet through a tunnel that is known: whom it comes from, and where in it the inner frame
-    /// ends. It begins at [`LENGTH`].
+    /// ends. It begins at [`KnownTunnels::INNER`].
     #[inline(always)]
-    pub(crate) fn recognise(&self, frame: &[u8]) -> Option<(Origin, u16)> {
+    pub fn recognise(&self, frame: &[u8]) -> Option<(&Origin, u16)> {
         let header = frame.first_chunk::<LENGTH>()?;
         let signature = Signature::of(header);
         let (known, origin) = &self.tunnels[signature.place() % KEPT];
@@ -117,7 +120,7 @@ impl KnownTunnels {
         if differences != 0 {
             return None;
         }
-        Some(((*origin)?, end(header, frame.len())?))
+        Some((origin.as_ref()?, end(header, frame.len())?))
     }
 
     /// Remembers the tunnel of a packet that has been found good.

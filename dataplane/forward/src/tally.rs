@@ -1,8 +1,7 @@
 //! What one batch adds to the counters: kept on the stack, written once.
 
 use crate::counters::{Amount, Counters, Traffic};
-use crate::ids::{DomainId, PortId, RemoteId};
-use crate::link::Place;
+use crate::ids::{DomainId, PortId};
 use crate::verdict::DropReason;
 
 /// Sums of one batch for its ingress port.
@@ -61,80 +60,39 @@ impl Tally {
     }
 }
 
-/// Sums of one batch for the domain and the remote that the last frame belonged to. Frames of one batch mostly belong to
-/// the same domain, often to the same remote.
+/// Sums of one batch for the domain that the last frame belonged to: frames of one batch mostly belong to the same one.
 #[derive(Debug, Default)]
 pub(crate) struct TrafficTally {
     domain: DomainId,
-    of_domain: Traffic,
-    remote: RemoteId,
-    of_remote: Traffic,
+    sum: Traffic,
 }
 
 impl TrafficTally {
-    /// Frames came into a domain from one of its ports.
+    /// Frames came into a domain.
     #[inline(always)]
     pub(crate) fn received(&mut self, counters: &Counters, domain: DomainId, amount: Amount) {
-        self.turn_to_domain(counters, domain);
-        self.of_domain.received += amount;
-    }
-
-    /// A frame came into a domain from a remote.
-    #[inline(always)]
-    pub(crate) fn received_from(
-        &mut self,
-        counters: &Counters,
-        domain: DomainId,
-        remote: RemoteId,
-        amount: Amount,
-    ) {
-        self.received(counters, domain, amount);
-        self.turn_to_remote(counters, remote);
-        self.of_remote.received += amount;
+        self.turn_to(counters, domain);
+        self.sum.received += amount;
     }
 
     /// A frame left a domain for one of its ports or remotes.
     #[inline(always)]
-    pub(crate) fn transmitted(&mut self, counters: &Counters, domain: DomainId, to: Place, length: u16) {
-        let amount = Amount::frame(usize::from(length));
-        self.turn_to_domain(counters, domain);
-        self.of_domain.transmitted += amount;
-        if let Place::Remote(remote) = to {
-            self.turn_to_remote(counters, remote);
-            self.of_remote.transmitted += amount;
-        }
+    pub(crate) fn transmitted(&mut self, counters: &Counters, domain: DomainId, length: u16) {
+        self.turn_to(counters, domain);
+        self.sum.transmitted += Amount::frame(length.into());
     }
 
     #[inline(always)]
-    fn turn_to_domain(&mut self, counters: &Counters, domain: DomainId) {
+    fn turn_to(&mut self, counters: &Counters, domain: DomainId) {
         if domain != self.domain {
-            self.settle_domain(counters);
+            self.settle(counters);
             self.domain = domain;
         }
     }
 
-    #[inline(always)]
-    fn turn_to_remote(&mut self, counters: &Counters, remote: RemoteId) {
-        if remote != self.remote {
-            self.settle_remote(counters);
-            self.remote = remote;
-        }
-    }
-
-    #[inline(never)]
-    fn settle_domain(&mut self, counters: &Counters) {
-        counters.add_domain(self.domain, std::mem::take(&mut self.of_domain));
-    }
-
-    /// Where the frames of a batch go to many remotes this is done for nearly each.
-    #[inline(always)]
-    fn settle_remote(&mut self, counters: &Counters) {
-        counters.add_remote(self.remote, std::mem::take(&mut self.of_remote));
-    }
-
     /// Adds everything to the counters and begins anew.
+    #[inline(never)]
     pub(crate) fn settle(&mut self, counters: &Counters) {
-        self.settle_domain(counters);
-        self.settle_remote(counters);
+        counters.add_domain(self.domain, std::mem::take(&mut self.sum));
     }
 }

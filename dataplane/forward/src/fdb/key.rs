@@ -32,6 +32,9 @@ impl Key {
         Self((domain.0 as u64) << 48 | mac)
     }
 
+    /// Of nothing: no entry has it.
+    pub(crate) const NONE: Self = Self(0);
+
     /// The bridge domain.
     #[inline]
     #[must_use]
@@ -60,12 +63,15 @@ impl fmt::Debug for Key {
 /// ├─ tag ┼ distance ┼─ first ─┤      low bits, at most 24 each: the primary bucket; how the secondary differs
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Hash(u64);
+pub(crate) struct Hash(u64);
 
 /// Most bits that may select a bucket: more would overlap the tag.
 pub(super) const MAX_BUCKET_BITS: u32 = 24;
 
 impl Hash {
+    /// Of nothing.
+    pub(crate) const NONE: Self = Self(0);
+
     /// The index of the primary bucket in a table of `mask + 1` buckets, a power of two.
     #[inline]
     pub(super) const fn primary(self, mask: usize) -> usize {

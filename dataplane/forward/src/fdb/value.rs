@@ -67,6 +67,21 @@ impl Sighting {
     pub const fn new(place: Place, now: u32) -> Self {
         Self(place_bits(place) | ((now & SECONDS) as u64) << SEEN_SHIFT)
     }
+
+    /// Where.
+    #[inline]
+    #[must_use]
+    pub const fn place(self) -> Place {
+        Value(self.0).place()
+    }
+
+    /// Whether it was at this place.
+    #[inline]
+    #[must_use]
+    pub const fn is_at(self, place: Place) -> bool {
+        const PLACE: u64 = (1 << SEEN_SHIFT) - 1;
+        self.0 & PLACE == place_bits(place)
+    }
 }
 
 const SECONDS: u32 = (1 << 24) - 1;

@@ -1,0 +1,105 @@
+//! Pass 2 over a batch: who is where, and where each frame goes.
+
+use arrayvec::ArrayVec;
+
+use super::{Job, Jobs, Run};
+use crate::learn::{self, Lesson};
+use crate::limits::BATCH;
+use crate::link::{Link, Place};
+use crate::lookup;
+use crate::parse::{Headers, Resolution};
+use crate::proxy;
+use crate::tables::Domain;
+use crate::verdict::{DropReason, Verdict};
+
+impl<'t, L: Link> Run<'t, L> {
+    /// Pass 2: learn and look up.
+    #[inline(never)]
+    pub(super) fn decide(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut Jobs) {
+        let tables = self.tables;
+        let mut last: Option<&Domain> = None;
+        for (job, chunk) in jobs.iter_mut().zip(batch) {
+            if matches!(job.verdict, Verdict::Drop(_)) {
+                continue;
+            }
+            // Frames of one batch mostly belong to the same domain.
+            let id = job.headers.domain();
+            let domain = match last {
+                Some(domain) if id == domain.id => domain,
+                _ => match tables.domain(id) {
+                    Some(domain) => *last.insert(domain),
+                    None => {
+                        job.verdict = Verdict::Drop(DropReason::PortUnknown);
+                        continue;
+                    }
+                },
+            };
+            self.decide_one(job, domain, chunk);
+        }
+    }
+
+    #[inline(always)]
+    fn decide_one(&mut self, job: &mut Job, domain: &Domain, chunk: &mut L::Chunk) {
+        let fdb = self.tables.fdb();
+        if domain.learning
+            && !fdb.knows(&job.source(), job.sighting)
+            && let Err(reason) = self.learn(job)
+        {
+            job.verdict = Verdict::Drop(reason);
+        } else if let Some(resolution) = job.headers.resolution
+            && self.proxy(resolution, &job.headers, job.from(), domain, chunk).is_some()
+        {
+            job.verdict = Verdict::Answer;
+        } else {
+            lookup::lookup(fdb, &job.destination(), job.sighting, &mut job.verdict);
+        }
+    }
+
+    /// Learns what is not known to be so at this very second.
+    #[inline(never)]
+    fn learn(&mut self, job: &Job) -> Result<(), DropReason> {
+        let tables = self.tables;
+        let ageing = |id| tables.domain(id).map_or(0, |domain| domain.ageing);
+        match learn::learn(tables.fdb(), &job.source(), job.from(), self.seconds, ageing)? {
+            Lesson::Known => {}
+            Lesson::Moved(event) => self.link.event(event),
+            Lesson::Unlearned => self.tally.unlearned += 1,
+        }
+        Ok(())
+    }
+
+    /// What comes from an isolated port goes to no other. Of whole batches, so that the others are not asked.
+    #[cold]
+    pub(super) fn isolate(&self, jobs: &mut [Job]) {
+        for job in jobs {
+            if let Verdict::Forward(port) = job.verdict
+                && self.tables.port(port).is_some_and(|port| port.isolated)
+            {
+                job.verdict = Verdict::Drop(DropReason::Isolated);
+            }
+        }
+    }
+
+    /// A message that resolves addresses: tells control of a new neighbour, and makes the frame the answer, if one is due.
+    #[cold]
+    #[inline(never)]
+    fn proxy(
+        &mut self,
+        resolution: Resolution,
+        headers: &Headers,
+        from: Place,
+        domain: &Domain,
+        chunk: &mut L::Chunk,
+    ) -> Option<()> {
+        let message = proxy::Message::read(resolution, headers, self.link.frame(chunk).bytes())?;
+        let neighbours = self.tables.neighbours();
+        if domain.learning
+            && let Some(news) = message.news(domain, neighbours, from)
+        {
+            self.recent.tell(self.link, news.event, self.seconds / news.period);
+        }
+        let Place::Port(ingress) = from else { return None };
+        let neighbour = message.answer(headers, domain, neighbours, self.tables.fdb(), ingress)?;
+        message.write_answer(&mut self.link.frame(chunk), headers, &neighbour)
+    }
+}

@@ -1,0 +1,186 @@
+//! Pass 3 over a batch: each frame is made what it has to be on its way out, and goes there. Here alone one frame
+//! becomes many.
+
+use arrayvec::ArrayVec;
+
+use super::{Job, Jobs, Run};
+use crate::flood::{self, StormLimit};
+use crate::ids::RemoteId;
+use crate::limits::BATCH;
+use crate::link::{Event, Link, Place};
+use crate::parse::Headers;
+use crate::rewrite::{self, Exit};
+use crate::tables::Domain;
+use crate::verdict::{DropReason, Verdict};
+
+impl<'t, L: Link> Run<'t, L> {
+    /// Pass 3: send each frame where it goes.
+    #[inline(never)]
+    pub(super) fn deliver(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut Jobs) {
+        self.rewrite(batch, jobs);
+        for (job, chunk) in jobs.iter().zip(batch.drain(..)) {
+            match job.verdict {
+                Verdict::Forward(port) => self.link.transmit(port, job.headers.flow, chunk),
+                _ => self.deliver_otherwise(job, chunk),
+            }
+        }
+    }
+
+    /// Makes frames for one receiver what they have to be on the way out, in place, and their verdicts the port.
+    #[inline(never)]
+    fn rewrite(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut Jobs) {
+        for (job, chunk) in jobs.iter_mut().zip(batch) {
+            match job.verdict {
+                Verdict::Encapsulate(remote) => self.encapsulate(job, remote, chunk),
+                Verdict::Forward(port) => match rewrite::to_port(self.tables, &job.headers, port) {
+                    Ok(_) => {
+                        let Headers { length, .. } = job.headers;
+                        self.traffic.transmitted(self.counters, job.headers.domain(), length);
+                    }
+                    Err(reason) => job.verdict = Verdict::Drop(reason),
+                },
+                Verdict::Flood | Verdict::Answer | Verdict::Drop(_) => {}
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn encapsulate(&mut self, job: &mut Job, remote: RemoteId, chunk: &mut L::Chunk) {
+        let headers = &job.headers;
+        let result = rewrite::to_remote(self.tables, headers, remote).and_then(|egress| {
+            *self.identification = self.identification.wrapping_add(1);
+            egress.push(&mut self.link.frame(chunk), headers.outgoing(*self.identification))?;
+            Ok(egress.uplink())
+        });
+        match result {
+            Ok(uplink) => {
+                self.traffic.transmitted(self.counters, headers.domain(), headers.length);
+                self.counters.sent_to(remote, headers.length);
+                job.verdict = Verdict::Forward(uplink);
+            }
+            Err(reason) => {
+                self.explain(Place::Remote(remote), reason);
+                job.verdict = Verdict::Drop(reason);
+            }
+        }
+    }
+
+    /// What is not for one known receiver.
+    #[inline(never)]
+    fn deliver_otherwise(&mut self, job: &Job, chunk: L::Chunk) {
+        match job.verdict {
+            Verdict::Flood => self.flood(job, chunk),
+            Verdict::Answer => self.answer(job, chunk),
+            Verdict::Drop(reason) => self.discard(chunk, reason),
+            // What `rewrite` has left.
+            Verdict::Forward(_) | Verdict::Encapsulate(_) => self.discard(chunk, DropReason::PortUnknown),
+        }
+    }
+
+    /// Head-end replication: a copy to every other member of the domain, the frame itself to the last that takes it.
+    #[inline(never)]
+    fn flood(&mut self, job: &Job, chunk: L::Chunk) {
+        let tables = self.tables;
+        let Some(domain) = tables.domain(job.headers.domain()) else {
+            return self.discard(chunk, DropReason::PortUnknown);
+        };
+        let kind = flood::Kind::of(job.headers.destination.mac());
+        if let Err(reason) = self.admit(domain, kind, job.from()) {
+            return self.discard(chunk, reason);
+        }
+        // From the overlay to access ports only: whoever else is in the overlay got a copy from the sender.
+        let remotes: &[RemoteId] = match job.from() {
+            Place::Port(_) => &domain.remotes,
+            Place::Remote(_) => &[],
+        };
+        let ports = tables
+            .flood_ports(domain.id, kind, self.isolated)
+            .iter()
+            .copied()
+            .map(Place::Port)
+            .filter(|port| *port != job.from());
+        let mut chunk = chunk;
+        let (mut receivers, mut last) = (0_u64, None);
+        for place in ports.chain(remotes.iter().copied().map(Place::Remote)) {
+            receivers += 1;
+            let exit = match Exit::new(tables, &job.headers, place) {
+                Ok(exit) => exit,
+                Err(reason) => {
+                    self.refused(place, reason);
+                    continue;
+                }
+            };
+            if let Some(previous) = last.replace(exit) {
+                match self.link.duplicate(&mut chunk) {
+                    Some(copy) => self.send(job, previous, copy),
+                    None => self.tally.dropped(DropReason::NoChunk),
+                }
+            }
+        }
+        self.tally.copies += receivers.saturating_sub(1);
+        match last {
+            Some(exit) => self.send(job, exit, chunk),
+            None if receivers == 0 => self.discard(chunk, DropReason::FloodEmpty),
+            // Each receiver has been counted as refused.
+            None => self.link.release(chunk),
+        }
+    }
+
+    /// Whether a frame of this kind may be flooded now.
+    fn admit(&mut self, domain: &Domain, kind: flood::Kind, from: Place) -> Result<(), DropReason> {
+        if !domain.flooding.includes(kind) {
+            return Err(DropReason::FloodOff);
+        }
+        let limit = match from {
+            Place::Port(port) => self.tables.port(port).map(|port| port.storm_limit),
+            Place::Remote(remote) => self.tables.remote(remote).map(|egress| egress.remote().storm_limit),
+        };
+        let admitted = self.meters.admit(from, limit.unwrap_or(StormLimit::NONE), self.now);
+        if admitted { Ok(()) } else { Err(DropReason::StormLimit) }
+    }
+
+    fn send(&mut self, job: &Job, exit: Exit<'t>, mut chunk: L::Chunk) {
+        *self.identification = self.identification.wrapping_add(1);
+        let flow = job.headers.flow;
+        match exit.rewrite(&mut self.link.frame(&mut chunk), &job.headers, *self.identification) {
+            Ok(port) => {
+                let length = job.headers.length;
+                self.traffic.transmitted(self.counters, job.headers.domain(), length);
+                if let Place::Remote(remote) = exit.place() {
+                    self.counters.sent_to(remote, length);
+                }
+                self.link.transmit(port, flow, chunk);
+            }
+            Err(reason) => self.discard(chunk, reason),
+        }
+    }
+
+    #[cold]
+    fn answer(&mut self, job: &Job, mut chunk: L::Chunk) {
+        let length = *self.link.frame(&mut chunk).len;
+        self.tally.proxied += 1;
+        self.traffic.transmitted(self.counters, job.headers.domain(), length);
+        self.link.transmit(self.ingress, job.headers.flow, chunk);
+    }
+
+    /// A receiver that does not get its frame.
+    #[cold]
+    fn refused(&mut self, place: Place, reason: DropReason) {
+        self.tally.dropped(reason);
+        self.explain(place, reason);
+    }
+
+    /// Tells control of a remote without a next hop.
+    #[cold]
+    fn explain(&mut self, place: Place, reason: DropReason) {
+        if let (Place::Remote(remote), DropReason::NeighbourUnresolved) = (place, reason) {
+            self.recent.tell(self.link, Event::Unresolved { remote }, self.seconds);
+        }
+    }
+
+    #[cold]
+    fn discard(&mut self, chunk: L::Chunk, reason: DropReason) {
+        self.tally.dropped(reason);
+        self.link.release(chunk);
+    }
+}

@@ -1,0 +1,106 @@
+//! Pass 1 over a batch: what each frame is.
+
+use arrayvec::ArrayVec;
+
+use super::{Job, Jobs, Run};
+use crate::counters::Amount;
+use crate::fdb::{Fdb, Hash, Key, Sighting};
+use crate::ids::DomainId;
+use crate::limits::BATCH;
+use crate::link::{Link, Place};
+use crate::parse::{self, Headers};
+use crate::signature::KnownTunnels;
+use crate::tables::{Role, Tables};
+use crate::verdict::{DropReason, Verdict};
+
+impl<'t, L: Link> Run<'t, L> {
+    /// Pass 1: what each frame is, and which lines of the forwarding database it will need.
+    pub(super) fn parse(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut Jobs) {
+        self.tally.received.frames = batch.len() as u64;
+        for chunk in batch.iter() {
+            self.link.prefetch_frame(chunk);
+        }
+        match self.tables.port(self.ingress).map(|port| port.role) {
+            Some(Role::Access(domain)) => self.parse_plain(batch, jobs, domain),
+            Some(Role::Uplink) => self.parse_tunnelled(batch, jobs),
+            None => {
+                for (job, chunk) in jobs.iter_mut().zip(batch) {
+                    self.tally.received.bytes += self.link.frame(chunk).length() as u64;
+                    job.verdict = Verdict::Drop(DropReason::PortUnknown);
+                }
+            }
+        }
+    }
+
+    /// Frames of workloads.
+    #[inline(never)]
+    fn parse_plain(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut Jobs, domain: DomainId) {
+        let tables = self.tables;
+        let sighting = Sighting::new(Place::Port(self.ingress), self.seconds);
+        let (mut all, mut refused) = (Amount { frames: batch.len() as u64, bytes: 0 }, Amount::default());
+        for (job, chunk) in jobs.iter_mut().zip(batch) {
+            let mut frame = self.link.frame(chunk);
+            let length = frame.length() as u64;
+            all.bytes += length;
+            match parse::inner(frame.bytes_mut(), domain, &mut job.headers) {
+                Ok(()) => self.prepare(job, sighting, tables),
+                Err(reason) => {
+                    refused += Amount { frames: 1, bytes: length };
+                    job.verdict = Verdict::Drop(reason);
+                }
+            }
+        }
+        self.tally.received = all;
+        let good = Amount { frames: all.frames - refused.frames, bytes: all.bytes - refused.bytes };
+        self.traffic.received(self.counters, domain, good);
+    }
+
+    /// Frames of the underlay.
+    #[inline(never)]
+    fn parse_tunnelled(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut Jobs) {
+        let (tables, counters) = (self.tables, self.counters);
+        let mut all = 0;
+        for (job, chunk) in jobs.iter_mut().zip(batch) {
+            let mut frame = self.link.frame(chunk);
+            all += frame.length() as u64;
+            let remote = match self.known.recognise(frame.bytes()) {
+                Some((origin, end)) => {
+                    let bytes = frame.narrow(KnownTunnels::INNER, end);
+                    parse::inner(bytes, origin.domain, &mut job.headers).map(|()| origin.remote)
+                }
+                None => parse::tunnelled(&mut frame, tables.tunnels(), self.known, &mut job.headers),
+            };
+            match remote {
+                Ok(remote) => {
+                    let length = job.headers.length;
+                    self.traffic.received(counters, job.headers.domain(), Amount::frame(length.into()));
+                    counters.received_from(remote, length);
+                    self.prepare(job, Sighting::new(Place::Remote(remote), self.seconds), tables);
+                }
+                Err(reason) => job.verdict = Verdict::Drop(reason),
+            }
+        }
+        self.tally.received.bytes = all;
+    }
+
+    /// Asks for the lines of the forwarding database that pass 2 will read.
+    #[inline(always)]
+    fn prepare(&self, job: &mut Job, sighting: Sighting, tables: &Tables) {
+        let Headers { source, destination, .. } = job.headers;
+        if tables.is_own(source.mac()) {
+            job.verdict = Verdict::Drop(DropReason::MacInvalidSource);
+            return;
+        }
+        job.source = self.prefetched(tables.fdb(), source);
+        job.destination = self.prefetched(tables.fdb(), destination);
+        job.sighting = sighting;
+        job.verdict = Verdict::Flood;
+    }
+
+    #[inline(always)]
+    fn prefetched(&self, fdb: &Fdb, key: Key) -> Hash {
+        let probe = fdb.probe(key);
+        self.link.prefetch(fdb.line(probe));
+        probe.hash
+    }
+}
