@@ -220,14 +220,16 @@ mac = \"02:00:00:00:00:72\"
 
 /// The same as requests.
 const REQUESTS: [&str; 12] = [
-    "vni add 100 local 192.0.2.1 udp-port 8472 learning off ageing 90 arp-proxy off nd-proxy off ttl 3",
+    "vni add 100 local 192.0.2.1 udp-port 8472 learning off ageing 90 arp-proxy off nd-proxy off ttl 3 \
+     move-limit 9 mcast-flood off",
     "vni add 200 local 192.0.2.1 encap gre key 77",
     "vni add 300 local 192.0.2.1 encap gre key none",
     "port add up0 uplink",
-    "port add first dev a1 vni 100 mode native require generic queues 1 ring-size 512 transmit ring",
+    "port add first dev a1 vni 100 mode native require generic queues 1 ring-size 512 transmit ring \
+     flood off isolated on storm-limit 0",
     "port add a2 vni 200",
     "remote add 192.0.2.2 vni 100",
-    "remote add 192.0.2.2 vni 200 encap vxlan udp-port 4789 flood off",
+    "remote add 192.0.2.2 vni 200 encap vxlan udp-port 4789 flood off storm-limit 77",
     "remote add 192.0.2.7 vni 200",
     "fdb add 02:00:00:00:00:71 vni 100 dev first",
     "fdb add 02:00:00:00:00:72 vni 200 dst 192.0.2.2",
