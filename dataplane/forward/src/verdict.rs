@@ -9,6 +9,8 @@ pub enum Verdict {
     Forward(PortId),
     /// To this remote, behind its outer header.
     Encapsulate(RemoteId),
+    /// Out of this uplink: the outer header is there.
+    Leave(PortId),
     /// To every other member of the domain.
     Flood,
     /// Back to where it came from: the proxy has made the request into its answer.

@@ -93,14 +93,15 @@ impl Mapping {
     ///
     /// # Safety
     ///
-    /// For as long as the slice lives nobody else, neither this process nor the kernel, may touch these bytes.
+    /// The range must lie within the mapping, and for as long as the slice lives nobody else, neither this process nor
+    /// the kernel, may touch these bytes.
     #[inline]
     #[expect(clippy::mut_from_ref, reason = "exclusivity is the caller's promise, by a token per range")]
     pub(crate) unsafe fn bytes(&self, offset: usize, len: usize) -> &mut [u8] {
-        assert!(offset <= self.len && len <= self.len - offset, "range outside the mapping");
+        debug_assert!(offset <= self.len && len <= self.len - offset, "range outside the mapping");
         let start = self.start.as_ptr().wrapping_add(offset);
-        // SAFETY: the range is inside the mapping, which is initialised (zeroed by the kernel) and lives as long as
-        // `self`; the caller promises that nobody else touches it.
+        // SAFETY: the caller promises that the range is inside the mapping, which is initialised (zeroed by the kernel) and
+        // lives as long as `self`, and that nobody else touches it.
         unsafe { std::slice::from_raw_parts_mut(start, len) }
     }
 }

@@ -94,7 +94,8 @@ impl Umem {
         let start = *index as usize * self.chunk_size as usize;
         // SAFETY: there is one token per chunk: `over` makes each once, and the ledger mints one from a kernel address
         // only when the token was consumed before. It is borrowed mutably for as long as the slice lives, so neither a
-        // second slice nor a hand-over to the kernel can happen meanwhile.
+        // second slice nor a hand-over to the kernel can happen meanwhile. Tokens of this memory have numbers below
+        // `chunks` from both, and the mapping is at least `chunks` times `chunk_size` long.
         let bytes = unsafe { self.mapping.bytes(start, self.chunk_size as usize) };
         Room { bytes, head, len }
     }

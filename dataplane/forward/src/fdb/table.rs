@@ -36,6 +36,8 @@
 //! original's key is cleared (Release), and a reader that finds it cleared, or finds whatever was stored there since,
 //! acquires that at R1 or R3. So it finds the copy further on.
 
+use std::hint::select_unpredictable;
+
 use super::key::{Hash, Key, MAX_BUCKET_BITS};
 use super::value::Value;
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -125,8 +127,11 @@ impl Bucket {
     pub(super) fn find(&self, key: Key, tag: u8) -> Option<(&Slot, Value)> {
         // Where it is cannot be predicted, so no branch depends on it. The first slot stands for "nowhere" too.
         let [_, second, third, fourth] = &self.0;
-        let at = |slot: &Slot, index| usize::from(slot.key.load(Ordering::Acquire) == key.0) * index;
-        let slot = &self.0[(at(second, 1) | at(third, 2) | at(fourth, 3)) % SLOTS];
+        let holds = |slot: &Slot| slot.key.load(Ordering::Acquire) == key.0;
+        let at = select_unpredictable(holds(second), 1, 0);
+        let at = select_unpredictable(holds(third), 2, at);
+        let at: usize = select_unpredictable(holds(fourth), 3, at);
+        let slot = &self.0[at % SLOTS];
         if slot.key.load(Ordering::Acquire) != key.0 {
             return None;
         }

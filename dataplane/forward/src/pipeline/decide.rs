@@ -3,6 +3,7 @@
 use arrayvec::ArrayVec;
 
 use super::{Job, Jobs, Run};
+use crate::fdb::Fdb;
 use crate::learn::{self, Lesson};
 use crate::limits::BATCH;
 use crate::link::{Link, Place};
@@ -16,7 +17,7 @@ impl<'t, L: Link> Run<'t, L> {
     /// Pass 2: learn and look up.
     #[inline(never)]
     pub(super) fn decide(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut Jobs) {
-        let tables = self.tables;
+        let (tables, fdb) = (self.tables, self.tables.fdb());
         let mut last: Option<&Domain> = None;
         for (job, chunk) in jobs.iter_mut().zip(batch) {
             if matches!(job.verdict, Verdict::Drop(_)) {
@@ -34,13 +35,12 @@ impl<'t, L: Link> Run<'t, L> {
                     }
                 },
             };
-            self.decide_one(job, domain, chunk);
+            self.decide_one(job, domain, fdb, chunk);
         }
     }
 
     #[inline(always)]
-    fn decide_one(&mut self, job: &mut Job, domain: &Domain, chunk: &mut L::Chunk) {
-        let fdb = self.tables.fdb();
+    fn decide_one(&mut self, job: &mut Job, domain: &Domain, fdb: &Fdb, chunk: &mut L::Chunk) {
         if domain.learning
             && !fdb.knows(&job.source(), job.sighting)
             && let Err(reason) = self.learn(job)

@@ -8,38 +8,38 @@ use crate::flood::{self, StormLimit};
 use crate::ids::RemoteId;
 use crate::limits::BATCH;
 use crate::link::{Event, Link, Place};
-use crate::parse::Headers;
 use crate::rewrite::{self, Exit};
-use crate::tables::Domain;
+use crate::tables::{Domain, Role};
 use crate::verdict::{DropReason, Verdict};
 
 impl<'t, L: Link> Run<'t, L> {
     /// Pass 3: send each frame where it goes.
     #[inline(never)]
     pub(super) fn deliver(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut Jobs) {
-        self.rewrite(batch, jobs);
+        if let Some(Role::Access(_)) = self.tables.port(self.ingress).map(|port| port.role) {
+            self.rewrite(batch, jobs);
+        }
         for (job, chunk) in jobs.iter().zip(batch.drain(..)) {
             match job.verdict {
-                Verdict::Forward(port) => self.link.transmit(port, job.headers.flow, chunk),
+                Verdict::Leave(uplink) => self.link.transmit(uplink, job.headers.flow, chunk),
+                Verdict::Forward(port) => match rewrite::to_port(self.tables, &job.headers, port) {
+                    Ok(port) => {
+                        self.traffic.transmitted(self.counters, job.headers.domain(), job.headers.length);
+                        self.link.transmit(port, job.headers.flow, chunk);
+                    }
+                    Err(reason) => self.discard(chunk, reason),
+                },
                 _ => self.deliver_otherwise(job, chunk),
             }
         }
     }
 
-    /// Makes frames for one receiver what they have to be on the way out, in place, and their verdicts the port.
+    /// Puts outer headers before the frames that go into the overlay, in place. Of frames that came out of it none does.
     #[inline(never)]
     fn rewrite(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut Jobs) {
         for (job, chunk) in jobs.iter_mut().zip(batch) {
-            match job.verdict {
-                Verdict::Encapsulate(remote) => self.encapsulate(job, remote, chunk),
-                Verdict::Forward(port) => match rewrite::to_port(self.tables, &job.headers, port) {
-                    Ok(_) => {
-                        let Headers { length, .. } = job.headers;
-                        self.traffic.transmitted(self.counters, job.headers.domain(), length);
-                    }
-                    Err(reason) => job.verdict = Verdict::Drop(reason),
-                },
-                Verdict::Flood | Verdict::Answer | Verdict::Drop(_) => {}
+            if let Verdict::Encapsulate(remote) = job.verdict {
+                self.encapsulate(job, remote, chunk);
             }
         }
     }
@@ -56,7 +56,7 @@ impl<'t, L: Link> Run<'t, L> {
             Ok(uplink) => {
                 self.traffic.transmitted(self.counters, headers.domain(), headers.length);
                 self.counters.sent_to(remote, headers.length);
-                job.verdict = Verdict::Forward(uplink);
+                job.verdict = Verdict::Leave(uplink);
             }
             Err(reason) => {
                 self.explain(Place::Remote(remote), reason);
@@ -72,8 +72,10 @@ impl<'t, L: Link> Run<'t, L> {
             Verdict::Flood => self.flood(job, chunk),
             Verdict::Answer => self.answer(job, chunk),
             Verdict::Drop(reason) => self.discard(chunk, reason),
-            // What `rewrite` has left.
-            Verdict::Forward(_) | Verdict::Encapsulate(_) => self.discard(chunk, DropReason::PortUnknown),
+            // None of these gets here.
+            Verdict::Forward(_) | Verdict::Leave(_) | Verdict::Encapsulate(_) => {
+                self.discard(chunk, DropReason::PortUnknown);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use arrayvec::ArrayVec;
 use super::{Job, Jobs, Run};
 use crate::counters::Amount;
 use crate::fdb::{Fdb, Hash, Key, Sighting};
-use crate::ids::DomainId;
+use crate::ids::{DomainId, RemoteId};
 use crate::limits::BATCH;
 use crate::link::{Link, Place};
 use crate::parse::{self, Headers};
@@ -63,22 +63,26 @@ impl<'t, L: Link> Run<'t, L> {
         for (job, chunk) in jobs.iter_mut().zip(batch) {
             let mut frame = self.link.frame(chunk);
             all += frame.length() as u64;
-            let remote = match self.known.recognise(frame.bytes()) {
-                Some((origin, end)) => {
-                    let bytes = frame.narrow(KnownTunnels::INNER, end);
-                    parse::inner(bytes, origin.domain, &mut job.headers).map(|()| origin.remote)
+            let (remote, result);
+            if let Some((origin, end)) = self.known.recognise(frame.bytes()) {
+                remote = origin.remote;
+                let bytes = frame.narrow(KnownTunnels::INNER, end);
+                result = parse::inner(bytes, origin.domain, &mut job.headers);
+            } else {
+                let frame = &mut self.link.frame(chunk);
+                match parse::tunnelled(frame, tables.tunnels(), self.known, &mut job.headers) {
+                    Ok(origin) => (remote, result) = (origin, Ok(())),
+                    Err(reason) => (remote, result) = (RemoteId(0), Err(reason)),
                 }
-                None => parse::tunnelled(&mut frame, tables.tunnels(), self.known, &mut job.headers),
-            };
-            match remote {
-                Ok(remote) => {
-                    let length = job.headers.length;
-                    self.traffic.received(counters, job.headers.domain(), Amount::frame(length.into()));
-                    counters.received_from(remote, length);
-                    self.prepare(job, Sighting::new(Place::Remote(remote), self.seconds), tables);
-                }
-                Err(reason) => job.verdict = Verdict::Drop(reason),
             }
+            if let Err(reason) = result {
+                job.verdict = Verdict::Drop(reason);
+                continue;
+            }
+            let length = job.headers.length;
+            self.traffic.received(counters, job.headers.domain(), Amount::frame(length.into()));
+            counters.received_from(remote, length);
+            self.prepare(job, Sighting::new(Place::Remote(remote), self.seconds), tables);
         }
         self.tally.received.bytes = all;
     }
