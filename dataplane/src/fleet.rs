@@ -10,14 +10,16 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use forward::counters::Counters;
 use forward::ids::PortId;
 use forward::link::Event;
-use rtrb::{Consumer, RingBuffer};
+use rtrb::{Consumer, Producer, RingBuffer};
 use xsk::{Burst, Chunk, Umem};
 
 use crate::config::WorkerConfig;
 use crate::publish::{Publication, Published, Stuck};
 use crate::worker::bell::Bell;
 use crate::worker::handover::mesh;
-use crate::worker::{Command, Equipment, Gauges, Measurements, Queue, Reading, Remains, Worker};
+use crate::worker::{
+    Command, Equipment, Gauges, Measurements, Outbound, Queue, Reading, Remains, WAITING, Worker,
+};
 
 /// Events of one worker that may wait for the control thread.
 const EVENTS: usize = 4096;
@@ -53,6 +55,7 @@ pub enum StartError {
 struct Member {
     config: WorkerConfig,
     mailbox: Sender<Command>,
+    outbound: Producer<Outbound>,
     bell: Bell,
     counters: Arc<Counters>,
     gauges: Arc<Gauges>,
@@ -96,6 +99,7 @@ impl Fleet {
             let Some((&config, bell)) = configs.get(worker).zip(bells.get(worker)) else { break };
             let (mailbox, orders) = unbounded();
             let (events_in, events) = RingBuffer::new(EVENTS);
+            let (outbound, outbound_out) = RingBuffer::new(WAITING);
             let id = u16::try_from(worker).unwrap_or(u16::MAX);
             let equipment = Equipment {
                 id,
@@ -110,6 +114,7 @@ impl Fleet {
                 gauges: Arc::default(),
                 measurements: Arc::default(),
                 events: events_in,
+                outbound: outbound_out,
                 mailbox: orders,
                 subscription: fleet.publication.subscribe(worker),
                 epoch,
@@ -121,6 +126,7 @@ impl Fleet {
             fleet.members.push(Member {
                 config,
                 mailbox,
+                outbound,
                 bell,
                 counters,
                 gauges,
@@ -148,6 +154,14 @@ impl Fleet {
     #[must_use]
     pub const fn epoch(&self) -> Instant {
         self.epoch
+    }
+
+    /// Gives a worker a frame to send; forgets it if there are too many already.
+    pub fn originate(&mut self, worker: usize, outbound: Outbound) {
+        if let Some(member) = self.members.get_mut(worker) {
+            let _ = member.outbound.push(outbound);
+            member.bell.ring();
+        }
     }
 
     /// Gives a queue to a worker.

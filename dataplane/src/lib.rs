@@ -3,6 +3,7 @@
 pub mod config;
 pub mod control;
 pub mod fleet;
+pub mod liveness;
 pub mod logging;
 pub mod notify;
 pub mod plan;

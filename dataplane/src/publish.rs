@@ -190,6 +190,7 @@ mod tests {
             ports: Vec::new(),
             domains: Vec::new(),
             remotes: Vec::new(),
+            groups: Vec::new(),
             neighbours: Arc::default(),
             fdb: Arc::new(Fdb::new(64, [1, 2])),
         };

@@ -68,7 +68,7 @@ fn unknown_keys_are_refused_with_what_was_probably_meant() {
             "unknown key `queues` in [[vni]] | `queues` belongs into [[port]]",
             "unknown key `zzz` in [[vni]] | the keys of [[vni]] are `id`, `local`, `encapsulation`, `udp_port`, `key`, \
              `learning`, `ageing`, `arp_proxy`, `nd_proxy`, `ttl`, `udp_checksum`, `flood`, `mcast_flood`, `bcast_flood`, \
-             `move_limit`, `remotes`",
+             `move_limit`, `liveness`, `remotes`",
         ]
     );
     assert_eq!(
@@ -77,10 +77,10 @@ fn unknown_keys_are_refused_with_what_was_probably_meant() {
             "unknown key `sockt` | did you mean `socket` in [daemon]?",
             "unknown key `socket` | `socket` belongs into [daemon]",
             "unknown table `vnis` | did you mean [[vni]]?",
-            "unknown table `zzz` | the tables are [daemon], [umem], [[worker]], [[port]], [[vni]], [[remote]], [[fdb]], \
-             [[neighbour]]",
-            "unknown table `qqq` | the tables are [daemon], [umem], [[worker]], [[port]], [[vni]], [[remote]], [[fdb]], \
-             [[neighbour]]",
+            "unknown table `zzz` | the tables are [daemon], [umem], [[worker]], [[port]], [[vni]], [[remote]], [[group]], \
+             [[fdb]], [[neighbour]]",
+            "unknown table `qqq` | the tables are [daemon], [umem], [[worker]], [[port]], [[vni]], [[remote]], [[group]], \
+             [[fdb]], [[neighbour]]",
         ]
     );
 }
@@ -187,7 +187,7 @@ fn missing_keys_say_what_they_are_for() {
             "`id` is missing in [[vni]] | add `id`, an integer from 0 to 16777215: the identifier",
             "`local` is missing in [[vni]] | add `local`, a string with an IP address, or an array of one IPv4 and one \
              IPv6 address: our underlay address, or one of each family, where tunnel packets come to and from",
-            "FDB entry 02:00:00:00:00:01 of VNI 1 points nowhere | add port = \"NAME\" or remote = \"ADDRESS\"",
+            "FDB entry 02:00:00:00:00:01 of VNI 1 points nowhere | add port = \"NAME\", remote = \"ADDRESS\" or group = \"NAME\"",
         ]
     );
 }

@@ -61,6 +61,7 @@ fn understood(table: &str, key: &str, value: &str) -> String {
         }
         "vni" => ("[[vni]]".to_owned(), "id = 1\nlocal = \"192.0.2.1\"\n"),
         "remote" => ("[[remote]]".to_owned(), "vni = 1\naddress = \"192.0.2.2\"\n"),
+        "group" => ("[[group]]".to_owned(), "vni = 1\nname = \"g\"\nmembers = [\"192.0.2.2\"]\n"),
         "fdb" => ("[[fdb]]".to_owned(), "vni = 1\nmac = \"02:00:00:00:00:01\"\nremote = \"192.0.2.2\"\n"),
         "neighbour" => {
             ("[[neighbour]]".to_owned(), "vni = 1\naddress = \"2001:db8::1\"\nmac = \"02:00:00:00:00:01\"\n")
@@ -71,7 +72,7 @@ fn understood(table: &str, key: &str, value: &str) -> String {
     let peer = "[[remote]]\nvni = 1\naddress = \"192.0.2.2\"\n";
     let base = match table {
         "remote" | "neighbour" => base.to_owned(),
-        "fdb" => format!("{base}{peer}"),
+        "fdb" | "group" => format!("{base}{peer}"),
         _ => String::new(),
     };
     let text = format!("{base}{header}\n{needed}{key} = {value}\n");

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use dataplane::config::{
     self, Busy, Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, FdbKind, FloodConfig, GreKey,
-    LocalAddresses, LogTarget, ModeWish, NeighbourConfig, PortConfig, PortPolicy, PortRole, PortTuning,
-    RemoteConfig, TransmitWish, VniConfig, WorkerConfig, XdpMode, owner, render,
+    GroupConfig, GroupMember, LivenessConfig, LivenessWish, LocalAddresses, LogTarget, ModeWish,
+    NeighbourConfig, PortConfig, PortPolicy, PortRole, PortTuning, RemoteConfig, TransmitWish, VniConfig,
+    WorkerConfig, XdpMode, owner, render,
 };
 use dataplane::plan::{Severity, diff, validate};
 use proptest::collection::vec;
@@ -89,6 +90,26 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn asked()(
+        interval in prop_oneof![8 => 50u32..60_001, 1 => any::<u32>()],
+        multiplier in prop_oneof![8 => 1u8..10, 1 => any::<u8>()],
+        recovery in 0u16..1100,
+        paths in 0u8..70,
+        path_mtu: bool,
+    ) -> LivenessConfig {
+        LivenessConfig { interval, multiplier, recovery, paths, path_mtu }
+    }
+}
+
+fn liveness() -> impl Strategy<Value = LivenessWish> {
+    prop_oneof![
+        4 => Just(LivenessWish::Off),
+        1 => Just(LivenessWish::On(LivenessConfig::default())),
+        1 => asked().prop_map(LivenessWish::On),
+    ]
+}
+
+prop_compose! {
     fn domain()(
         vni in vni(),
         local in locals(),
@@ -101,10 +122,12 @@ prop_compose! {
         udp_checksum in option::weighted(0.2, any::<bool>()),
         (unicast, multicast, broadcast) in any::<(bool, bool, bool)>(),
         move_limit in 0u32..7,
+        liveness in liveness(),
     ) -> VniConfig {
         let flood = FloodConfig { unicast, multicast, broadcast };
         VniConfig {
             vni, local, encapsulation, learning, ageing, arp_proxy, nd_proxy, ttl, udp_checksum, flood, move_limit,
+            liveness,
         }
     }
 }
@@ -117,14 +140,34 @@ prop_compose! {
         flood: bool,
         udp_checksum in option::weighted(0.2, any::<bool>()),
         storm_limit in prop_oneof![Just(FloodConfig::STORM_LIMIT), any::<u32>()],
+        liveness in option::weighted(0.2, liveness()),
     ) -> RemoteConfig {
-        RemoteConfig { vni, address, encapsulation, flood, udp_checksum, storm_limit }
+        RemoteConfig { vni, address, encapsulation, flood, udp_checksum, storm_limit, liveness }
+    }
+}
+
+fn group_name() -> impl Strategy<Value = String> {
+    prop_oneof![8 => select(vec!["pair", "trio"]).prop_map(str::to_owned), 1 => "[ -~]{0,8}"]
+}
+
+prop_compose! {
+    fn group()(
+        vni in vni(),
+        name in group_name(),
+        members in vec((underlay(), prop_oneof![8 => 1u16..257, 1 => any::<u16>()], any::<bool>()), 0..4),
+        flood: bool,
+    ) -> GroupConfig {
+        let member = |(remote, weight, backup)| GroupMember { remote, weight, backup };
+        GroupConfig { vni, name, members: members.into_iter().map(member).collect(), flood }
     }
 }
 
 fn change() -> impl Strategy<Value = Change> {
-    let destination =
-        prop_oneof![name().prop_map(FdbDestination::Port), underlay().prop_map(FdbDestination::Remote)];
+    let destination = prop_oneof![
+        name().prop_map(FdbDestination::Port),
+        underlay().prop_map(FdbDestination::Remote),
+        group_name().prop_map(FdbDestination::Group),
+    ];
     let owner = || select(vec![owner::CONFIGURATION, owner::CONTROL, "evpn", "evpn"]).prop_map(str::to_owned);
     let kind = select(vec![FdbKind::Static, FdbKind::External, FdbKind::Sticky]);
     let entry = (vni(), mac(), destination, kind, owner())
@@ -145,6 +188,8 @@ fn change() -> impl Strategy<Value = Change> {
         1 => vni().prop_map(Change::RemoveVni),
         6 => (remote(), any::<bool>()).prop_map(|(remote, replace)| Change::SetRemote { remote, replace }),
         1 => (vni(), underlay()).prop_map(|(vni, address)| Change::RemoveRemote { vni, address }),
+        6 => (group(), any::<bool>()).prop_map(|(group, replace)| Change::SetGroup { group, replace }),
+        1 => (vni(), group_name()).prop_map(|(vni, name)| Change::RemoveGroup { vni, name }),
         6 => (entry, any::<bool>()).prop_map(|(entry, replace)| Change::SetFdb { entry, replace }),
         1 => (vni(), mac()).prop_map(|(vni, mac)| Change::RemoveFdb { vni, mac }),
         3 => (neighbour, any::<bool>()).prop_map(|(neighbour, replace)| Change::SetNeighbour { neighbour, replace }),
@@ -297,16 +342,16 @@ proptest! {
     fn tables_and_keys_at_random_do_not_make_it_panic(
         lines in vec(
             prop_oneof![
-                select(vec!["daemon", "umem", "worker", "port", "vni", "remote", "fdb", "neighbour", "x"])
+                select(vec!["daemon", "umem", "worker", "port", "vni", "remote", "group", "fdb", "neighbour", "x"])
                     .prop_flat_map(|table| select(vec![format!("[{table}]"), format!("[[{table}]]")])),
                 (
                     select(vec![
                         "name", "vni", "id", "local", "remotes", "key", "udp_port", "encapsulation", "mac", "port",
-                        "remote", "chunks", "ageing", "ring_size", "address", "role",
+                        "remote", "chunks", "ageing", "members", "liveness", "ring_size", "address", "role",
                     ]),
                     select(vec![
                         "1", "\"a\"", "\"192.0.2.1\"", "[]", "[\"192.0.2.2\", 1]", "\"gre\"", "0", "-1", "1e9",
-                        "\"02:00:00:00:00:01\"", "\"uplink\"", "{a = 1}", "99999999999999999999999999", "1979-05-27",
+                        "\"02:00:00:00:00:01\"", "\"uplink\"", "{a = 1}", "true", "{interval = \"1s\", paths = 3}", "[{remote = \"192.0.2.2\", weight = 2}]", "99999999999999999999999999", "1979-05-27",
                         "0xffffffff", "\"10000000000000 years\"", "inf",
                     ]),
                 )

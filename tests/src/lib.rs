@@ -28,6 +28,7 @@ pub mod stream;
 pub mod surge;
 pub mod topology;
 pub mod traffic;
+pub mod trouble;
 pub mod wait;
 
 pub use capture::{Capture, Captured};

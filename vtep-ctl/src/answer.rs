@@ -15,6 +15,7 @@ pub(crate) enum Answer {
     },
     Vnis(Vec<api::Vni>),
     Remotes(Vec<api::Remote>),
+    Groups(Vec<api::Group>),
     Fdb(Vec<api::FdbEntry>),
     FdbEntry(api::FdbEntry),
     Neighbours(Vec<api::Neighbour>),
@@ -35,6 +36,7 @@ impl Answer {
             Self::Ports { ports, .. } => json!(ports),
             Self::Vnis(vnis) => json!(vnis),
             Self::Remotes(remotes) => json!(remotes),
+            Self::Groups(groups) => json!(groups),
             Self::Fdb(entries) => json!(entries),
             Self::FdbEntry(entry) => json!(entry),
             Self::Neighbours(neighbours) => json!(neighbours),
@@ -56,6 +58,7 @@ pub(crate) const fn is_shown(request: &Request) -> bool {
             | Request::ShowPorts(_)
             | Request::ShowVnis(_)
             | Request::ShowRemotes(_)
+            | Request::ShowGroups(_)
             | Request::ShowFdb(_)
             | Request::GetFdb(_)
             | Request::ShowNeighbours(_)
@@ -83,6 +86,9 @@ pub(crate) fn ask(client: &mut Client, request: &Request) -> Result<Answer, Fail
         Request::ShowRemotes(request) => Answer::Remotes(all(client, request)?),
         Request::SetRemote(request) => done(client, request)?,
         Request::RemoveRemote(request) => done(client, request)?,
+        Request::ShowGroups(request) => Answer::Groups(all(client, request)?),
+        Request::SetGroup(request) => done(client, request)?,
+        Request::RemoveGroup(request) => done(client, request)?,
         Request::ShowFdb(request) => Answer::Fdb(all(client, request)?),
         Request::SetFdb(request) => done(client, request)?,
         Request::GetFdb(request) => Answer::FdbEntry(client.call(request)?.entry),
@@ -133,6 +139,7 @@ paged! {
     ShowPorts, Port, ports;
     ShowVnis, Vni, vnis;
     ShowRemotes, Remote, remotes;
+    ShowGroups, Group, groups;
     ShowFdb, FdbEntry, entries;
     ShowNeighbours, Neighbour, neighbours;
     ShowDrops, Drop, drops;

@@ -55,6 +55,9 @@ enum Object {
     /// Peers in the underlay
     #[command(after_help = usages("remote"))]
     Remote(Words),
+    /// Groups of remotes that an address is behind
+    #[command(after_help = usages("group"))]
+    Group(Words),
     /// Forwarding entries: which MAC address is where
     #[command(after_help = usages("fdb"))]
     Fdb(Words),
@@ -83,6 +86,7 @@ impl Arguments {
             Object::Port(words) => ("port", words),
             Object::Vni(words) => ("vni", words),
             Object::Remote(words) => ("remote", words),
+            Object::Group(words) => ("group", words),
             Object::Fdb(words) => ("fdb", words),
             Object::Neigh(words) => ("neigh", words),
             Object::Stats(words) => ("stats", words),

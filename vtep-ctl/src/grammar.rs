@@ -4,6 +4,9 @@ use api::{EntryKind, PortRole, Request};
 
 use crate::words::{Given, Shape, Usage};
 
+mod group;
+mod liveness;
+
 /// One verb of one object.
 #[derive(Debug)]
 pub(crate) struct Form {
@@ -101,12 +104,19 @@ const VNI_SET: Shape = Shape {
         ("flood", "on|off"),
         ("mcast-flood", "on|off"),
         ("bcast-flood", "on|off"),
+        liveness::ON,
+        liveness::INTERVAL,
+        liveness::MULTIPLIER,
+        liveness::RECOVERY,
+        liveness::PATHS,
+        liveness::PATH_MTU,
     ],
     ..NOTHING
 };
 const VNI_SET_TAIL: &str = "N local IP[,IP] [encap vxlan|gre] [udp-port P] [key vni|none|NUMBER] [learning on|off] \
     [ageing SECONDS] [arp-proxy on|off] [nd-proxy on|off] [ttl N] [udp-checksum on|off] [move-limit N] [flood on|off] \
-    [mcast-flood on|off] [bcast-flood on|off]";
+    [mcast-flood on|off] [bcast-flood on|off] [liveness on|off] [interval MS] [multiplier N] \
+    [recovery N] [paths N] [path-mtu on|off]";
 
 const REMOTE_SET: Shape = Shape {
     positional: &["IP"],
@@ -118,11 +128,18 @@ const REMOTE_SET: Shape = Shape {
         ("flood", "on|off"),
         ("udp-checksum", "on|off"),
         ("storm-limit", "N"),
+        liveness::ON,
+        liveness::INTERVAL,
+        liveness::MULTIPLIER,
+        liveness::RECOVERY,
+        liveness::PATHS,
+        liveness::PATH_MTU,
     ],
     ..NOTHING
 };
 const REMOTE_SET_TAIL: &str = "IP vni N [encap vxlan|gre] [udp-port P] [key vni|none|NUMBER] [flood on|off] \
-    [udp-checksum on|off] [storm-limit N]";
+    [udp-checksum on|off] [storm-limit N] [liveness on|off] [interval MS] [multiplier N] [recovery N] \
+    [paths N] [path-mtu on|off]";
 
 const OWNER: (&str, &str) = ("owner", "NAME");
 const VERSION: (&str, &str) = ("version", "N");
@@ -141,11 +158,12 @@ const FDB_FLUSH_TAIL: &str =
     "[vni N] [dev PORT] [dst IP] [owner NAME] [dynamic | static | external | sticky]";
 const FDB_SET: Shape = Shape {
     positional: &["MAC"],
-    keywords: &[VNI, ("dev", "PORT"), ("dst", "IP"), OWNER],
+    keywords: &[VNI, ("dev", "PORT"), ("dst", "IP"), ("group", "NAME"), OWNER],
     flags: WRITTEN_KINDS,
     ..NOTHING
 };
-const FDB_SET_TAIL: &str = "MAC vni N (dev PORT | dst IP) [owner NAME] [static | external | sticky]";
+const FDB_SET_TAIL: &str =
+    "MAC vni N (dev PORT | dst IP | group NAME) [owner NAME] [static | external | sticky]";
 const FDB_DEL: Shape = Shape { positional: &["MAC"], keywords: &[VNI, OWNER, VERSION], ..NOTHING };
 const NEIGH_SHOW: Shape = Shape { keywords: &[VNI, OWNER], ..NOTHING };
 const NEIGH_SET: Shape =
@@ -192,6 +210,17 @@ pub(crate) const FORMS: &[Form] = &[
     form("remote", "replace", REMOTE_SET_TAIL, REMOTE_SET, |given| remote_set(given, true)),
     form("remote", "del", "IP vni N", IP_IN_VNI, |given| {
         Ok(Request::RemoveRemote(api::RemoveRemote { dst: address(given)?, vni: given.required_vni()? }))
+    }),
+    form("group", "show", "[vni N]", WITHIN_VNI, |given| {
+        Ok(Request::ShowGroups(api::ShowGroups { vni: given.vni()?, cursor: None }))
+    }),
+    form("group", "add", group::SET_TAIL, group::SET, |given| group::set(given, false)),
+    form("group", "replace", group::SET_TAIL, group::SET, |given| group::set(given, true)),
+    form("group", "del", "NAME vni N", group::DEL, |given| {
+        Ok(Request::RemoveGroup(api::RemoveGroup {
+            name: given.required("NAME")?,
+            vni: given.required_vni()?,
+        }))
     }),
     form("fdb", "show", FDB_SHOW_TAIL, FDB_SHOW, |given| {
         Ok(Request::ShowFdb(api::ShowFdb {
@@ -267,11 +296,11 @@ pub(crate) const FORMS: &[Form] = &[
 pub(crate) fn fdb_line(words: &[String]) -> Result<api::FdbItem, Usage> {
     const SHAPE: Shape = Shape {
         positional: &["MAC"],
-        keywords: &[VNI, ("dev", "PORT"), ("dst", "IP")],
+        keywords: &[VNI, ("dev", "PORT"), ("dst", "IP"), ("group", "NAME")],
         flags: WRITTEN_KINDS,
         ..NOTHING
     };
-    let usage = "MAC vni N (dev PORT | dst IP) [static | external | sticky]";
+    let usage = "MAC vni N (dev PORT | dst IP | group NAME) [static | external | sticky]";
     line(&SHAPE, words, usage, fdb_item)
 }
 
@@ -415,6 +444,7 @@ fn vni_set(given: &Given, replace: bool) -> Result<Request, Usage> {
         flood: given.switch("flood")?,
         mcast_flood: given.switch("mcast-flood")?,
         bcast_flood: given.switch("bcast-flood")?,
+        liveness: liveness::item(given)?,
         replace: replace.then_some(true),
     }))
 }
@@ -429,23 +459,29 @@ fn remote_set(given: &Given, replace: bool) -> Result<Request, Usage> {
         flood: given.switch("flood")?,
         udp_checksum: given.switch("udp-checksum")?,
         storm_limit: given.number("storm-limit", u32::MAX.into())?,
+        liveness: liveness::item(given)?,
         replace: replace.then_some(true),
     }))
 }
 
 fn fdb_set(given: &Given, replace: bool) -> Result<Request, Usage> {
-    let api::FdbItem { mac, vni, dev, dst, kind } = fdb_item(given)?;
+    let api::FdbItem { mac, vni, dev, dst, group, kind } = fdb_item(given)?;
     let (owner, replace) = (given.text("owner"), replace.then_some(true));
-    Ok(Request::SetFdb(api::SetFdb { mac, vni, dev, dst, kind, owner, replace }))
+    Ok(Request::SetFdb(api::SetFdb { mac, vni, dev, dst, group, kind, owner, replace }))
 }
 
 fn fdb_item(given: &Given) -> Result<api::FdbItem, Usage> {
-    let (dev, dst) = (given.text("dev"), given.address("dst")?);
-    if dev.is_some() == dst.is_some() {
-        let what = if dev.is_some() { "both dev and dst are given" } else { "neither dev nor dst is given" };
-        return Err(Usage::new(what, "dev PORT | dst IP"));
+    let (dev, dst, group) = (given.text("dev"), given.address("dst")?, given.text("group"));
+    let what = match (&dev, &dst, &group) {
+        (Some(_), None, None) | (None, Some(_), None) | (None, None, Some(_)) => None,
+        (None, None, None) => Some("neither dev nor dst is given"),
+        (Some(_), Some(_), None) => Some("both dev and dst are given"),
+        (_, _, Some(_)) => Some("both group and another place are given"),
+    };
+    if let Some(what) = what {
+        return Err(Usage::new(what, "dev PORT | dst IP | group NAME"));
     }
-    Ok(api::FdbItem { mac: mac(given)?, vni: given.required_vni()?, dev, dst, kind: kind(given)? })
+    Ok(api::FdbItem { mac: mac(given)?, vni: given.required_vni()?, dev, dst, group, kind: kind(given)? })
 }
 
 fn neigh_item(given: &Given) -> Result<api::NeighbourItem, Usage> {

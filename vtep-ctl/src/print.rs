@@ -1,5 +1,7 @@
 //! Answers as tables for people. What is no data goes to standard error.
 
+mod group;
+mod liveness;
 mod stats;
 
 use api::{Encapsulation, PortState, RemoteState};
@@ -38,6 +40,7 @@ pub(crate) fn answer(answer: &Answer, moving: &mut Moving, paint: Paint) -> Prin
         Answer::Ports { ports, alone: false } => return port_table(ports, moving, paint),
         Answer::Vnis(vnis) => return vni_table(vnis, paint),
         Answer::Remotes(remotes) => return remote_table(remotes, paint),
+        Answer::Groups(groups) => return group::table(groups, paint),
         Answer::Fdb(entries) => return fdb_table(entries.iter(), paint),
         Answer::FdbEntry(entry) => return fdb_table(std::iter::once(entry), paint),
         Answer::Neighbours(neighbours) => return neighbour_table(neighbours, paint),
@@ -302,8 +305,24 @@ fn vni_table(vnis: &[api::Vni], paint: Paint) -> Printed {
 }
 
 fn remote_table(remotes: &[api::Remote], paint: Paint) -> Printed {
-    const HEADS: &[&str] =
-        &[">VNI", "DST", "ENCAP", "CHECKSUM", "LOCAL", "STATE", "DEV", "LLADDR", "FLOOD", "STORM-LIMIT"];
+    const HEADS: &[&str] = &[
+        ">VNI",
+        "DST",
+        "ENCAP",
+        "CHECKSUM",
+        "LOCAL",
+        "STATE",
+        "DEV",
+        "LLADDR",
+        "FLOOD",
+        "STORM-LIMIT",
+        "LIVENESS",
+        ">RTT",
+        ">LOSS",
+        "LAST LOSS",
+        "DEAD PATHS",
+        "PATH MTU",
+    ];
     let mut columns = Columns::new(HEADS);
     for remote in remotes {
         let tone = match remote.state {
@@ -311,7 +330,7 @@ fn remote_table(remotes: &[api::Remote], paint: Paint) -> Printed {
             RemoteState::Unresolved => Tone::Doubtful,
             RemoteState::NoRoute => Tone::Bad,
         };
-        columns.row(vec![
+        let mut cells: Vec<Cell> = vec![
             remote.vni.into(),
             remote.dst.into(),
             wrapping(remote.encap, remote.udp_port, remote.key.as_deref()).into(),
@@ -322,7 +341,9 @@ fn remote_table(remotes: &[api::Remote], paint: Paint) -> Printed {
             optional(remote.lladdr),
             on_off(remote.flood).into(),
             storm_limit(remote.storm_limit).into(),
-        ]);
+        ];
+        cells.extend(liveness::cells(remote.liveness.as_ref()));
+        columns.row(cells);
     }
     Printed::table(&columns, "no remotes", paint)
 }
@@ -333,6 +354,7 @@ fn fdb_table<'a>(entries: impl Iterator<Item = &'a api::FdbEntry>, paint: Paint)
         "MAC",
         "DEV",
         "DST",
+        "GROUP",
         "STATE",
         ">AGE",
         "OWNER",
@@ -349,6 +371,7 @@ fn fdb_table<'a>(entries: impl Iterator<Item = &'a api::FdbEntry>, paint: Paint)
             entry.mac.into(),
             optional(entry.ifname.as_ref()),
             optional(entry.dst),
+            optional(entry.group.as_ref()),
             entry.state.into(),
             format!("{}s", entry.age).into(),
             (&entry.owner).into(),

@@ -55,7 +55,21 @@ const LINES: &[(&str, &str, &str)] = &[
         r#"{"dst":"2001:db8::1","vni":100,"key":"none","replace":true}"#),
     ("remote add 2001:db8::2 vni 100 udp-checksum on", "SetRemote",
         r#"{"dst":"2001:db8::2","vni":100,"udp_checksum":true}"#),
+    ("remote add 192.0.2.3 vni 100 liveness on interval 100 multiplier 5 recovery 20 paths 4 path-mtu off", "SetRemote",
+        r#"{"dst":"192.0.2.3","vni":100,"liveness":{"on":true,"interval":100,"multiplier":5,"recovery":20,"paths":4,"path_mtu":false}}"#),
+    ("vni add 100 local 192.0.2.1 interval 50", "SetVni",
+        r#"{"vni":100,"local":["192.0.2.1"],"liveness":{"on":true,"interval":50}}"#),
+    ("remote replace 192.0.2.3 vni 100 liveness off", "SetRemote",
+        r#"{"dst":"192.0.2.3","vni":100,"liveness":{"on":false},"replace":true}"#),
     ("remote del 192.0.2.2 vni 100", "RemoveRemote", r#"{"dst":"192.0.2.2","vni":100}"#),
+    ("group show vni 100", "ShowGroups", r#"{"vni":100}"#),
+    ("group add pair vni 100 members 192.0.2.2,3/2001:DB8::1", "SetGroup",
+        r#"{"name":"pair","vni":100,"members":[{"dst":"192.0.2.2","weight":3},{"dst":"2001:db8::1"}]}"#),
+    ("group replace pair vni 100 members 192.0.2.2 backups 192.0.2.3 flood on", "SetGroup",
+        r#"{"name":"pair","vni":100,"members":[{"dst":"192.0.2.2"},{"dst":"192.0.2.3","backup":true}],"flood":true,"replace":true}"#),
+    ("group del pair vni 100", "RemoveGroup", r#"{"name":"pair","vni":100}"#),
+    ("fdb add 02:00:00:00:00:01 vni 100 group pair", "SetFdb",
+        r#"{"mac":"02:00:00:00:00:01","vni":100,"group":"pair"}"#),
     ("fdb", "ShowFdb", "{}"),
     ("fdb vni 100 static", "ShowFdb", r#"{"vni":100,"kind":"static"}"#),
     ("fdb show mac 02:00:00:00:00:AB dev east dynamic", "ShowFdb",
@@ -153,6 +167,9 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("vni show 100 200", r#""200" is not understood"#, "nothing more"),
     ("remote add 192.0.2.2", "the VNI is missing", "vni N"),
     ("remote del nowhere vni 1", r#"IP "nowhere" is not understood"#, "an IP address such as 192.0.2.1"),
+    ("group add pair vni 100", "the group's remotes are missing", "members IP[,WEIGHT][/IP[,WEIGHT]]"),
+    ("group add pair vni 100 members 192.0.2.2,0", r#"members "192.0.2.2,0" is not understood"#, "192.0.2.2,2/192.0.2.3"),
+    ("fdb add 02:00:00:00:00:01 vni 100 group a dev b", "both group and another place are given", "dev PORT | dst IP | group NAME"),
     ("fdb add 02:00:00:00:00:01 vni 100", "neither dev nor dst is given", "dev PORT | dst IP"),
     ("fdb add 02:00:00:00:00:01 vni 100 dev a dst 192.0.2.2", "both dev and dst are given", "dev PORT | dst IP"),
     ("fdb add 02-00-00-00-00-01 vni 100 dev a", r#"MAC "02-00-00-00-00-01" is not understood"#, "six hexadecimal octets"),
@@ -196,6 +213,7 @@ fn entry(mac: u8, learned: bool) -> api::FdbEntry {
         vni: 100,
         ifname: learned.then(|| "east".to_owned()),
         dst: (!learned).then(|| "192.0.2.2".parse().unwrap()),
+        group: None,
         kind: if learned { EntryKind::Dynamic } else { EntryKind::External },
         state: if learned { EntryState::Reachable } else { EntryState::Permanent },
         flags: if learned { Vec::new() } else { vec!["extern_learn".into()] },
@@ -224,6 +242,92 @@ VNI  MAC                DEV   DST        STATE      AGE  OWNER    FLAGS         
           "flags": ["extern_learn"], "age": 12, "owner": "control", "version": 1234, "moves": 1, "last_move": 7, "moved_from": "east" },
     ]);
     assert_eq!(answer.json(), Some(expected));
+}
+
+#[test]
+fn what_is_known_of_a_remote_is_told_in_its_row() {
+    let path = |source_port, loss, dead| api::LivenessPath {
+        source_port,
+        sent: 100,
+        lost: 40,
+        loss,
+        dead,
+        rtt_us: Some(90),
+    };
+    let remote = |dst: &str, liveness| api::Remote {
+        dst: dst.parse().unwrap(),
+        vni: 100,
+        encap: api::Encapsulation::Vxlan,
+        udp_port: Some(4789),
+        key: None,
+        local: "192.0.2.1".parse().unwrap(),
+        state: api::RemoteState::Reachable,
+        dev: None,
+        lladdr: None,
+        flood: true,
+        udp_checksum: None,
+        liveness,
+    };
+    let liveness = api::Liveness {
+        state: api::LivenessState::Up,
+        since: 75,
+        reason: None,
+        interval: 300,
+        multiplier: 3,
+        rtt_us: Some(85),
+        last_loss: Some(2),
+        mtu: Some(1450),
+        black_hole: Some(3700),
+        paths: vec![path(50_001, 100, true), path(50_002, 0, false)],
+    };
+    let down = api::Liveness {
+        state: api::LivenessState::Down,
+        reason: Some("nothing came within the detection time".into()),
+        paths: Vec::new(),
+        rtt_us: None,
+        last_loss: None,
+        mtu: None,
+        black_hole: None,
+        ..liveness.clone()
+    };
+    let remotes =
+        vec![remote("192.0.2.2", Some(liveness)), remote("192.0.2.3", Some(down)), remote("192.0.2.4", None)];
+    let table = printed(&Answer::Remotes(remotes)).data;
+    for part in [
+        "up 1m 15s",
+        "85µs",
+        "50%",
+        "2s ago",
+        "50001",
+        "1450, black hole above for 1h 1m",
+        "down 1m 15s (nothing came within the detection time)",
+    ] {
+        assert!(table.contains(part), "{part:?} is not in\n{table}");
+    }
+}
+
+#[test]
+fn a_group_is_a_row_for_each_member() {
+    let member = |dst: &str, backup, state, buckets| api::GroupMember {
+        dst: dst.parse().unwrap(),
+        weight: 1,
+        backup,
+        state,
+        buckets,
+    };
+    let members = vec![
+        member("192.0.2.2", false, api::MemberState::Active, 256),
+        member("192.0.2.3", false, api::MemberState::Down, 0),
+        member("192.0.2.4", true, api::MemberState::Standby, 0),
+    ];
+    let answer = Answer::Groups(vec![api::Group { name: "pair".into(), vni: 100, flood: false, members }]);
+    let expected = "\
+VNI  NAME  FLOOD  DST        WEIGHT  STATE    BUCKETS
+100  pair  off    192.0.2.2       1  active       256
+100  pair  off    192.0.2.3       1  down           0
+100  pair  off    192.0.2.4  backup  standby        0
+";
+    assert_eq!(printed(&answer).data, expected);
 }
 
 #[test]

@@ -182,6 +182,7 @@ fn parts(remotes: u32, neighbours: &[Station], fdb: Fdb) -> TablesParts {
         ],
         domains: vec![domain],
         remotes: (0..remotes).map(remote).collect(),
+        groups: Vec::new(),
         neighbours: Arc::new(neighbours.iter().map(entry).collect::<Neighbours>()),
         fdb: Arc::new(fdb),
     }

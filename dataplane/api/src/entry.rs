@@ -12,7 +12,7 @@ use crate::text;
 use crate::word::{EntryKind, EntryState};
 
 replies! {
-    /// A forwarding entry: behind a port or a remote.
+    /// A forwarding entry: behind a port, a remote or a group of remotes.
     #[derive(Eq)]
     FdbEntry {
         /// The address.
@@ -26,6 +26,9 @@ replies! {
         /// The remote it is behind.
         #[serde(skip_serializing_if = "Option::is_none")]
         dst: Option<IpAddr>,
+        /// The group of remotes it is behind.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
         /// Of which kind it is.
         kind: EntryKind,
         /// Whether it stays or ages.

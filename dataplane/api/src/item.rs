@@ -22,7 +22,7 @@ macro_rules! items {
 }
 
 items! {
-    /// A forwarding entry as an owner wants it; exactly one of `dev` and `dst` is given.
+    /// A forwarding entry as an owner wants it; exactly one of `dev`, `dst` and `group` is given.
     FdbItem {
         /// The address.
         mac: String,
@@ -34,9 +34,24 @@ items! {
         /// The remote it is behind.
         #[serde(skip_serializing_if = "Option::is_none")]
         dst: Option<String>,
+        /// The group of remotes it is behind.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
         /// Of which kind it is, `dynamic` excepted; `static` by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         kind: Option<EntryKind>,
+    }
+
+    /// A member of a group as it is to be.
+    GroupMemberItem {
+        /// The remote's underlay address.
+        dst: String,
+        /// Its share in proportion to that of the others, 1 to 256; 1 by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        weight: Option<i64>,
+        /// Whether it is used only while no other can be; false by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        backup: Option<bool>,
     }
 
     /// A neighbour as an owner wants it.

@@ -8,7 +8,9 @@
 #![forbid(unsafe_code)]
 
 mod entry;
+mod group;
 mod item;
+mod liveness;
 pub mod message;
 mod method;
 mod refusal;
@@ -19,7 +21,9 @@ mod tests;
 mod text;
 
 pub use entry::{FdbEntry, FdbEntryReply, FdbPage, FlushReply, Neighbour, NeighbourPage, ReplaceReply};
-pub use item::{FdbItem, NeighbourItem};
+pub use group::{Group, GroupMember, GroupPage};
+pub use item::{FdbItem, GroupMemberItem, NeighbourItem};
+pub use liveness::{Liveness, LivenessItem, LivenessPath};
 pub use method::{InvalidRequest, Method};
 pub use refusal::{Refusal, RefusalKind};
 pub use reply::{
@@ -28,15 +32,15 @@ pub use reply::{
     WorkerStats,
 };
 pub use request::{
-    AddPort, FlushFdb, FlushNeighbours, FlushStats, GetFdb, Reload, RemoveFdb, RemoveNeighbour, RemovePort,
-    RemoveRemote, RemoveVni, ReplaceFdb, ReplaceNeighbours, Request, SetFdb, SetNeighbour, SetPort,
-    SetRemote, SetVni, ShowDrops, ShowFdb, ShowNeighbours, ShowPorts, ShowRemotes, ShowStats, ShowVnis,
-    Status,
+    AddPort, FlushFdb, FlushNeighbours, FlushStats, GetFdb, Reload, RemoveFdb, RemoveGroup, RemoveNeighbour,
+    RemovePort, RemoveRemote, RemoveVni, ReplaceFdb, ReplaceNeighbours, Request, SetFdb, SetGroup,
+    SetNeighbour, SetPort, SetRemote, SetVni, ShowDrops, ShowFdb, ShowGroups, ShowNeighbours, ShowPorts,
+    ShowRemotes, ShowStats, ShowVnis, Status,
 };
 pub use wire::Mac;
 pub use word::{
-    Encapsulation, EntryKind, EntryState, ModeWish, PortRole, PortState, RemoteState, TransmitPath,
-    TransmitWish, XdpMode,
+    Encapsulation, EntryKind, EntryState, LivenessState, MemberState, ModeWish, PortRole, PortState,
+    RemoteState, TransmitPath, TransmitWish, XdpMode,
 };
 
 mod word;

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use wire::Mac;
 
+use crate::liveness::{Liveness, LivenessItem};
 use crate::text;
 use crate::word::{Encapsulation, PortRole, PortState, RemoteState, TransmitPath, TransmitWish, XdpMode};
 
@@ -247,6 +248,9 @@ replies! {
         mcast_flood: bool,
         /// Whether broadcasts are flooded.
         bcast_flood: bool,
+        /// How its remotes are asked whether they are there; absent if they are not.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        liveness: Option<LivenessItem>,
         /// Names of its access ports.
         ports: Vec<String>,
         /// Addresses of its remotes.
@@ -295,6 +299,9 @@ replies! {
         udp_checksum: Option<bool>,
         /// Frames a second from it that are flooded, 0 for no limit.
         storm_limit: u32,
+        /// What is known of it by asking; absent if it is not asked.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        liveness: Option<Liveness>,
     }
 
     /// A page of remotes.

@@ -2,7 +2,9 @@
 //! carries a request out checks them and names the argument that is wrong.
 
 use crate::entry::{FdbEntryReply, FdbPage, FlushReply, NeighbourPage, ReplaceReply};
-use crate::item::{FdbItem, NeighbourItem};
+use crate::group::GroupPage;
+use crate::item::{FdbItem, GroupMemberItem, NeighbourItem};
+use crate::liveness::LivenessItem;
 use crate::method::{InvalidRequest, Method, decode_parameters, methods};
 use crate::reply::{DropPage, Empty, PortPage, ReloadReply, RemotePage, StatsReply, StatusReply, VniPage};
 use crate::word::{Encapsulation, EntryKind, ModeWish, PortRole, TransmitWish, XdpMode};
@@ -153,6 +155,9 @@ methods! {
         /// Flood broadcasts; true by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         bcast_flood: Option<bool>,
+        /// How its remotes are asked whether they are there; not by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        liveness: Option<LivenessItem>,
         /// Whether it may exist already; false by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         replace: Option<bool>,
@@ -199,6 +204,9 @@ methods! {
         /// Frames a second from it that are flooded, 0 for no limit; 100000 by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         storm_limit: Option<i64>,
+        /// How it is asked whether it is there; as the VNI says by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        liveness: Option<LivenessItem>,
         /// Whether it may exist already; false by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         replace: Option<bool>,
@@ -208,6 +216,41 @@ methods! {
     RemoveRemote {
         /// The peer's underlay address.
         dst: String,
+        /// The VNI.
+        vni: i64,
+    } -> Empty;
+
+    /// Groups of remotes.
+    #[derive(Default)]
+    ShowGroups {
+        /// Of this VNI only.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        vni: Option<i64>,
+        /// Where the page begins: `next` of the page before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    } -> GroupPage;
+
+    /// Adds a group of remotes, or with `replace` changes one.
+    SetGroup {
+        /// Its name.
+        name: String,
+        /// The VNI.
+        vni: i64,
+        /// Its remotes.
+        members: Vec<GroupMemberItem>,
+        /// Whether one of its remotes, instead of each, gets flooded frames; false by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        flood: Option<bool>,
+        /// Whether it may exist already; false by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replace: Option<bool>,
+    } -> Empty;
+
+    /// Removes a group.
+    RemoveGroup {
+        /// Its name.
+        name: String,
         /// The VNI.
         vni: i64,
     } -> Empty;
@@ -238,7 +281,7 @@ methods! {
         cursor: Option<String>,
     } -> FdbPage;
 
-    /// Adds a forwarding entry, or with `replace` changes one; exactly one of `dev` and `dst` is given.
+    /// Adds a forwarding entry, or with `replace` changes one; exactly one of `dev`, `dst` and `group` is given.
     SetFdb {
         /// The address.
         mac: String,
@@ -250,6 +293,9 @@ methods! {
         /// The remote it is behind.
         #[serde(skip_serializing_if = "Option::is_none")]
         dst: Option<String>,
+        /// The group of remotes it is behind.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
         /// Of which kind it is, `dynamic` excepted; `static` by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         kind: Option<EntryKind>,

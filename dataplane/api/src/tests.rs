@@ -90,7 +90,8 @@ macro_rules! methods_agree {
 fn methods_are_those_of_the_interface() {
     let idl = interface();
     let tested = methods_agree!(idl, Status ShowPorts AddPort SetPort RemovePort ShowVnis SetVni RemoveVni ShowRemotes SetRemote
-        RemoveRemote ShowFdb SetFdb GetFdb RemoveFdb ReplaceFdb FlushFdb ShowNeighbours SetNeighbour RemoveNeighbour
+        RemoveRemote ShowGroups SetGroup RemoveGroup ShowFdb SetFdb GetFdb RemoveFdb ReplaceFdb FlushFdb ShowNeighbours
+        SetNeighbour RemoveNeighbour
         ReplaceNeighbours FlushNeighbours ShowStats FlushStats ShowDrops Reload);
     assert_eq!(tested, idl.methods.keys().copied().collect());
     assert_eq!(tested, Request::METHODS.iter().copied().collect());
@@ -107,8 +108,14 @@ fn records_are_those_of_the_interface() {
     record::<Port>(&idl, "Port");
     record::<Vni>(&idl, "Vni");
     record::<Remote>(&idl, "Remote");
+    record::<Liveness>(&idl, "Liveness");
+    record::<LivenessPath>(&idl, "LivenessPath");
+    record::<LivenessItem>(&idl, "LivenessItem");
     record::<FdbEntry>(&idl, "FdbEntry");
     record::<Neighbour>(&idl, "Neighbour");
+    record::<Group>(&idl, "Group");
+    record::<GroupMember>(&idl, "GroupMember");
+    record::<GroupMemberItem>(&idl, "GroupMemberItem");
     record::<FdbItem>(&idl, "FdbItem");
     record::<NeighbourItem>(&idl, "NeighbourItem");
     record::<Bucket>(&idl, "Bucket");
@@ -137,7 +144,7 @@ fn words_are_those_of_the_interface() {
             assert_eq!("nonsense".parse::<$name>(), Err(words(stringify!($name)).join(" | ")));
         )*};
     }
-    agree!(PortRole XdpMode ModeWish TransmitWish TransmitPath PortState Encapsulation RemoteState EntryState EntryKind);
+    agree!(PortRole XdpMode ModeWish TransmitWish TransmitPath PortState Encapsulation RemoteState LivenessState MemberState EntryState EntryKind);
 }
 
 #[test]

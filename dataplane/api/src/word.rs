@@ -120,6 +120,26 @@ words! {
         NoRoute "noroute",
     }
 
+    /// Whether frames are sent to a remote that is asked whether it is there.
+    LivenessState {
+        /// It has never answered: they are.
+        Init "init",
+        /// It answers: they are.
+        Up "up",
+        /// It answered, and does not any more, or not for long enough yet: they are not.
+        Down "down",
+    }
+
+    /// Whether a member of a group gets frames.
+    MemberState {
+        /// It does.
+        Active "active",
+        /// It could, but others are better.
+        Standby "standby",
+        /// Nothing can be sent to it, or it does not answer.
+        Down "down",
+    }
+
     /// Whether an entry stays or ages.
     EntryState {
         /// It stays until it is removed.

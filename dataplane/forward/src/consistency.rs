@@ -7,8 +7,9 @@ use std::net::IpAddr;
 use wire::Vni;
 
 use crate::description::{Encapsulation, Path, Role};
-use crate::ids::{DomainId, PortId, RemoteId};
-use crate::limits::{MAX_DOMAINS, MAX_PORTS, MAX_REMOTES};
+use crate::group;
+use crate::ids::{DomainId, GroupId, PortId, RemoteId};
+use crate::limits::{GROUP_BUCKETS, MAX_DOMAINS, MAX_GROUPS, MAX_PORTS, MAX_REMOTES};
 use crate::tables::TablesParts;
 
 /// A contradiction in what [`crate::tables::Tables::build`] was given.
@@ -35,6 +36,12 @@ pub enum Inconsistency {
     UnderlayFamily(RemoteId),
     #[error("remotes {} and {} cannot be told apart by their packets", .0.0, .1.0)]
     TunnelTwice(RemoteId, RemoteId),
+    #[error("group index {} is used twice or not below {MAX_GROUPS}", .0.0)]
+    GroupIndex(GroupId),
+    #[error("group {} has {} buckets instead of {GROUP_BUCKETS}", .0.0, .1)]
+    GroupBuckets(GroupId, usize),
+    #[error("group {} leads to remote {}, which is not of its domain", .0.0, .1.0)]
+    GroupMember(GroupId, RemoteId),
 }
 
 /// Every contradiction.
@@ -43,6 +50,7 @@ pub(crate) fn check(parts: &TablesParts) -> Vec<Inconsistency> {
     check_ports(parts, &mut faults);
     check_domains(parts, &mut faults);
     check_remotes(parts, &mut faults);
+    group::check(parts, &mut faults);
     faults
 }
 
@@ -96,7 +104,7 @@ fn check_remotes(parts: &TablesParts, faults: &mut Vec<Inconsistency>) {
         if !domains.contains(&remote.domain) {
             faults.push(Inconsistency::RemoteDomain(id, remote.domain));
         }
-        if let Path::Resolved { uplink, .. } = remote.path
+        if let Path::Resolved { uplink, .. } | Path::Withdrawn { uplink, .. } = remote.path
             && !uplinks.contains(&uplink)
         {
             faults.push(Inconsistency::PathUplink(id, uplink));
@@ -175,6 +183,7 @@ mod tests {
             ports: vec![port(PORT, Role::Access(DOMAIN)), port(UPLINK, Role::Uplink)],
             domains: vec![domain],
             remotes: vec![remote],
+            groups: Vec::new(),
             neighbours: Arc::default(),
             fdb: Arc::new(Fdb::new(16, [1, 2])),
         }

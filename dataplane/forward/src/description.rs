@@ -64,6 +64,16 @@ pub enum Path {
         /// The next hop's Ethernet address.
         next_hop: Mac,
     },
+    /// The way is there, but the peer does not answer: frames are dropped as `VXLAN_NO_REMOTE`, and nothing but BFD packets
+    /// is sent.
+    Withdrawn {
+        /// The uplink.
+        uplink: PortId,
+        /// The uplink's Ethernet address.
+        source: Mac,
+        /// The next hop's Ethernet address.
+        next_hop: Mac,
+    },
     /// No route through an uplink of ours: frames are dropped as `NO_ROUTE`.
     NoRoute,
     /// The next hop's Ethernet address is not known yet: frames are dropped as `NEIGHBOUR_UNRESOLVED`.

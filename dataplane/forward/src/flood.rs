@@ -120,6 +120,7 @@ impl Meters {
         let bucket = match from {
             Place::Port(PortId(index)) => self.ports.get_mut(usize::from(index)),
             Place::Remote(RemoteId(index)) => self.remotes.get_mut(index as usize),
+            Place::Group(_) => None,
         };
         // An index beyond the tables has been refused before.
         let Some(full_at) = bucket else { return false };

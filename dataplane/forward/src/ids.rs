@@ -9,6 +9,10 @@ pub struct PortId(pub u16);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct DomainId(pub u16);
 
+/// A group: several remotes of one bridge domain that frames are spread over.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct GroupId(pub u16);
+
 /// A remote: one peer VTEP in one bridge domain, with its prebuilt outer header.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct RemoteId(pub u32);

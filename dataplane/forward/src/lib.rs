@@ -1,6 +1,7 @@
 //! The pure switch: no I/O, no clock, no log, no allocation per frame. Start reading at [`pipeline`].
 #![forbid(unsafe_code)]
 
+pub mod bfd;
 mod consistency;
 pub mod counters;
 mod datagram;
@@ -9,6 +10,7 @@ pub mod entropy;
 pub mod fdb;
 pub mod flood;
 pub mod frame;
+mod group;
 pub mod ids;
 pub mod learn;
 pub mod limits;

@@ -6,6 +6,10 @@ pub const MAX_PORTS: usize = 1024;
 pub const MAX_DOMAINS: usize = 4096;
 /// Remotes, counted per peer and VNI. They share a 24-bit field of an FDB value with ports.
 pub const MAX_REMOTES: usize = 1 << 16;
+/// Groups of remotes.
+pub const MAX_GROUPS: usize = 4096;
+/// Buckets of a group, into which flows are hashed: a power of two.
+pub const GROUP_BUCKETS: usize = 256;
 /// Workers of one daemon.
 pub const MAX_WORKERS: usize = 64;
 /// Frames that the pipeline takes at once.
@@ -18,4 +22,5 @@ pub const RECENT_EVENTS: usize = 1024;
 
 const _: () = assert!(RECENT_EVENTS.is_power_of_two());
 const _: () = assert!(MAX_REMOTES <= 1 << 22 && MAX_PORTS <= 1 << 22);
+const _: () = assert!(MAX_GROUPS <= 1 << 16 && GROUP_BUCKETS.is_power_of_two());
 const _: () = assert!(MAX_DOMAINS <= 1 << 16 && MAX_PORTS <= 1 << 16);

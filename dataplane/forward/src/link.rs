@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use wire::Mac;
 
+use crate::bfd::Message;
 pub use crate::frame::Frame;
-use crate::ids::{DomainId, PortId, RemoteId};
+use crate::ids::{DomainId, GroupId, PortId, RemoteId};
 use crate::tables::NeighbourFlags;
 
 /// Frame memory and ports. Every chunk that goes into the pipeline comes out through exactly one of
@@ -67,6 +68,8 @@ pub enum Place {
     Port(PortId),
     /// A peer VTEP.
     Remote(RemoteId),
+    /// One of several peer VTEPs, chosen by the flow. No frame comes from here.
+    Group(GroupId),
 }
 
 /// What a worker saw and the control thread acts upon.
@@ -95,6 +98,15 @@ pub enum Event {
         from: Place,
         /// Where it is.
         to: Place,
+    },
+    /// A BFD packet for this switch came from a remote.
+    Bfd {
+        /// The remote.
+        remote: RemoteId,
+        /// What it says.
+        message: Message,
+        /// When it was received, as [`Now`] counts.
+        nanoseconds: u64,
     },
     /// A frame for this remote was dropped because its next hop's Ethernet address is not known.
     Unresolved {

@@ -27,7 +27,8 @@ pub fn lookup(fdb: &Fdb, probe: &Probe, sighting: Sighting, verdict: &mut Verdic
         (_, Place::Port(_)) if sighting.is_at(place) => *verdict = Verdict::Drop(DropReason::SameIngress),
         (_, Place::Port(egress)) => *verdict = Verdict::Forward(egress),
         (Place::Port(_), Place::Remote(remote)) => *verdict = Verdict::Encapsulate(remote),
-        (Place::Remote(_), Place::Remote(_)) => *verdict = Verdict::Drop(DropReason::SplitHorizon),
+        (Place::Port(_), Place::Group(group)) => *verdict = Verdict::Spread(group),
+        (_, Place::Remote(_) | Place::Group(_)) => *verdict = Verdict::Drop(DropReason::SplitHorizon),
     }
 }
 

@@ -12,12 +12,14 @@
 //! come by the second. Each stage is a function of what earlier stages made and of the tables. This module alone knows
 //! about batches, chunks and counting, and it alone replicates: one frame becomes many only in `Run::flood`.
 
+mod bfd;
 mod decide;
 mod deliver;
 mod parse;
 
 use arrayvec::ArrayVec;
 
+use crate::bfd::Allowance;
 use crate::counters::Counters;
 use crate::fdb::{Hash, Probe, Sighting};
 use crate::flood::Meters;
@@ -37,6 +39,7 @@ pub struct Pipeline {
     recent: Recent,
     known: KnownTunnels,
     meters: Meters,
+    bfd: Allowance,
     /// Of the next outer packet. Any value will do with DF set (RFC 6864 section 4.1); a running one reads well.
     identification: u16,
     jobs: Box<Jobs>,
@@ -89,7 +92,7 @@ impl Pipeline {
     pub fn new() -> Self {
         let jobs = Box::new([Job::NONE; BATCH]);
         let (recent, known, meters) = (Recent::new(), KnownTunnels::new(), Meters::new());
-        Self { recent, known, meters, identification: 0, jobs }
+        Self { recent, known, meters, bfd: Allowance::default(), identification: 0, jobs }
     }
 
     /// Takes a batch of frames that came in at `ingress` through the switch. Every chunk goes back to the link, in the
@@ -103,7 +106,7 @@ impl Pipeline {
         ingress: PortId,
         batch: &mut ArrayVec<L::Chunk, BATCH>,
     ) {
-        let Self { recent, known, meters, identification, jobs } = self;
+        let Self { recent, known, meters, bfd, identification, jobs } = self;
         known.turn_to(tables.version());
         let frames = batch.len();
         let (tally, traffic) = (Tally::default(), TrafficTally::default());
@@ -120,6 +123,7 @@ impl Pipeline {
             recent,
             known,
             meters,
+            bfd,
             identification,
             tally,
             traffic,
@@ -157,6 +161,7 @@ struct Run<'a, L> {
     recent: &'a mut Recent,
     known: &'a mut KnownTunnels,
     meters: &'a mut Meters,
+    bfd: &'a mut Allowance,
     identification: &'a mut u16,
     tally: Tally,
     traffic: TrafficTally,

@@ -25,6 +25,8 @@ pub struct Egress {
     closed: Option<DropReason>,
     /// Longest frame that can leave, in bytes; 0 if none can.
     longest: u16,
+    /// The same of BFD packets, which also go to a remote that does not answer.
+    reach: u16,
     header: OuterHeader,
 }
 
@@ -33,13 +35,16 @@ impl Egress {
     pub(crate) fn new(remote: Remote, mtu: u16) -> Self {
         let (closed, uplink, source, next_hop) = match remote.path {
             Path::Resolved { uplink, source, next_hop } => (None, uplink, source, next_hop),
+            Path::Withdrawn { uplink, source, next_hop } => {
+                (Some(DropReason::NoRemote), uplink, source, next_hop)
+            }
             Path::NoRoute => (Some(DropReason::NoRoute), PortId(0), Mac::ZERO, Mac::ZERO),
             Path::Unresolved => (Some(DropReason::NeighbourUnresolved), PortId(0), Mac::ZERO, Mac::ZERO),
         };
         let header = OuterHeader::new(&remote, source, next_hop);
-        let longest = (usize::from(mtu) + ethernet::LENGTH).saturating_sub(header.length());
-        let longest = if closed.is_some() { 0 } else { longest as u16 };
-        Self { remote, uplink, closed, longest, header }
+        let reach = (usize::from(mtu) + ethernet::LENGTH).saturating_sub(header.length()) as u16;
+        let longest = if closed.is_some() { 0 } else { reach };
+        Self { remote, uplink, closed, longest, reach, header }
     }
 
     /// The remote as control describes it.
@@ -77,6 +82,30 @@ impl Egress {
     #[must_use]
     pub const fn uplink(&self) -> PortId {
         self.uplink
+    }
+
+    /// The uplink that a BFD packet of `length` bytes can take.
+    ///
+    /// # Errors
+    /// As [`Egress::takes`], but for a remote that does not answer.
+    pub fn reach_for(&self, length: usize) -> Result<PortId, DropReason> {
+        if length > usize::from(self.reach) {
+            return Err(self.closed.unwrap_or(DropReason::PacketTooBig));
+        }
+        Ok(self.uplink)
+    }
+
+    /// The longest frame that the uplink takes, whether or not the remote answers.
+    #[must_use]
+    pub const fn reach(&self) -> u16 {
+        self.reach
+    }
+
+    /// Bytes that encapsulation adds to an Ethernet frame, beside the outer Ethernet header: what a packet on the underlay
+    /// has more than the frame in it.
+    #[must_use]
+    pub fn overhead(&self) -> u16 {
+        (self.header.length() - ethernet::LENGTH) as u16
     }
 
     /// Puts the outer header before a frame.

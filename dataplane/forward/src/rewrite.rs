@@ -2,7 +2,7 @@
 //! neither where the frame came from nor why it goes where it goes.
 
 use crate::frame::Frame;
-use crate::ids::{PortId, RemoteId};
+use crate::ids::{GroupId, PortId, RemoteId};
 use crate::link::Place;
 use crate::parse::Headers;
 use crate::remote::{Egress, Outgoing};
@@ -52,16 +52,26 @@ pub fn to_remote<'a>(tables: &'a Tables, headers: &Headers, id: RemoteId) -> Res
     }
 }
 
+/// The remote of a group that a frame's flow belongs to.
+///
+/// # Errors
+/// `VXLAN_NO_REMOTE` if no member of the group can be used, `PORT_UNKNOWN` if the group is gone.
+pub fn member(tables: &Tables, headers: &Headers, id: GroupId) -> Result<RemoteId, DropReason> {
+    let group = tables.group(id).ok_or(DropReason::PortUnknown)?;
+    group.remote(headers.flow).ok_or(DropReason::NoRemote)
+}
+
 impl<'a> Exit<'a> {
     /// The way of a frame to `place`.
     ///
     /// # Errors
-    /// Those of [`to_port`] and [`to_remote`].
+    /// Those of [`to_port`], [`to_remote`] and [`member`].
     #[inline]
     pub fn new(tables: &'a Tables, headers: &Headers, place: Place) -> Result<Self, DropReason> {
         match place {
             Place::Port(id) => to_port(tables, headers, id).map(Exit::Port),
             Place::Remote(id) => to_remote(tables, headers, id).map(Exit::Remote),
+            Place::Group(id) => to_remote(tables, headers, member(tables, headers, id)?).map(Exit::Remote),
         }
     }
 

@@ -13,7 +13,9 @@ use crate::consistency::check;
 pub use crate::description::{Domain, Encapsulation, Path, Port, Remote, Role};
 use crate::fdb::Fdb;
 use crate::flood::{self, FloodLists};
-use crate::ids::{DomainId, PortId, RemoteId};
+pub use crate::group::Group;
+use crate::group::Groups;
+use crate::ids::{DomainId, GroupId, PortId, RemoteId};
 use crate::remote::Egress;
 use crate::tunnel::Tunnels;
 
@@ -28,6 +30,8 @@ pub struct TablesParts {
     pub domains: Vec<Domain>,
     /// Remotes.
     pub remotes: Vec<Remote>,
+    /// Groups of remotes.
+    pub groups: Vec<Group>,
     /// Neighbours of the proxies.
     pub neighbours: Arc<Neighbours>,
     /// The forwarding database, as it is to be seen with these tables.
@@ -89,6 +93,7 @@ pub struct Tables {
     ports: Box<[Option<Port>]>,
     domains: Box<[Option<Domain>]>,
     remotes: Box<[Option<Egress>]>,
+    groups: Groups,
     tunnels: Tunnels,
     own: OwnAddresses,
     flood_lists: FloodLists,
@@ -107,21 +112,24 @@ impl Tables {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let TablesParts { version, ports, domains, remotes, neighbours, fdb } = parts;
+        let TablesParts { version, ports, domains, remotes, groups, neighbours, fdb } = parts;
+        let groups = Groups::new(groups);
         let own = OwnAddresses::new(ports.iter().map(|port| port.mac));
         let tunnels = Tunnels::new(&domains, &remotes);
         let flood_lists = FloodLists::new(&domains, &ports);
         let ports = dense(ports, |port| usize::from(port.id.0));
         let egress = remotes.into_iter().map(|remote| {
             let mtu = match remote.path {
-                Path::Resolved { uplink, .. } => at(&ports, usize::from(uplink.0)).map_or(0, |port| port.mtu),
+                Path::Resolved { uplink, .. } | Path::Withdrawn { uplink, .. } => {
+                    at(&ports, usize::from(uplink.0)).map_or(0, |port| port.mtu)
+                }
                 Path::NoRoute | Path::Unresolved => 0,
             };
             Egress::new(remote, mtu)
         });
         let remotes = dense(egress.collect(), |egress: &Egress| egress.id().0 as usize);
         let domains = dense(domains, |domain| usize::from(domain.id.0));
-        Ok(Self { version, ports, domains, remotes, tunnels, own, flood_lists, neighbours, fdb })
+        Ok(Self { version, ports, domains, remotes, groups, tunnels, own, flood_lists, neighbours, fdb })
     }
 
     /// Grows with every publication.
@@ -149,6 +157,19 @@ impl Tables {
     #[must_use]
     pub fn remote(&self, id: RemoteId) -> Option<&Egress> {
         at(&self.remotes, id.0 as usize)
+    }
+
+    /// A group of remotes.
+    #[inline]
+    #[must_use]
+    pub fn group(&self, id: GroupId) -> Option<&Group> {
+        self.groups.get(id)
+    }
+
+    /// The groups of a domain of which one member each gets flooded frames.
+    #[must_use]
+    pub fn flood_groups(&self, domain: DomainId) -> &[GroupId] {
+        self.groups.flooding(domain)
     }
 
     /// All ports, by index.
@@ -206,7 +227,7 @@ fn at<T>(rows: &[Option<T>], index: usize) -> Option<&T> {
 }
 
 /// Rows at their index. The indices have been checked.
-fn dense<T>(rows: Vec<T>, index: impl Fn(&T) -> usize) -> Box<[Option<T>]> {
+pub(crate) fn dense<T>(rows: Vec<T>, index: impl Fn(&T) -> usize) -> Box<[Option<T>]> {
     let length = rows.iter().map(|row| index(row) + 1).max().unwrap_or_default();
     let mut dense: Vec<Option<T>> = std::iter::repeat_with(|| None).take(length).collect();
     for row in rows {

@@ -1,6 +1,6 @@
 //! What becomes of a frame. One list makes the reasons' variants, names, help texts and counters.
 
-use crate::ids::{PortId, RemoteId};
+use crate::ids::{GroupId, PortId, RemoteId};
 
 /// What is to be done with a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,6 +11,8 @@ pub enum Verdict {
     Encapsulate(RemoteId),
     /// Out of this uplink: the outer header is there.
     Leave(PortId),
+    /// To the remote of this group that the frame's flow belongs to.
+    Spread(GroupId),
     /// To every other member of the domain.
     Flood,
     /// Back to where it came from: the proxy has made the request into its answer.
@@ -76,7 +78,7 @@ drop_reasons! {
     FloodOff "FLOOD_OFF" "The domain does not flood frames of this kind: unknown unicast, multicast or broadcast.",
     StormLimit "STORM_LIMIT" "More frames to be flooded came from this port or remote than its limit allows.",
     Isolated "ISOLATED" "The frame is from an isolated port to an isolated port.",
-    FloodEmpty "VXLAN_NO_REMOTE" "Nowhere to flood: the domain has no other port and no remote.",
+    NoRemote "VXLAN_NO_REMOTE" "No receiver: the domain has no other port and no remote, or no remote of the group can be used.",
     NoRoute "NO_ROUTE" "The kernel has no route to the remote through one of our uplinks.",
     NeighbourUnresolved "NEIGHBOUR_UNRESOLVED" "The Ethernet address of the remote's next hop is not known yet.",
     PacketTooBig "PKT_TOO_BIG" "The packet, with its outer header, exceeds the egress port's MTU.",
@@ -85,6 +87,8 @@ drop_reasons! {
     TxRingFull "TX_RING_FULL" "The egress port did not take the frame in time.",
     TxRefused "TX_REFUSED" "The kernel took the frame from the TX ring and the device would not send it.",
     HandoverFull "HANDOVER_FULL" "The ring to the worker that owns the egress port is full.",
+    Bfd "BFD" "A BFD packet for this switch itself: taken, and not forwarded. No fault.",
+    BfdInvalid "BFD_INVALID" "A BFD packet that is malformed, comes from a workload, or is one of too many in a second.",
     PortDown "PORT_DOWN" "The egress port is down or gone.",
 }
 

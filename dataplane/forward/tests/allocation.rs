@@ -77,6 +77,7 @@ fn tables() -> Tables {
         ],
         domains: vec![domain],
         remotes: vec![remote(0, PEER, path), remote(1, [192, 0, 2, 3], Path::Unresolved)],
+        groups: Vec::new(),
         neighbours: Arc::new([neighbour].into_iter().collect()),
         fdb: Arc::new(fdb),
     };

@@ -35,7 +35,7 @@ fn place(index: u32, which: u32) -> Place {
 fn owner(place: Place) -> Option<u32> {
     match place {
         Place::Remote(remote) => Some(remote.0 / PLACES),
-        Place::Port(_) => None,
+        Place::Port(_) | Place::Group(_) => None,
     }
 }
 

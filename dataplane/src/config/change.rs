@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use wire::{Mac, Vni};
 
-use super::model::{FdbConfig, NeighbourConfig, PortConfig, PortTuning, RemoteConfig, VniConfig};
+use super::entry::FdbConfig;
+use super::group::GroupConfig;
+use super::model::{NeighbourConfig, PortConfig, PortTuning, RemoteConfig, VniConfig};
 
 /// Everything of one kind that an owner wants there to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,7 +40,7 @@ pub enum Change {
         /// Whether it may exist already.
         replace: bool,
     },
-    /// Removes a VNI with its remotes, static entries and neighbours; refused while a port is in it.
+    /// Removes a VNI with its remotes, groups, static entries and neighbours; refused while a port is in it.
     RemoveVni(Vni),
     /// Adds a remote, or with `replace` changes one.
     SetRemote {
@@ -47,12 +49,26 @@ pub enum Change {
         /// Whether it may exist already.
         replace: bool,
     },
-    /// Removes a remote, with the static entries that point to it.
+    /// Removes a remote, with the static entries that point to it; it is no member of any group any more.
     RemoveRemote {
         /// The VNI.
         vni: Vni,
         /// The peer.
         address: IpAddr,
+    },
+    /// Adds a group of remotes, or with `replace` changes one.
+    SetGroup {
+        /// The new state.
+        group: GroupConfig,
+        /// Whether it may exist already.
+        replace: bool,
+    },
+    /// Removes a group, with the static entries that point to it.
+    RemoveGroup {
+        /// The VNI.
+        vni: Vni,
+        /// Its name.
+        name: String,
     },
     /// Adds a static entry, or with `replace` changes one.
     SetFdb {

@@ -1,21 +1,26 @@
 //! From rows to the model: what the keys of a row mean together.
 
+mod group;
+
 use std::net::IpAddr;
 
 use toml::de::DeTable;
 use wire::Vni;
 
+use super::entry::{FdbConfig, FdbDestination};
 use super::items::Items;
 use super::items::Keyed;
 use super::model::{
-    Config, Daemon, EncapsulationConfig, FdbConfig, FdbDestination, FloodConfig, GreKey, NeighbourConfig,
-    PortConfig, PortPolicy, PortRole, RemoteConfig, UmemConfig, VniConfig, WorkerConfig,
+    Config, Daemon, EncapsulationConfig, FloodConfig, GreKey, NeighbourConfig, PortConfig, PortPolicy,
+    PortRole, RemoteConfig, UmemConfig, VniConfig, WorkerConfig,
 };
 use super::places::{Nameless, Place, Places};
 use super::reader::Reader;
-use super::schema::{Defaulted, Optional, Record, Row, Slot};
+use super::schema::{Defaulted, Record, Row, Slot};
 use super::source::Span;
-use super::tables::{DaemonRow, FdbRow, NeighbourRow, PortRow, RemoteRow, UmemRow, VniRow, WorkerRow};
+use super::tables::{
+    DaemonRow, FdbRow, GroupRow, NeighbourRow, PortRow, RemoteRow, UmemRow, VniRow, WorkerRow,
+};
 use super::value::{Facing, Wrapping};
 use crate::plan::Subject;
 
@@ -27,6 +32,7 @@ pub(super) struct Rows<'t> {
     ports: Vec<Row<'t>>,
     vnis: Vec<Row<'t>>,
     remotes: Vec<Row<'t>>,
+    groups: Vec<Row<'t>>,
     fdb: Vec<Row<'t>>,
     neighbours: Vec<Row<'t>>,
 }
@@ -41,6 +47,7 @@ impl<'t> Rows<'t> {
             ports: reader.rows::<PortRow>(tree),
             vnis: reader.rows::<VniRow>(tree),
             remotes: reader.rows::<RemoteRow>(tree),
+            groups: reader.rows::<GroupRow>(tree),
             fdb: reader.rows::<FdbRow>(tree),
             neighbours: reader.rows::<NeighbourRow>(tree),
         };
@@ -51,6 +58,7 @@ impl<'t> Rows<'t> {
             &mut rows.ports,
             &mut rows.vnis,
             &mut rows.remotes,
+            &mut rows.groups,
             &mut rows.fdb,
             &mut rows.neighbours,
         ]
@@ -87,7 +95,8 @@ struct Wish<'w> {
 impl<'r, 's> Lowering<'r, 's> {
     /// Nothing yet. `lost_table`: the file has a table of which nothing is known.
     pub(super) fn new(reader: &'r mut Reader<'s>, lost_table: bool) -> Self {
-        let nameless = Nameless { ports: lost_table, vnis: lost_table, remotes: lost_table };
+        let nameless =
+            Nameless { ports: lost_table, vnis: lost_table, remotes: lost_table, groups: lost_table };
         Self { config: Config::default(), places: Places::with_nameless(nameless), reader }
     }
 
@@ -98,6 +107,7 @@ impl<'r, 's> Lowering<'r, 's> {
         rows.ports.iter().for_each(|row| self.port(row));
         rows.vnis.iter().for_each(|row| self.vni(row));
         rows.remotes.iter().for_each(|row| self.remote(row));
+        rows.groups.iter().for_each(|row| self.group(row));
         rows.fdb.iter().for_each(|row| self.fdb(row));
         rows.neighbours.iter().for_each(|row| self.neighbour(row));
     }
@@ -251,6 +261,7 @@ impl<'r, 's> Lowering<'r, 's> {
             udp_checksum: record.udp_checksum.value,
             move_limit: record.move_limit.value,
             flood: flood(&record.flood, &record.mcast_flood, &record.bcast_flood),
+            liveness: record.liveness.value,
         });
         for remote in record.remotes.value {
             self.plain_remote(id, remote.value, remote.span, row.torn);
@@ -319,8 +330,8 @@ impl<'r, 's> Lowering<'r, 's> {
         }
         let encapsulation = self.encapsulation(&subject, row, &wish);
         let (flood, storm_limit) = (record.flood.value, record.storm_limit.value);
-        let udp_checksum = record.udp_checksum.value;
-        let remote = RemoteConfig { vni, address, encapsulation, flood, udp_checksum, storm_limit };
+        let (udp_checksum, liveness) = (record.udp_checksum.value, record.liveness.value);
+        let remote = RemoteConfig { vni, address, encapsulation, flood, udp_checksum, storm_limit, liveness };
         self.add(|config| &mut config.remotes, remote, &subject, row, &record);
     }
 
@@ -328,7 +339,7 @@ impl<'r, 's> Lowering<'r, 's> {
         let record = FdbRow::read(row, self.reader);
         let (Some(vni), Some(mac)) = (record.vni.value, record.mac.value) else { return };
         let subject = Subject::Fdb(vni, mac);
-        let Some(destination) = self.destination(&subject, row, &record.port, &record.remote) else { return };
+        let Some(destination) = self.destination(&subject, row, &record) else { return };
         if record.owner.is_malformed() {
             self.places.insert_malformed(subject.clone(), "owner");
         }
@@ -337,30 +348,33 @@ impl<'r, 's> Lowering<'r, 's> {
         self.add(|config| &mut config.fdb, entry, &subject, row, &record);
     }
 
-    fn destination(
-        &mut self,
-        subject: &Subject,
-        row: &Row<'_>,
-        port: &Optional<String>,
-        remote: &Optional<IpAddr>,
-    ) -> Option<FdbDestination> {
-        if port.is_malformed() || remote.is_malformed() {
+    fn destination(&mut self, subject: &Subject, row: &Row<'_>, record: &FdbRow) -> Option<FdbDestination> {
+        let FdbRow { port, remote, group, .. } = record;
+        if port.is_malformed() || remote.is_malformed() || group.is_malformed() {
             return None;
         }
-        match (&port.value, remote.value) {
-            (Some(port), None) => Some(FdbDestination::Port(port.clone())),
-            (None, Some(remote)) => Some(FdbDestination::Remote(remote)),
-            (Some(_), Some(_)) => {
+        match (&port.value, remote.value, &group.value) {
+            (Some(port), None, None) => Some(FdbDestination::Port(port.clone())),
+            (None, Some(remote), None) => Some(FdbDestination::Remote(remote)),
+            (None, None, Some(group)) => Some(FdbDestination::Group(group.clone())),
+            (None, None, None) => {
+                if !row.torn {
+                    let what = format!("{subject} points nowhere");
+                    let remedy = "add port = \"NAME\", remote = \"ADDRESS\" or group = \"NAME\"";
+                    self.reader.fault(&row.header, what, remedy);
+                }
+                None
+            }
+            (Some(_), Some(_), None) => {
                 let at = remote.span().unwrap_or(&row.header);
                 let what = format!("{subject} points to a port and to a remote");
                 self.reader.fault(at, what, "keep one of `port` and `remote`");
                 None
             }
-            (None, None) => {
-                if !row.torn {
-                    let what = format!("{subject} points nowhere");
-                    self.reader.fault(&row.header, what, "add port = \"NAME\" or remote = \"ADDRESS\"");
-                }
+            (_, _, Some(_)) => {
+                let at = group.span().unwrap_or(&row.header);
+                let what = format!("{subject} points to a group and to something else");
+                self.reader.fault(at, what, "keep one of `port`, `remote` and `group`");
                 None
             }
         }

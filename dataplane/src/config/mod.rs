@@ -5,8 +5,11 @@
 //! [`crate::plan`] alone.
 
 mod change;
+mod entry;
 mod faults;
+mod group;
 mod items;
+mod liveness;
 mod load;
 mod local;
 mod lower;
@@ -23,8 +26,11 @@ mod tables;
 mod value;
 
 pub use change::{Change, Replacement};
+pub use entry::{FdbConfig, FdbDestination, FdbKind};
 pub use faults::{Faults, FileFault};
+pub use group::{GroupConfig, GroupMember};
 pub use items::{InVni, Items, Keyed, Owned};
+pub use liveness::{LivenessConfig, LivenessWish};
 pub use load::{load, load_with_warnings};
 pub use local::{LocalAddresses, Unpaired};
 pub use model::*;

@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 
 use wire::{Mac, Vni};
 
-use super::items::{ADDRESSES, InVni, Items, Keyed, MACS, Owned};
+use super::entry::FdbConfig;
+use super::group::GroupConfig;
+use super::items::{ADDRESSES, InVni, Items, Keyed, Owned};
+use super::liveness::{LivenessConfig, LivenessWish};
 use super::local::LocalAddresses;
 use super::owner;
 pub use daemon::{Busy, Daemon, LogTarget, UmemConfig, WorkerConfig};
@@ -32,6 +35,8 @@ pub struct Config {
     pub vnis: Items<VniConfig>,
     /// `[[remote]]`, by VNI and address.
     pub remotes: Items<RemoteConfig>,
+    /// `[[group]]`: several remotes of a VNI, by VNI and name.
+    pub groups: Items<GroupConfig>,
     /// `[[fdb]]`: static entries, by VNI and MAC.
     pub fdb: Items<FdbConfig>,
     /// `[[neighbour]]`: static neighbours of the proxies, by VNI and address.
@@ -198,6 +203,8 @@ pub struct VniConfig {
     pub flood: FloodConfig,
     /// Moves of an address within three minutes that freeze it, 0 for never; 5 by default.
     pub move_limit: u32,
+    /// Whether its remotes are asked whether they are there, unless they say otherwise; not by default.
+    pub liveness: LivenessWish,
 }
 
 impl Keyed for VniConfig {
@@ -231,6 +238,7 @@ impl VniConfig {
             udp_checksum: None,
             flood: FloodConfig { unicast: true, multicast: true, broadcast: true },
             move_limit: Self::MOVE_LIMIT,
+            liveness: LivenessWish::Off,
         }
     }
 }
@@ -286,6 +294,8 @@ pub struct RemoteConfig {
     pub udp_checksum: Option<bool>,
     /// Frames a second from it that are flooded, 0 for no limit.
     pub storm_limit: u32,
+    /// Whether it is asked whether it is there; as the VNI says by default.
+    pub liveness: Option<LivenessWish>,
 }
 
 impl RemoteConfig {
@@ -299,6 +309,7 @@ impl RemoteConfig {
             flood: true,
             udp_checksum: None,
             storm_limit: FloodConfig::STORM_LIMIT,
+            liveness: None,
         }
     }
 
@@ -306,6 +317,12 @@ impl RemoteConfig {
     #[must_use]
     pub fn encapsulation_in(&self, vni: &VniConfig) -> EncapsulationConfig {
         self.encapsulation.unwrap_or(vni.encapsulation)
+    }
+
+    /// How it is asked whether it is there, in this VNI, if at all.
+    #[must_use]
+    pub fn liveness_in(&self, vni: &VniConfig) -> Option<LivenessConfig> {
+        self.liveness.unwrap_or(vni.liveness).config()
     }
 
     /// Whether packets to it have a UDP checksum, in this VNI.
@@ -327,83 +344,6 @@ impl InVni for RemoteConfig {
     fn bounds(vni: Vni) -> RangeInclusive<Self::Key> {
         (vni, ADDRESSES.0)..=(vni, ADDRESSES.1)
     }
-}
-
-/// A static forwarding entry.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FdbConfig {
-    /// The VNI.
-    pub vni: Vni,
-    /// The address.
-    pub mac: Mac,
-    /// Where it is.
-    pub destination: FdbDestination,
-    /// How firm it is.
-    pub kind: FdbKind,
-    /// Who wrote it; see [`owner`].
-    pub owner: String,
-}
-
-impl FdbConfig {
-    /// A static entry of the configuration file.
-    #[must_use]
-    pub fn new(vni: Vni, mac: Mac, destination: FdbDestination) -> Self {
-        Self { vni, mac, destination, kind: FdbKind::Static, owner: owner::CONFIGURATION.to_owned() }
-    }
-}
-
-impl Keyed for FdbConfig {
-    type Key = (Vni, Mac);
-
-    fn key(&self) -> Self::Key {
-        (self.vni, self.mac)
-    }
-}
-
-impl InVni for FdbConfig {
-    fn bounds(vni: Vni) -> RangeInclusive<Self::Key> {
-        (vni, MACS.0)..=(vni, MACS.1)
-    }
-}
-
-impl Owned for FdbConfig {
-    fn owner(&self) -> &str {
-        &self.owner
-    }
-
-    fn vni(&self) -> Vni {
-        self.vni
-    }
-}
-
-/// Where a forwarding entry points to.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum FdbDestination {
-    /// A port, by name.
-    Port(String),
-    /// A remote of the VNI, by underlay address.
-    Remote(IpAddr),
-}
-
-impl fmt::Display for FdbDestination {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Port(name) => out.write_str(name),
-            Self::Remote(address) => address.fmt(out),
-        }
-    }
-}
-
-/// How firm a written forwarding entry is. None of them moves because of a frame.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum FdbKind {
-    /// Stays until it is removed.
-    #[default]
-    Static,
-    /// The same, and marked as a control plane's.
-    External,
-    /// Keeps its place but ages as a learned one does, and is gone then.
-    Sticky,
 }
 
 /// A static neighbour: whom ARP and neighbour discovery are answered for.

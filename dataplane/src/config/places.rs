@@ -29,6 +29,7 @@ pub(super) struct Nameless {
     pub(super) ports: bool,
     pub(super) vnis: bool,
     pub(super) remotes: bool,
+    pub(super) groups: bool,
 }
 
 /// Where everything is.
@@ -84,6 +85,7 @@ impl Places {
             Subject::Port(_) => self.nameless.ports,
             Subject::Vni(_) => self.nameless.vnis,
             Subject::Remote(vni, _) => self.nameless.remotes || self.may_be(&Subject::Vni(*vni)),
+            Subject::Group(vni, _) => self.nameless.groups || self.may_be(&Subject::Vni(*vni)),
             Subject::Fdb(..) | Subject::Neighbour(..) => false,
             Subject::Daemon | Subject::Umem | Subject::Worker(_) => false,
         };

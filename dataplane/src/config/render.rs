@@ -2,9 +2,12 @@
 
 use std::fmt::Write;
 
-use super::model::{Config, EncapsulationConfig, FdbDestination, GreKey, PortRole, RemoteConfig, VniConfig};
+use super::entry::FdbDestination;
+use super::model::{Config, EncapsulationConfig, GreKey, PortRole, RemoteConfig, VniConfig};
 use super::schema::Record;
-use super::tables::{DaemonRow, FdbRow, NeighbourRow, PortRow, RemoteRow, UmemRow, VniRow, WorkerRow};
+use super::tables::{
+    DaemonRow, FdbRow, GroupRow, NeighbourRow, PortRow, RemoteRow, UmemRow, VniRow, WorkerRow,
+};
 use super::value::{Facing, Placed, Seconds, Wrapping};
 
 /// A text that [`super::parse`] reads as this configuration.
@@ -32,6 +35,7 @@ pub fn render(config: &Config) -> String {
     for remote in config.remotes.iter().filter(|remote| !is_plain(config, remote)) {
         table(&mut out, &remote_row(remote));
     }
+    groups(&mut out, config);
     entries(&mut out, config);
     out
 }
@@ -114,6 +118,7 @@ fn vni_row(config: &Config, vni: &VniConfig) -> VniRow {
         flood: vni.flood.unicast.into(),
         mcast_flood: vni.flood.multicast.into(),
         bcast_flood: vni.flood.broadcast.into(),
+        liveness: vni.liveness.into(),
         remotes: remotes.into(),
     }
 }
@@ -132,14 +137,31 @@ fn remote_row(remote: &RemoteConfig) -> RemoteRow {
         flood: remote.flood.into(),
         udp_checksum: remote.udp_checksum.into(),
         storm_limit: remote.storm_limit.into(),
+        liveness: remote.liveness.into(),
+    }
+}
+
+fn groups(out: &mut String, config: &Config) {
+    for group in &config.groups {
+        let members = group.members.iter().map(|member| Placed { value: *member, span: 0..0 });
+        table(
+            out,
+            &GroupRow {
+                vni: group.vni.into(),
+                name: group.name.clone().into(),
+                members: members.collect::<Vec<_>>().into(),
+                flood: group.flood.into(),
+            },
+        );
     }
 }
 
 fn entries(out: &mut String, config: &Config) {
     for entry in &config.fdb {
-        let (port, remote) = match &entry.destination {
-            FdbDestination::Port(port) => (Some(port.clone()), None),
-            FdbDestination::Remote(remote) => (None, Some(*remote)),
+        let (port, remote, group) = match &entry.destination {
+            FdbDestination::Port(port) => (Some(port.clone()), None, None),
+            FdbDestination::Remote(remote) => (None, Some(*remote), None),
+            FdbDestination::Group(group) => (None, None, Some(group.clone())),
         };
         table(
             out,
@@ -148,6 +170,7 @@ fn entries(out: &mut String, config: &Config) {
                 mac: entry.mac.into(),
                 port: port.into(),
                 remote: remote.into(),
+                group: group.into(),
                 kind: entry.kind.into(),
                 owner: entry.owner.clone().into(),
             },

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 
 use wire::{Mac, Vni};
 
+use super::entry::FdbKind;
+use super::group::GroupMember;
+use super::liveness::LivenessWish;
 use super::local::LocalAddresses;
 use super::model::{
-    Busy, Daemon, EncapsulationConfig, FdbKind, FloodConfig, GreKey, LogTarget, ModeWish, PortConfig,
-    TransmitWish, UmemConfig, VniConfig, XdpMode,
+    Busy, Daemon, EncapsulationConfig, FloodConfig, GreKey, LogTarget, ModeWish, PortConfig, TransmitWish,
+    UmemConfig, VniConfig, XdpMode,
 };
 use super::owner;
 use super::reader::Reader;
@@ -112,6 +115,8 @@ tables! {
         bcast_flood: Defaulted<bool> = true;
         /// how many moves within three minutes freeze an address; 0 for none
         move_limit: Defaulted<u32> = VniConfig::MOVE_LIMIT;
+        /// whether its remotes are asked by BFD whether they are there, and how
+        liveness: Defaulted<LivenessWish> = LivenessWish::Off;
         /// peers that need no settings of their own: the short form of [[remote]]
         remotes: Defaulted<Vec<Placed<IpAddr>>> = Vec::new();
     }
@@ -134,6 +139,20 @@ tables! {
         udp_checksum: Optional<bool>;
         /// how many frames a second from it are flooded; 0 for no limit
         storm_limit: Defaulted<u32> = FloodConfig::STORM_LIMIT;
+        /// whether it is asked by BFD whether it is there, and how; without it as the VNI says
+        liveness: Optional<LivenessWish>;
+    }
+
+    /// Several remotes of a VNI that an address is behind.
+    many "group" GroupRow {
+        /// the VNI
+        vni: Required<Vni>;
+        /// its name, by which forwarding entries point to it
+        name: Required<String>;
+        /// its remotes: the address of each, or a table that also has its weight and whether it is a backup
+        members: Required<Vec<Placed<GroupMember>>>;
+        /// whether one of its remotes, instead of each of them, gets flooded frames
+        flood: Defaulted<bool> = false;
     }
 
     /// A static forwarding entry.
@@ -146,6 +165,8 @@ tables! {
         port: Optional<String>;
         /// the remote that it is behind
         remote: Optional<IpAddr>;
+        /// the group of remotes that it is behind
+        group: Optional<String>;
         /// how firm it is
         kind: Defaulted<FdbKind> = FdbKind::default();
         /// who wrote it, by which it can be replaced with everything else of that owner

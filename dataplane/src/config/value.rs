@@ -1,5 +1,8 @@
 //! How a value of each type is written in a file, and read from it.
 
+mod liveness;
+mod member;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,8 +11,9 @@ use toml::Spanned;
 use toml::de::DeValue;
 use wire::{Mac, Vni};
 
+use super::entry::FdbKind;
 use super::local::LocalAddresses;
-use super::model::{Busy, FdbKind, GreKey, LogTarget, ModeWish, TransmitWish, XdpMode};
+use super::model::{Busy, GreKey, LogTarget, ModeWish, TransmitWish, XdpMode};
 use super::source::Span;
 
 /// A type of the values of a key.

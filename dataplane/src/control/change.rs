@@ -63,10 +63,13 @@ impl State {
             Change::RemoveFdb { vni, mac } => self.uninstall(*vni, *mac),
             Change::AddPort(_) | Change::RemovePort(_) => self.stale.ports = true,
             // What goes takes its static entries with it.
-            Change::RemoveVni(_) | Change::RemoveRemote { .. } => self.stale.entries = true,
+            Change::RemoveVni(_) | Change::RemoveRemote { .. } | Change::RemoveGroup { .. } => {
+                self.stale.entries = true;
+            }
             Change::TunePort { .. }
             | Change::SetVni { .. }
             | Change::SetRemote { .. }
+            | Change::SetGroup { .. }
             | Change::SetNeighbour { .. }
             | Change::RemoveNeighbour { .. } => {}
         }
@@ -103,7 +106,10 @@ impl State {
                 let key = neighbour.key();
                 self.provenance.neighbour_written(key, now, before);
             }
-            Change::RemovePort(_) | Change::RemoveVni(_) | Change::RemoveRemote { .. } => {
+            Change::RemovePort(_)
+            | Change::RemoveVni(_)
+            | Change::RemoveRemote { .. }
+            | Change::RemoveGroup { .. } => {
                 let Self { provenance, config: Config { fdb, neighbours, .. }, .. } = self;
                 provenance.retain_written(|key| fdb.contains(&key), |key| neighbours.contains(&key));
             }
@@ -111,6 +117,7 @@ impl State {
             | Change::TunePort { .. }
             | Change::SetVni { .. }
             | Change::SetRemote { .. }
+            | Change::SetGroup { .. }
             | Change::RemoveNeighbour { .. } => {}
         }
     }
@@ -144,7 +151,7 @@ impl State {
 
     /// Whether the desired state is already what the change would make it.
     fn stands(&self, change: &Change) -> bool {
-        let Config { ports, vnis, remotes, fdb, neighbours, .. } = &self.config;
+        let Config { ports, vnis, remotes, groups, fdb, neighbours, .. } = &self.config;
         match change {
             Change::AddPort(port) => ports.get(&port.name) == Some(port),
             Change::RemovePort(name) => !ports.contains(name),
@@ -155,6 +162,8 @@ impl State {
             Change::RemoveVni(vni) => !vnis.contains(vni),
             Change::SetRemote { remote, .. } => remotes.get(&remote.key()) == Some(remote),
             Change::RemoveRemote { vni, address } => !remotes.contains(&(*vni, *address)),
+            Change::SetGroup { group, .. } => groups.get(&group.key()) == Some(group),
+            Change::RemoveGroup { vni, name } => !groups.contains(&(*vni, name.clone())),
             Change::SetFdb { entry, .. } => fdb.get(&entry.key()) == Some(entry),
             Change::RemoveFdb { vni, mac } => !fdb.contains(&(*vni, *mac)),
             Change::SetNeighbour { neighbour, .. } => neighbours.get(&neighbour.key()) == Some(neighbour),

@@ -44,13 +44,16 @@ impl State {
     /// Builds and publishes everything, and waits for nobody.
     pub(super) fn publish(&mut self) {
         self.set_rules();
+        self.follow_liveness();
         let pairs: Vec<(IpAddr, IpAddr)> = self.pairs();
         self.paths.require(&mut self.underlay, &pairs);
+        let groups = self.group_rows();
         let parts = TablesParts {
             version: self.version + 1,
             ports: self.ports.values().filter_map(|port| self.port_row(port)).collect(),
             domains: self.config.vnis.iter().filter_map(|vni| self.domain_row(vni)).collect(),
             remotes: self.config.remotes.iter().filter_map(|remote| self.remote_row(remote)).collect(),
+            groups,
             neighbours: Arc::new(self.neighbour_rows()),
             fdb: Arc::clone(&self.fdb),
         };
@@ -103,7 +106,12 @@ impl State {
     fn domain_row(&self, vni: &VniConfig) -> Option<Domain> {
         let members =
             self.ports.values().filter(|port| port.config.role == PortRole::Access { vni: vni.vni });
-        let remotes = self.config.remotes.in_vni(vni.vni).filter(|remote| remote.flood);
+        let remotes = self
+            .config
+            .remotes
+            .in_vni(vni.vni)
+            .filter(|remote| remote.flood && !self.is_flooded_by_group(remote.vni, remote.address))
+            .filter(|remote| !self.liveness.is_down(remote.vni, remote.address));
         Some(Domain {
             id: self.domain_id(vni.vni)?,
             vni: vni.vni,
@@ -130,7 +138,14 @@ impl State {
             address: remote.address,
             ttl: vni.ttl,
             udp_checksum: remote.udp_checksum_in(vni),
-            path: self.path(local, remote.address),
+            path: match self.path(local, remote.address) {
+                Path::Resolved { uplink, source, next_hop }
+                    if self.liveness.is_down(remote.vni, remote.address) =>
+                {
+                    Path::Withdrawn { uplink, source, next_hop }
+                }
+                path => path,
+            },
             storm_limit: StormLimit::frames_per_second(remote.storm_limit),
         })
     }
@@ -241,6 +256,7 @@ impl State {
         match destination {
             FdbDestination::Port(name) => self.port_id(name).map(Place::Port),
             FdbDestination::Remote(address) => self.remote_id(vni, *address).map(Place::Remote),
+            FdbDestination::Group(name) => self.group_id(vni, name).map(Place::Group),
         }
     }
 }

@@ -53,6 +53,7 @@ impl State {
                     }
                 }
                 Event::Moved { domain, mac, from, to } => self.moved(Key::new(domain, mac), from, to, now),
+                Event::Bfd { remote, message, nanoseconds } => self.hear_bfd(remote, &message, nanoseconds),
                 Event::Unresolved { remote } => self.resolve(remote.0),
             }
         }
@@ -76,6 +77,7 @@ impl State {
         self.age(now);
         self.thaw(now);
         self.watch_rings(now);
+        self.resolve_awaited();
         // Notifications can be lost; a look from time to time mends that, too.
         self.follow_kernel();
         // A device that refused, or a queue that was busy, may have come round.
@@ -176,6 +178,11 @@ impl State {
                 .remotes
                 .key(remote.0)
                 .map_or_else(|| "a removed remote".to_owned(), |(_, address)| address.to_string()),
+            Place::Group(group) => self
+                .ids
+                .groups
+                .key(u32::from(group.0))
+                .map_or_else(|| "a removed group".to_owned(), |(_, name)| format!("group {name}")),
         }
     }
 }

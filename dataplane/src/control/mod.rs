@@ -3,10 +3,13 @@
 
 mod alarm;
 mod book;
+mod buckets;
 mod change;
 mod compile;
 mod follow;
+mod groups;
 mod ids;
+mod liveness;
 mod moves;
 mod napi;
 mod operate;
@@ -99,7 +102,8 @@ impl Control {
             let timeout = if self.state.fleet.has_events() {
                 Duration::ZERO
             } else {
-                next_tick.saturating_duration_since(Instant::now())
+                let tick = next_tick.saturating_duration_since(Instant::now());
+                self.state.liveness_timeout().map_or(tick, |due| due.min(tick))
             };
             match self.poll.poll(&mut events, Some(timeout)) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
@@ -122,6 +126,7 @@ impl Control {
                 }
             }
             self.state.follow_workers();
+            self.state.drive_liveness();
             if Instant::now() >= next_tick {
                 next_tick = Instant::now() + TICK;
                 self.state.tick();

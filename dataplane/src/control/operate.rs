@@ -46,6 +46,10 @@ impl Operator for State {
         offer(page, self.remotes_view(vni));
     }
 
+    fn groups(&mut self, vni: Option<Vni>, page: &mut Page<api::Group>) {
+        offer(page, self.groups_view(vni));
+    }
+
     fn fdb(&mut self, filter: &FdbFilter, page: &mut Page<api::FdbEntry>) {
         self.fdb_view(filter, page);
     }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use forward::counters::PortCounts;
 use forward::fdb::{Fdb, Kind};
-use forward::ids::{DomainId, PortId, RemoteId};
-use forward::limits::{MAX_DOMAINS, MAX_PORTS, MAX_REMOTES};
+use forward::ids::{DomainId, GroupId, PortId, RemoteId};
+use forward::limits::{MAX_DOMAINS, MAX_GROUPS, MAX_PORTS, MAX_REMOTES};
 use forward::link::Place;
 use forward::tables::{Tables, TablesParts};
 use wire::{Mac, Vni};
@@ -18,7 +18,9 @@ use xsk::{Steering, SteeringConfig, Umem};
 
 use super::alarm::Alarms;
 use super::book::Book;
+use super::groups::Groups;
 use super::ids::Registry;
+use super::liveness::Liveness;
 use super::moves::Moves;
 use super::paths::Paths;
 use super::port::OpenPort;
@@ -66,6 +68,7 @@ pub(super) struct Ids {
     pub(super) ports: Registry<String>,
     pub(super) domains: Registry<Vni>,
     pub(super) remotes: Registry<(Vni, IpAddr)>,
+    pub(super) groups: Registry<(Vni, String)>,
 }
 
 /// What has changed since it was last acted upon.
@@ -91,6 +94,8 @@ pub struct State {
     /// Why a configured port is not open.
     pub(super) closed: BTreeMap<String, String>,
     pub(super) paths: Paths,
+    pub(super) groups: Groups,
+    pub(super) liveness: Liveness,
     pub(super) book: Book,
     pub(super) moves: Moves,
     pub(super) underlay: Underlay,
@@ -135,6 +140,7 @@ impl State {
             ports: Vec::new(),
             domains: Vec::new(),
             remotes: Vec::new(),
+            groups: Vec::new(),
             neighbours: Arc::default(),
             fdb: Arc::clone(&fdb),
         };
@@ -152,6 +158,7 @@ impl State {
             ports: Registry::new(0, limit(MAX_PORTS)),
             domains: Registry::new(1, limit(MAX_DOMAINS)),
             remotes: Registry::new(0, limit(MAX_REMOTES)),
+            groups: Registry::new(0, limit(MAX_GROUPS)),
         };
         let mut provenance = Provenance::new();
         config.fdb.iter().for_each(|entry| provenance.fdb_written(entry.key(), 0, None));
@@ -166,6 +173,8 @@ impl State {
             ports: BTreeMap::new(),
             closed: BTreeMap::new(),
             paths: Paths::default(),
+            groups: Groups::default(),
+            liveness: Liveness::default(),
             book: Book::default(),
             moves: Moves::default(),
             underlay,
@@ -216,6 +225,7 @@ impl State {
         let ports = ids.ports.retain(|name| config.ports.contains(name));
         let domains = ids.domains.retain(|vni| config.vnis.contains(vni));
         let remotes = ids.remotes.retain(|key| config.remotes.contains(key));
+        let groups = ids.groups.retain(|key| config.groups.contains(key));
         let mut fresh = Vec::new();
         for port in config.ports.iter() {
             let known = ids.ports.index(&port.name).is_some();
@@ -228,6 +238,9 @@ impl State {
         for remote in config.remotes.iter() {
             report(ids.remotes.claim(&(remote.vni, remote.address)), "remotes");
         }
+        for group in config.groups.iter() {
+            report(ids.groups.claim(&group.key()), "groups");
+        }
         for port in fresh {
             self.set_baseline(port);
         }
@@ -235,6 +248,7 @@ impl State {
             ports: ports.into_iter().filter_map(|port| u16::try_from(port).ok()).map(PortId).collect(),
             domains: domains.into_iter().filter_map(|id| u16::try_from(id).ok()).map(DomainId).collect(),
             remotes: remotes.into_iter().map(RemoteId).collect(),
+            groups: groups.into_iter().filter_map(|id| u16::try_from(id).ok()).map(GroupId).collect(),
         }
     }
 
@@ -256,6 +270,7 @@ impl State {
         self.ids.ports.reclaim();
         self.ids.domains.reclaim();
         self.ids.remotes.reclaim();
+        self.ids.groups.reclaim();
     }
 }
 
@@ -265,6 +280,7 @@ pub(super) struct Gone {
     ports: BTreeSet<PortId>,
     domains: BTreeSet<DomainId>,
     remotes: BTreeSet<RemoteId>,
+    groups: BTreeSet<GroupId>,
 }
 
 impl Gone {
@@ -272,11 +288,13 @@ impl Gone {
         match place {
             Place::Port(port) => self.ports.contains(&port),
             Place::Remote(remote) => self.remotes.contains(&remote),
+            Place::Group(group) => self.groups.contains(&group),
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.ports.is_empty() && self.domains.is_empty() && self.remotes.is_empty()
+        let Self { ports, domains, remotes, groups } = self;
+        ports.is_empty() && domains.is_empty() && remotes.is_empty() && groups.is_empty()
     }
 }
 

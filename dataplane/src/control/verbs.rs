@@ -6,8 +6,10 @@
 
 mod arguments;
 mod entries;
+mod groups;
 #[cfg(test)]
 pub(crate) mod ledger;
+mod liveness;
 mod page;
 #[cfg(test)]
 mod tests;
@@ -17,6 +19,7 @@ use serde_json::Value;
 use wire::Vni;
 
 pub use entries::{FdbFilter, NeighbourFilter};
+pub(super) use liveness::item as liveness_item;
 pub use page::{Listed, Page};
 
 use crate::config::{
@@ -63,6 +66,9 @@ pub trait Operator {
     /// Offers remotes to the page, all or those of one VNI, in any order.
     fn remotes(&mut self, vni: Option<Vni>, page: &mut Page<api::Remote>);
 
+    /// Offers groups to the page, all or those of one VNI, in any order.
+    fn groups(&mut self, vni: Option<Vni>, page: &mut Page<api::Group>);
+
     /// Offers forwarding entries to the page that satisfy the filter, in any order. Where there can be many, ask
     /// [`Page::wants`] before an entry is made up.
     fn fdb(&mut self, filter: &FdbFilter, page: &mut Page<api::FdbEntry>);
@@ -95,6 +101,7 @@ pub const fn is_write(request: &Request) -> bool {
         | Request::ShowPorts(_)
         | Request::ShowVnis(_)
         | Request::ShowRemotes(_)
+        | Request::ShowGroups(_)
         | Request::ShowFdb(_)
         | Request::GetFdb(_)
         | Request::ShowNeighbours(_)
@@ -107,6 +114,8 @@ pub const fn is_write(request: &Request) -> bool {
         | Request::RemoveVni(_)
         | Request::SetRemote(_)
         | Request::RemoveRemote(_)
+        | Request::SetGroup(_)
+        | Request::RemoveGroup(_)
         | Request::SetFdb(_)
         | Request::RemoveFdb(_)
         | Request::ReplaceFdb(_)
@@ -146,6 +155,9 @@ pub fn carry_out(request: Request, operator: &mut dyn Operator) -> Result<Value,
             let (address, vni) = (arguments::address("dst", &request.dst)?, arguments::vni(request.vni)?);
             change(operator, Change::RemoveRemote { vni, address })
         }
+        Request::ShowGroups(request) => groups::show_groups(&request, operator),
+        Request::SetGroup(request) => groups::set_group(&request, operator),
+        Request::RemoveGroup(request) => groups::remove_group(request, operator),
         Request::ShowFdb(request) => entries::show_fdb(request, operator),
         Request::SetFdb(request) => entries::set_fdb(request, operator),
         Request::GetFdb(request) => entries::fdb_entry(&request, operator),
@@ -286,6 +298,9 @@ fn vni_config(request: &api::SetVni) -> Result<VniConfig, Refusal> {
     config.flood.unicast = request.flood.unwrap_or(true);
     config.flood.multicast = request.mcast_flood.unwrap_or(true);
     config.flood.broadcast = request.bcast_flood.unwrap_or(true);
+    if let Some(item) = &request.liveness {
+        config.liveness = liveness::liveness(item)?;
+    }
     Ok(config)
 }
 
@@ -298,6 +313,7 @@ fn remote_config(request: &api::SetRemote) -> Result<RemoteConfig, Refusal> {
     if let Some(limit) = request.storm_limit {
         config.storm_limit = arguments::whole("storm_limit", limit, 0..=u32::MAX)?;
     }
+    config.liveness = request.liveness.as_ref().map(liveness::liveness).transpose()?;
     Ok(config)
 }
 

@@ -3,10 +3,10 @@
 use wire::Vni;
 
 use super::fault::{Fault, Refusal, RefusalKind, Severity, Subject};
-use super::{domain, entry, port, remote};
+use super::{domain, entry, group, port, remote};
 use crate::config::{
-    Change, Config, FdbConfig, FdbDestination, Items, Keyed, NeighbourConfig, PortConfig, PortRole,
-    PortTuning, RemoteConfig, VniConfig,
+    Change, Config, FdbConfig, FdbDestination, GroupConfig, Items, Keyed, NeighbourConfig, PortConfig,
+    PortRole, PortTuning, RemoteConfig, VniConfig,
 };
 
 impl Config {
@@ -27,6 +27,15 @@ impl Config {
                 let subject = Subject::Remote(*vni, *address);
                 self.remotes.remove(&(*vni, *address)).ok_or_else(|| missing(&subject))?;
                 let destination = FdbDestination::Remote(*address);
+                self.fdb.remove_in_vni(*vni, |entry| entry.destination == destination);
+                self.groups.leave(*vni, *address);
+                Ok(())
+            }
+            Change::SetGroup { group, replace } => self.set_group(group, *replace),
+            Change::RemoveGroup { vni, name } => {
+                let subject = Subject::Group(*vni, name.clone());
+                self.groups.remove(&(*vni, name.clone())).ok_or_else(|| missing(&subject))?;
+                let destination = FdbDestination::Group(name.clone());
                 self.fdb.remove_in_vni(*vni, |entry| entry.destination == destination);
                 Ok(())
             }
@@ -94,6 +103,7 @@ impl Config {
         }
         self.vnis.remove(&vni);
         self.remotes.remove_in_vni(vni, |_| true);
+        self.groups.remove_in_vni(vni, |_| true);
         self.fdb.remove_in_vni(vni, |_| true);
         self.neighbours.remove_in_vni(vni, |_| true);
         Ok(())
@@ -106,6 +116,15 @@ impl Config {
         let mut faults = Vec::new();
         remote::check_set(self, remote, &mut faults);
         first_error(faults).inspect_err(|_| put_back(&mut self.remotes, remote, before))
+    }
+
+    fn set_group(&mut self, group: &GroupConfig, replace: bool) -> Result<(), Refusal> {
+        refuse_existing(&self.groups, group, replace, || Subject::Group(group.vni, group.name.clone()))?;
+        let mut faults = Vec::new();
+        group::check_set(self, group, &mut faults);
+        first_error(faults)?;
+        self.groups.insert(group.clone());
+        Ok(())
     }
 
     fn set_fdb(&mut self, entry: &FdbConfig, replace: bool) -> Result<(), Refusal> {
@@ -158,6 +177,7 @@ fn missing(subject: &Subject) -> Refusal {
         Subject::Port(_) => "port",
         Subject::Vni(_) => "vni",
         Subject::Remote(..) => "remote",
+        Subject::Group(..) => "group",
         Subject::Fdb(..) => "fdb",
         Subject::Neighbour(..) => "neigh",
         Subject::Daemon | Subject::Umem | Subject::Worker(_) => "status",

@@ -105,6 +105,9 @@ impl Way {
         for (vni, address) in keys(&self.at.remotes, |remote| !new.remotes.contains(&remote.key())) {
             self.step(Change::RemoveRemote { vni, address })?;
         }
+        for (vni, name) in keys(&self.at.groups, |group| !new.groups.contains(&group.key())) {
+            self.step(Change::RemoveGroup { vni, name })?;
+        }
         for (vni, mac) in keys(&self.at.fdb, |entry| !new.fdb.contains(&entry.key())) {
             self.step(Change::RemoveFdb { vni, mac })?;
         }
@@ -156,6 +159,9 @@ impl Way {
         }
         for remote in lacking(&self.at.remotes, &new.remotes) {
             self.step(Change::SetRemote { remote, replace: true })?;
+        }
+        for group in lacking(&self.at.groups, &new.groups) {
+            self.step(Change::SetGroup { group, replace: true })?;
         }
         for entry in lacking(&self.at.fdb, &new.fdb) {
             self.step(Change::SetFdb { entry, replace: true })?;

@@ -6,7 +6,7 @@ use forward::limits::MAX_DOMAINS;
 use wire::Vni;
 
 use super::fault::{Fault, RefusalKind, Subject, some_of};
-use super::{remote, udp};
+use super::{liveness, remote, udp};
 use crate::config::{Config, EncapsulationConfig, VniConfig};
 
 /// VNIs of one daemon: domain zero is never allocated.
@@ -74,6 +74,7 @@ fn check_alone(vni: &VniConfig, faults: &mut Vec<Fault>) {
     }
     check_encapsulation(vni.encapsulation, &subject(), faults);
     check_checksum(vni.udp_checksum, vni.encapsulation, subject(), faults);
+    liveness::check(vni.liveness, &subject(), faults);
     if vni.ttl == 0 {
         faults.push(Fault::invalid(
             subject(),

@@ -25,6 +25,16 @@ pub(super) fn check_fdb(config: &Config, entry: &FdbConfig, faults: &mut Vec<Fau
     }
     match &entry.destination {
         FdbDestination::Port(name) => faults.extend(check_port(config, entry, name)),
+        FdbDestination::Group(name) if config.groups.contains(&(entry.vni, name.clone())) => {}
+        FdbDestination::Group(name) => {
+            let what = format!(
+                "FDB entry {} points to group {name}, which VNI {} does not have",
+                entry.mac, entry.vni
+            );
+            let remedy = format!("add group {name} to VNI {} first, or name one of its groups", entry.vni);
+            let fault = Fault::error(RefusalKind::NotFound, subject(), what, remedy);
+            faults.push(fault.at("group").with(Subject::Group(entry.vni, name.clone())));
+        }
         FdbDestination::Remote(address) if config.remotes.contains(&(entry.vni, *address)) => {}
         FdbDestination::Remote(address) => {
             let what = format!(
@@ -87,16 +97,21 @@ pub(super) fn check_neighbour(config: &Config, neighbour: &NeighbourConfig, faul
     }
 }
 
-/// Longest name of an owner, in bytes.
+/// Longest name of an owner or a group, in bytes.
 const OWNER_BYTES: usize = 63;
+
+/// Whether a text can be the name of an owner or a group.
+pub(super) fn is_name(text: &str) -> bool {
+    let ordinary = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:@".contains(&byte);
+    !text.is_empty() && text.len() <= OWNER_BYTES && text.bytes().all(ordinary)
+}
 
 /// Why nothing can be written in this name, and what to do about it.
 pub(super) fn unusable_owner(owner: &str) -> Option<(String, String)> {
-    let ordinary = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:@".contains(&byte);
     if owner == owner::LEARNED {
         let what = format!("\"{owner}\" is the owner of what is seen on the wire");
         Some((what, "choose another name for the owner".to_owned()))
-    } else if owner.is_empty() || owner.len() > OWNER_BYTES || !owner.bytes().all(ordinary) {
+    } else if !is_name(owner) {
         let what = format!("\"{}\" cannot be the name of an owner", owner.escape_debug());
         Some((what, format!("use 1 to {OWNER_BYTES} letters, digits and . _ - : @")))
     } else {

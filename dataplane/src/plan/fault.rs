@@ -46,6 +46,8 @@ pub enum Subject {
     Vni(Vni),
     /// A remote of a VNI.
     Remote(Vni, IpAddr),
+    /// A group of remotes of a VNI.
+    Group(Vni, String),
     /// A static entry of a VNI.
     Fdb(Vni, Mac),
     /// A static neighbour of a VNI.
@@ -61,6 +63,7 @@ impl fmt::Display for Subject {
             Self::Port(name) => write!(out, "port {name}"),
             Self::Vni(vni) => write!(out, "VNI {vni}"),
             Self::Remote(vni, address) => write!(out, "remote {address} of VNI {vni}"),
+            Self::Group(vni, name) => write!(out, "group {name} of VNI {vni}"),
             Self::Fdb(vni, mac) => write!(out, "FDB entry {mac} of VNI {vni}"),
             Self::Neighbour(vni, address) => write!(out, "neighbour {address} of VNI {vni}"),
         }

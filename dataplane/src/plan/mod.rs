@@ -10,6 +10,8 @@ mod diff;
 mod domain;
 mod entry;
 mod fault;
+mod group;
+mod liveness;
 mod memory;
 mod port;
 mod remote;
@@ -35,6 +37,7 @@ pub fn validate(config: &Config) -> Vec<Fault> {
     domain::check_all(config, &mut faults);
     remote::check_all(config, &mut faults);
     udp::check_all(config, &mut faults);
+    group::check_all(config, &mut faults);
     entry::check_all(config, &mut faults);
     faults
 }

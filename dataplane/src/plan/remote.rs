@@ -9,7 +9,7 @@ use wire::Vni;
 
 use super::domain::{check_checksum, check_encapsulation, missing_vni, unusable};
 use super::fault::{Fault, RefusalKind, Subject};
-use super::udp;
+use super::{liveness, udp};
 use crate::config::{Config, EncapsulationConfig, GreKey, PortRole, RemoteConfig, VniConfig};
 
 /// What a packet on the underlay shows of the VNI it belongs to. No two VNIs may have the same.
@@ -111,6 +111,9 @@ fn check_alone(config: &Config, remote: &RemoteConfig, faults: &mut Vec<Fault>) 
         };
         let what = format!("{} cannot be a remote: {trouble}", remote.address);
         faults.push(Fault::invalid(subject(), "address", what, remedy));
+    }
+    if let Some(wish) = remote.liveness {
+        liveness::check(wish, &subject(), faults);
     }
     if let Some(wish) = remote.encapsulation {
         check_encapsulation(wish, &subject(), faults);

@@ -93,6 +93,13 @@ impl Meter {
         Now { nanoseconds }
     }
 
+    /// A frame begins here, instead of having been received; says when.
+    pub(super) fn originate(&mut self) -> u64 {
+        let nanoseconds = since(self.epoch);
+        self.received = Stamp::new(nanoseconds);
+        nanoseconds
+    }
+
     /// When the frames were received that the pipeline works on.
     #[inline]
     pub(super) const fn stamp(&self) -> Stamp {

@@ -9,6 +9,7 @@ pub mod handover;
 mod histogram;
 mod idle;
 mod meter;
+mod originate;
 mod plane;
 mod queue;
 mod threshold;
@@ -25,7 +26,7 @@ use forward::ids::PortId;
 use forward::limits::BATCH;
 use forward::link::Event;
 use forward::pipeline::Pipeline;
-use rtrb::Producer;
+use rtrb::{Consumer, Producer};
 use xsk::{Burst, Chunk, Umem};
 
 use self::bell::Bell;
@@ -41,6 +42,7 @@ pub use self::cost::{CostReading, SAMPLE};
 pub use self::gauges::{Gauges, Reading};
 pub use self::histogram::Snapshot;
 pub use self::meter::Measurements;
+pub use self::originate::{LONGEST, Outbound, WAITING};
 pub use self::queue::{Queue, QueueParts};
 pub use self::threshold::{Costs, Threshold};
 
@@ -97,6 +99,8 @@ pub struct Equipment {
     pub measurements: Arc<Measurements>,
     /// What it tells the control thread.
     pub events: Producer<Event>,
+    /// Frames of the control thread's to send.
+    pub outbound: Consumer<Outbound>,
     /// What the control thread tells it.
     pub mailbox: Receiver<Command>,
     /// The published state.
@@ -130,6 +134,7 @@ pub struct Worker {
     subscription: Subscription,
     published: Arc<Published>,
     counters: Arc<Counters>,
+    outbound: Consumer<Outbound>,
     mailbox: Receiver<Command>,
     leaving: Vec<Leaving>,
     stopping: bool,
@@ -183,6 +188,7 @@ impl Worker {
             published: Arc::clone(subscription.load()),
             subscription,
             counters,
+            outbound: equipment.outbound,
             mailbox: equipment.mailbox,
             leaving: Vec::new(),
             stopping: false,
@@ -201,6 +207,7 @@ impl Worker {
             for index in 0..self.plane.queues.len() {
                 work += self.serve(index);
             }
+            work += self.originate();
             work += self.plane.take_crossings();
             self.plane.meter.lap(Stage::Rest);
             self.plane.dispatch();
@@ -210,8 +217,9 @@ impl Worker {
             self.plane.meter.end(work);
             work += self.obey();
             if work == 0 {
-                let Self { idle, plane, mailbox, leaving, .. } = &mut self;
-                idle.wait(|| plane.pending() || !mailbox.is_empty() || !leaving.is_empty());
+                let Self { idle, plane, outbound, mailbox, leaving, .. } = &mut self;
+                let told = || !mailbox.is_empty() || !outbound.is_empty();
+                idle.wait(|| plane.pending() || told() || !leaving.is_empty());
             } else {
                 self.idle.reset();
             }
@@ -238,6 +246,15 @@ impl Worker {
             if received < BATCH {
                 break;
             }
+        }
+        frames
+    }
+
+    /// Frames that the control thread has made.
+    fn originate(&mut self) -> usize {
+        let mut frames = 0;
+        while let Ok(outbound) = self.outbound.pop() {
+            frames += usize::from(self.plane.originate(&self.published.tables, &outbound).is_some());
         }
         frames
     }

@@ -14,6 +14,7 @@
 extern crate std;
 
 pub mod arp;
+pub mod bfd;
 pub mod checksum;
 mod error;
 pub mod ethernet;

@@ -85,6 +85,8 @@ impl Counts {
         match place {
             Place::Port(port) => self.ports.get(usize::from(port.0)),
             Place::Remote(remote) => self.remotes.get(remote.0 as usize),
+            // Nothing is learned there.
+            Place::Group(_) => None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The value of a forwarding entry: all of it in one word, so that one load reads and one compare-exchange changes it.
 
-use crate::ids::{PortId, RemoteId};
-use crate::limits::{MAX_PORTS, MAX_REMOTES};
+use crate::ids::{GroupId, PortId, RemoteId};
+use crate::limits::{MAX_GROUPS, MAX_PORTS, MAX_REMOTES};
 use crate::link::Place;
 
 /// Where an entry comes from, and with that who may change it.
@@ -110,6 +110,7 @@ const INDEX_BITS: u32 = 22;
 const INDEX: u64 = (1 << INDEX_BITS) - 1;
 const PLACE_PORT: u64 = 0;
 const PLACE_REMOTE: u64 = 1;
+const PLACE_GROUP: u64 = 2;
 const SEEN_SHIFT: u32 = 24;
 const TAG_SHIFT: u32 = 48;
 const KIND_SHIFT: u32 = 56;
@@ -117,6 +118,7 @@ const MOVES_SHIFT: u32 = 59;
 const MOST_MOVES: u64 = 15;
 
 const _: () = assert!(MAX_REMOTES <= 1 << INDEX_BITS && MAX_PORTS <= 1 << INDEX_BITS);
+const _: () = assert!(MAX_GROUPS <= 1 << INDEX_BITS);
 
 impl Value {
     /// The bit that ends all changes; see [`Value`].
@@ -135,10 +137,10 @@ impl Value {
     #[inline]
     pub(super) const fn place(self) -> Place {
         let index = (self.0 & INDEX) as u32;
-        if self.0 >> INDEX_BITS & 3 == PLACE_REMOTE {
-            Place::Remote(RemoteId(index))
-        } else {
-            Place::Port(PortId(index as u16))
+        match self.0 >> INDEX_BITS & 3 {
+            PLACE_REMOTE => Place::Remote(RemoteId(index)),
+            PLACE_GROUP => Place::Group(GroupId(index as u16)),
+            _ => Place::Port(PortId(index as u16)),
         }
     }
 
@@ -227,6 +229,7 @@ const fn place_bits(place: Place) -> u64 {
             debug_assert!(remote.0 as u64 <= INDEX, "remote index beyond its field");
             PLACE_REMOTE << INDEX_BITS | remote.0 as u64 & INDEX
         }
+        Place::Group(group) => PLACE_GROUP << INDEX_BITS | group.0 as u64,
     }
 }
 
@@ -234,11 +237,13 @@ const fn place_bits(place: Place) -> u64 {
 mod tests {
     use super::*;
 
-    const PLACES: [Place; 4] = [
+    const PLACES: [Place; 6] = [
         Place::Port(PortId(0)),
         Place::Port(PortId(u16::MAX)),
         Place::Remote(RemoteId(0)),
         Place::Remote(RemoteId(INDEX as u32)),
+        Place::Group(GroupId(0)),
+        Place::Group(GroupId(u16::MAX)),
     ];
 
     #[test]

@@ -1,6 +1,7 @@
 //! Pass 2 over a batch: who is where, and where each frame goes.
 
 use arrayvec::ArrayVec;
+use wire::bfd;
 
 use super::{Job, Jobs, Run};
 use crate::fdb::Fdb;
@@ -58,14 +59,31 @@ impl<'t, L: Link> Run<'t, L> {
     /// Learns what is not known to be so at this very second.
     #[inline(never)]
     fn learn(&mut self, job: &Job) -> Result<(), DropReason> {
+        if job.headers.destination.mac() == bfd::VTEP_MAC {
+            // From a switch, not from a workload.
+            return Ok(());
+        }
         let tables = self.tables;
         let ageing = |id| tables.domain(id).map_or(0, |domain| domain.ageing);
-        match learn::learn(tables.fdb(), &job.source(), job.from(), self.seconds, ageing)? {
-            Lesson::Known => {}
-            Lesson::Moved(event) => self.link.event(event),
-            Lesson::Unlearned => self.tally.unlearned += 1,
+        match learn::learn(tables.fdb(), &job.source(), job.from(), self.seconds, ageing) {
+            Ok(Lesson::Known) => {}
+            Ok(Lesson::Moved(event)) => self.link.event(event),
+            Ok(Lesson::Unlearned) => self.tally.unlearned += 1,
+            Err(_) if self.is_of_a_group(job) => {}
+            Err(reason) => return Err(reason),
         }
         Ok(())
+    }
+
+    /// Whether the source address is bound to a group, and the frame comes from one of its members.
+    #[cold]
+    fn is_of_a_group(&self, job: &Job) -> bool {
+        match (self.tables.fdb().place(&job.source()), job.from()) {
+            (Some(Place::Group(id)), Place::Remote(remote)) => {
+                self.tables.group(id).is_some_and(|group| group.has(remote))
+            }
+            _ => false,
+        }
     }
 
     /// What comes from an isolated port goes to no other. Of whole batches, so that the others are not asked.

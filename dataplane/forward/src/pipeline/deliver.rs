@@ -2,10 +2,11 @@
 //! becomes many.
 
 use arrayvec::ArrayVec;
+use wire::bfd;
 
 use super::{Job, Jobs, Run};
 use crate::flood::{self, StormLimit};
-use crate::ids::RemoteId;
+use crate::ids::{GroupId, RemoteId};
 use crate::limits::BATCH;
 use crate::link::{Event, Link, Place};
 use crate::rewrite::{self, Exit};
@@ -65,10 +66,20 @@ impl<'t, L: Link> Run<'t, L> {
         }
     }
 
+    /// To one of several remotes. Out of line, so that the plain frame's way stays as short as it was.
+    #[inline(never)]
+    fn spread(&mut self, job: &Job, group: GroupId, chunk: L::Chunk) {
+        match Exit::new(self.tables, &job.headers, Place::Group(group)) {
+            Ok(exit) => self.send(job, exit, chunk),
+            Err(reason) => self.discard(chunk, reason),
+        }
+    }
+
     /// What is not for one known receiver.
     #[inline(never)]
     fn deliver_otherwise(&mut self, job: &Job, chunk: L::Chunk) {
         match job.verdict {
+            Verdict::Spread(group) => self.spread(job, group, chunk),
             Verdict::Flood => self.flood(job, chunk),
             Verdict::Answer => self.answer(job, chunk),
             Verdict::Drop(reason) => self.discard(chunk, reason),
@@ -82,6 +93,9 @@ impl<'t, L: Link> Run<'t, L> {
     /// Head-end replication: a copy to every other member of the domain, the frame itself to the last that takes it.
     #[inline(never)]
     fn flood(&mut self, job: &Job, chunk: L::Chunk) {
+        if job.headers.destination.mac() == bfd::VTEP_MAC {
+            return self.take_bfd(job, chunk);
+        }
         let tables = self.tables;
         let Some(domain) = tables.domain(job.headers.domain()) else {
             return self.discard(chunk, DropReason::PortUnknown);
@@ -91,9 +105,9 @@ impl<'t, L: Link> Run<'t, L> {
             return self.discard(chunk, reason);
         }
         // From the overlay to access ports only: whoever else is in the overlay got a copy from the sender.
-        let remotes: &[RemoteId] = match job.from() {
-            Place::Port(_) => &domain.remotes,
-            Place::Remote(_) => &[],
+        let (remotes, groups): (&[RemoteId], &[GroupId]) = match job.from() {
+            Place::Port(_) => (&domain.remotes, tables.flood_groups(domain.id)),
+            Place::Remote(_) | Place::Group(_) => (&[], &[]),
         };
         let ports = tables
             .flood_ports(domain.id, kind, self.isolated)
@@ -103,7 +117,8 @@ impl<'t, L: Link> Run<'t, L> {
             .filter(|port| *port != job.from());
         let mut chunk = chunk;
         let (mut receivers, mut last) = (0_u64, None);
-        for place in ports.chain(remotes.iter().copied().map(Place::Remote)) {
+        let groups = groups.iter().copied().map(Place::Group);
+        for place in ports.chain(remotes.iter().copied().map(Place::Remote)).chain(groups) {
             receivers += 1;
             let exit = match Exit::new(tables, &job.headers, place) {
                 Ok(exit) => exit,
@@ -122,7 +137,7 @@ impl<'t, L: Link> Run<'t, L> {
         self.tally.copies += receivers.saturating_sub(1);
         match last {
             Some(exit) => self.send(job, exit, chunk),
-            None if receivers == 0 => self.discard(chunk, DropReason::FloodEmpty),
+            None if receivers == 0 => self.discard(chunk, DropReason::NoRemote),
             // Each receiver has been counted as refused.
             None => self.link.release(chunk),
         }
@@ -136,6 +151,7 @@ impl<'t, L: Link> Run<'t, L> {
         let limit = match from {
             Place::Port(port) => self.tables.port(port).map(|port| port.storm_limit),
             Place::Remote(remote) => self.tables.remote(remote).map(|egress| egress.remote().storm_limit),
+            Place::Group(_) => None,
         };
         let admitted = self.meters.admit(from, limit.unwrap_or(StormLimit::NONE), self.now);
         if admitted { Ok(()) } else { Err(DropReason::StormLimit) }
@@ -181,7 +197,7 @@ impl<'t, L: Link> Run<'t, L> {
     }
 
     #[cold]
-    fn discard(&mut self, chunk: L::Chunk, reason: DropReason) {
+    pub(super) fn discard(&mut self, chunk: L::Chunk, reason: DropReason) {
         self.tally.dropped(reason);
         self.link.release(chunk);
     }

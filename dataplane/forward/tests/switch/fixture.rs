@@ -300,6 +300,7 @@ pub(crate) fn topology() -> TablesParts {
             remote6(GRE6_KEY, 6, keyed6, PEER6),
             remote6(GRE6, 7, keyless, PEER6),
         ],
+        groups: Vec::new(),
         neighbours: Arc::default(),
         fdb: Arc::new(Fdb::new(1024, [1, 2])),
     }

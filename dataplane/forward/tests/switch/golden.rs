@@ -220,7 +220,7 @@ fn a_domain_without_members_floods_to_nobody() {
     });
     assert_eq!(switch.receive_one(C, &udp(W1, W9, 60)), []);
     assert_eq!(switch.receive_one(PortId(20), &udp(W1, W9, 60)), []);
-    assert_eq!(switch.drops(), [(DropReason::FloodEmpty, 2)]);
+    assert_eq!(switch.drops(), [(DropReason::NoRemote, 2)]);
 }
 
 #[test]

@@ -3,11 +3,13 @@
 #![expect(clippy::panic, reason = "a reader that cannot read what came out fails the test")]
 
 mod arbitrary;
+mod bfd;
 mod fixture;
 mod flood;
 mod frames;
 mod frames6;
 mod golden;
+mod groups;
 mod nd;
 mod outer;
 mod over_ipv6;

@@ -163,6 +163,7 @@ impl Model {
             ports: vec![port(UP, Role::Uplink, 1500), port(UP2, Role::Uplink, 1500)],
             domains: Vec::new(),
             remotes: Vec::new(),
+            groups: Vec::new(),
             neighbours: Arc::default(),
             fdb: Arc::new(Fdb::new(1024, [3, 4])),
         };
@@ -199,6 +200,7 @@ impl Model {
         let inner = opaque(source, destination, 60);
         let (ingress, frame) = match from {
             Place::Port(port) => (port, inner),
+            Place::Group(_) => return None,
             Place::Remote(remote) => {
                 let frame = match self.parts.domains[usize::from(domain.0) - 1].encapsulation {
                     Encapsulation::Vxlan { vni, .. } => vxlan_from(peer(remote), vni.value(), &inner),
@@ -227,6 +229,7 @@ impl Model {
             .filter(|to| *to != from && !matches!((from, to), (Place::Remote(_), Place::Remote(_))))
             .filter_map(|to| match to {
                 Place::Port(port) => Some((port, None)),
+                Place::Group(_) => None,
                 Place::Remote(id) => {
                     let remote = self.parts.remotes.iter().find(|remote| remote.id == id)?;
                     let Path::Resolved { uplink, .. } = remote.path else { return None };

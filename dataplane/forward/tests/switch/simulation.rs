@@ -126,6 +126,7 @@ fn topology(own: usize, seed: u64) -> TablesParts {
         ports: vec![port(UP, Role::Uplink, 1500)],
         domains: Vec::new(),
         remotes: Vec::new(),
+        groups: Vec::new(),
         neighbours: Arc::default(),
         fdb: Arc::new(Fdb::new(256, [seed, own as u64])),
     };

@@ -69,7 +69,7 @@ pub(super) fn entry(item: api::FdbItem, owner: String) -> Result<FdbConfig, Refu
     Ok(FdbConfig {
         vni: vni(item.vni)?,
         mac: mac("mac", &item.mac)?,
-        destination: destination(item.dev, item.dst.as_deref())?,
+        destination: destination(item.dev, item.dst.as_deref(), item.group)?,
         kind: item.kind.map(fdb_kind).transpose()?.unwrap_or_default(),
         owner,
     })
@@ -87,14 +87,24 @@ fn fdb_kind(kind: EntryKind) -> Result<FdbKind, Refusal> {
     }
 }
 
-pub(super) fn destination(port: Option<String>, remote: Option<&str>) -> Result<FdbDestination, Refusal> {
-    match (port, remote) {
-        (Some(port), None) => Ok(FdbDestination::Port(port)),
-        (None, Some(text)) => Ok(FdbDestination::Remote(address("dst", text)?)),
-        (Some(_), Some(_)) => Err(both_places()),
-        (None, None) => {
-            let what = "neither a port (dev) nor a remote (dst) is given";
-            Err(Refusal::argument("dev", what, "say where the address is: dev PORT or dst ADDRESS"))
+pub(super) fn destination(
+    port: Option<String>,
+    remote: Option<&str>,
+    group: Option<String>,
+) -> Result<FdbDestination, Refusal> {
+    match (port, remote, group) {
+        (Some(port), None, None) => Ok(FdbDestination::Port(port)),
+        (None, Some(text), None) => Ok(FdbDestination::Remote(address("dst", text)?)),
+        (None, None, Some(group)) => Ok(FdbDestination::Group(group)),
+        (Some(_), Some(_), None) => Err(both_places()),
+        (_, _, Some(group)) => {
+            let what = format!("the group {group} is given and a port (dev) or a remote (dst) too");
+            Err(Refusal::argument("group", what, "give only one of dev, dst and group"))
+        }
+        (None, None, None) => {
+            let what = "neither a port (dev) nor a remote (dst) nor a group is given";
+            let remedy = "say where the address is: dev PORT, dst ADDRESS or group NAME";
+            Err(Refusal::argument("dev", what, remedy))
         }
     }
 }

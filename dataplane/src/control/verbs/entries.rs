@@ -59,8 +59,8 @@ pub(super) fn show_fdb(request: api::ShowFdb, operator: &mut dyn Operator) -> Re
 
 pub(super) fn set_fdb(request: api::SetFdb, operator: &mut dyn Operator) -> Result<Value, Refusal> {
     let owner = request.owner.unwrap_or_else(|| owner::CONTROL.to_owned());
-    let api::SetFdb { mac, vni, dev, dst, kind, .. } = request;
-    let entry = arguments::entry(api::FdbItem { mac, vni, dev, dst, kind }, owner)?;
+    let api::SetFdb { mac, vni, dev, dst, group, kind, .. } = request;
+    let entry = arguments::entry(api::FdbItem { mac, vni, dev, dst, group, kind }, owner)?;
     change(operator, Change::SetFdb { entry, replace: request.replace.unwrap_or(false) })
 }
 

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use api::{
-    Balance, Bucket, Chunks, Distribution, EntryKind, EntryState, PortState, Refusal, ReloadReply,
-    RemoteState, ReplaceReply, StatsReply, StatusReply, TransmitPath, TransmitWish, XdpMode,
+    Balance, Bucket, Chunks, Distribution, EntryKind, EntryState, MemberState, PortState, Refusal,
+    ReloadReply, RemoteState, ReplaceReply, StatsReply, StatusReply, TransmitPath, TransmitWish, XdpMode,
 };
 use wire::{Mac, Vni};
 
 use crate::config::{
-    Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, FdbKind, GreKey, Keyed, NeighbourConfig,
-    Owned, PortConfig, PortRole, Replacement, VniConfig, owner,
+    Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, FdbKind, GreKey, Keyed, LivenessConfig,
+    NeighbourConfig, Owned, PortConfig, PortRole, Replacement, VniConfig, owner,
 };
 use crate::control::verbs::{FdbFilter, NeighbourFilter, Operator, Page};
 use crate::plan::Difference;
@@ -101,6 +101,7 @@ impl Ledger {
             flood: vni.flood.unicast,
             mcast_flood: vni.flood.multicast,
             bcast_flood: vni.flood.broadcast,
+            liveness: vni.liveness.config().map(asked),
             ports: self.config.ports.iter().filter(inside).map(|port| port.name.clone()).collect(),
             remotes: self.config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),
         }
@@ -116,6 +117,17 @@ impl Ledger {
 
     fn ports_count(&self) -> u64 {
         self.config.ports.len() as u64
+    }
+}
+
+fn asked(config: LivenessConfig) -> api::LivenessItem {
+    api::LivenessItem {
+        on: true,
+        interval: Some(config.interval.into()),
+        multiplier: Some(config.multiplier.into()),
+        recovery: Some(config.recovery.into()),
+        paths: Some(config.paths.into()),
+        path_mtu: Some(config.path_mtu),
     }
 }
 
@@ -156,9 +168,10 @@ fn matches(filter: &FdbFilter, entry: &FdbConfig) -> bool {
 }
 
 fn fdb_entry(entry: &FdbConfig) -> api::FdbEntry {
-    let (ifname, dst) = match &entry.destination {
-        FdbDestination::Port(name) => (Some(name.clone()), None),
-        FdbDestination::Remote(address) => (None, Some(*address)),
+    let (ifname, dst, group) = match &entry.destination {
+        FdbDestination::Port(name) => (Some(name.clone()), None, None),
+        FdbDestination::Remote(address) => (None, Some(*address), None),
+        FdbDestination::Group(name) => (None, None, Some(name.clone())),
     };
     let learned = entry.owner == owner::LEARNED;
     api::FdbEntry {
@@ -166,6 +179,7 @@ fn fdb_entry(entry: &FdbConfig) -> api::FdbEntry {
         vni: entry.vni.value(),
         ifname,
         dst,
+        group,
         kind: kind(entry),
         state: if learned { EntryState::Reachable } else { EntryState::Permanent },
         flags: Vec::new(),
@@ -272,6 +286,25 @@ impl Operator for Ledger {
                 flood: remote.flood,
                 udp_checksum: udp_port.map(|_| remote.udp_checksum_in(domain)),
                 storm_limit: remote.storm_limit,
+                liveness: None,
+            });
+        }
+    }
+
+    fn groups(&mut self, vni: Option<Vni>, page: &mut Page<api::Group>) {
+        for group in self.config.groups.iter().filter(|group| vni.is_none_or(|vni| vni == group.vni)) {
+            let members = group.members.iter().map(|member| api::GroupMember {
+                dst: member.remote,
+                weight: member.weight,
+                backup: member.backup,
+                state: if member.backup { MemberState::Standby } else { MemberState::Active },
+                buckets: if member.backup { 0 } else { 128 },
+            });
+            page.offer(api::Group {
+                name: group.name.clone(),
+                vni: group.vni.value(),
+                flood: group.flood,
+                members: members.collect(),
             });
         }
     }

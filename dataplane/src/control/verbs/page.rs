@@ -84,6 +84,7 @@ listed! {
     api::Port, String, 64, |port| port.ifname.clone();
     api::Vni, u32, 64, |vni| vni.vni;
     api::Remote, (u32, IpAddr), 4096, |remote| (remote.vni, remote.dst);
+    api::Group, (u32, String), 256, |group| (group.vni, group.name.clone());
     api::FdbEntry, (u32, Mac), 8192, |entry| (entry.vni, entry.mac);
     api::Neighbour, (u32, IpAddr), 8192, |neighbour| (neighbour.vni, neighbour.dst);
     api::Drop, (String, String), 4096, |drop| (drop.port.clone().unwrap_or_default(), drop.reason.clone());

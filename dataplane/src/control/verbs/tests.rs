@@ -8,8 +8,8 @@ use wire::{Mac, Vni};
 use super::ledger::{Ledger, VERSION, sample};
 use super::{Listed, Page, carry_out};
 use crate::config::{
-    EncapsulationConfig, FdbDestination, FloodConfig, GreKey, LocalAddresses, ModeWish, PortRole,
-    TransmitWish, XdpMode,
+    EncapsulationConfig, FdbDestination, FloodConfig, GreKey, LivenessConfig, LivenessWish, LocalAddresses,
+    ModeWish, PortRole, TransmitWish, XdpMode,
 };
 
 fn ask(ledger: &mut Ledger, method: &str, parameters: Value) -> Result<Value, Refusal> {
@@ -80,6 +80,13 @@ fn every_argument_of_a_vni_and_a_remote_arrives() {
     assert_eq!(remote.encapsulation, Some(EncapsulationConfig::Gre { key: GreKey::Number(u32::MAX) }));
     assert!(!remote.flood);
     assert_eq!(remote.storm_limit, 5);
+    let asked =
+        json!({ "on": true, "interval": 100, "multiplier": 5, "recovery": 0, "paths": 2, "path_mtu": false });
+    let request = json!({ "dst": "192.0.2.9", "vni": 300, "replace": true, "liveness": asked });
+    ask(&mut ledger, "SetRemote", request).unwrap();
+    let remote = ledger.config.remotes.get(&(vni(300), "192.0.2.9".parse().unwrap())).unwrap();
+    let expected = LivenessConfig { interval: 100, multiplier: 5, recovery: 0, paths: 2, path_mtu: false };
+    assert_eq!(remote.liveness, Some(LivenessWish::On(expected)));
     ask(&mut ledger, "RemoveRemote", json!({ "dst": "192.0.2.9", "vni": 300 })).unwrap();
     ask(&mut ledger, "RemoveVni", json!({ "vni": 300 })).unwrap();
     assert!(ledger.config.vnis.get(&vni(300)).is_none());
@@ -288,7 +295,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         r#"{"mac":"02:00:00:00:00:01","vni":100}"#,
         "dev",
         "neither a port (dev) nor",
-        "dev PORT or dst ADDRESS",
+        "dev PORT, dst ADDRESS or group NAME",
     ),
     (
         "SetFdb",

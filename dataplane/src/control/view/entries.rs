@@ -15,11 +15,11 @@ impl State {
     fn matches(&self, filter: &FdbFilter, key: Key, entry: &Entry) -> bool {
         let remote = match entry.place {
             Place::Remote(remote) => self.ids.remotes.key(remote.0).map(|(_, address)| *address),
-            Place::Port(_) => None,
+            Place::Port(_) | Place::Group(_) => None,
         };
         let port = match entry.place {
             Place::Port(port) => Some(port),
-            Place::Remote(_) => None,
+            Place::Remote(_) | Place::Group(_) => None,
         };
         filter.kind.is_none_or(|wanted| wanted == word(entry.kind))
             && filter.mac.is_none_or(|mac| mac == key.mac())
@@ -69,15 +69,21 @@ impl State {
         };
         let record = record.cloned().unwrap_or_default();
         let (last_move, moved_from) = record.moved.map(|(at, from)| (now.saturating_sub(at), from)).unzip();
+        let group = match entry.place {
+            Place::Group(group) => self.ids.groups.key(u32::from(group.0)).map(|(_, name)| name.clone()),
+            Place::Port(_) | Place::Remote(_) => None,
+        };
         let (ifname, dst) = match entry.place {
             Place::Port(port) => (self.ids.ports.key(u32::from(port.0)).cloned(), None),
             Place::Remote(remote) => (None, self.ids.remotes.key(remote.0).map(|(_, address)| *address)),
+            Place::Group(_) => (None, None),
         };
         Some(FdbEntry {
             mac: key.mac(),
             vni: vni.value(),
             ifname,
             dst,
+            group,
             kind: word(entry.kind),
             state: if entry.kind.ages() { EntryState::Reachable } else { EntryState::Permanent },
             flags: flags(entry.kind, self.moves.is_frozen((key.domain(), key.mac()))),

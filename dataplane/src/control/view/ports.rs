@@ -9,6 +9,7 @@ use forward::tables::Path;
 use super::super::paths::Way;
 use super::super::port::{OpenPort, OpenQueue};
 use super::super::state::State;
+use super::super::verbs;
 use crate::config::{self, EncapsulationConfig, GreKey, PortConfig, RemoteConfig, VniConfig};
 
 impl State {
@@ -122,6 +123,7 @@ impl State {
             flood: vni.flood.unicast,
             mcast_flood: vni.flood.multicast,
             bcast_flood: vni.flood.broadcast,
+            liveness: verbs::liveness_item(vni.liveness),
             ports: inside.map(|port| port.name.clone()).collect(),
             remotes: self.config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),
         }
@@ -144,7 +146,7 @@ impl State {
             Some(Way::Ready { ifindex, mac, .. }) => (Some(*ifindex), Some(*mac)),
         };
         let state = match self.path(local, remote.address) {
-            Path::Resolved { .. } => RemoteState::Reachable,
+            Path::Resolved { .. } | Path::Withdrawn { .. } => RemoteState::Reachable,
             Path::Unresolved => RemoteState::Unresolved,
             Path::NoRoute => RemoteState::NoRoute,
         };
@@ -162,6 +164,7 @@ impl State {
             flood: remote.flood,
             udp_checksum: udp_port.map(|_| remote.udp_checksum_in(vni)),
             storm_limit: remote.storm_limit,
+            liveness: self.liveness_view(remote.vni, remote.address),
         })
     }
 }

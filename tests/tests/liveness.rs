@@ -1,0 +1,216 @@
+//! Remotes that are asked whether they are there: lost and found again, over bad and broken paths, and with another
+//! implementation of BFD at the other end.
+//!
+//! ```text
+//!   a1 ── node 1 (vtepd) ── underlay, where packets get lost ── node 2 (vtepd or Open vSwitch) ── b1
+//! ```
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use vtep_tests::filter::Tunnel;
+use vtep_tests::trouble::Trouble;
+use vtep_tests::wait::SOON;
+use vtep_tests::{Capture, Daemon, Node, OvsVtep, Segment, Underlay, Variant, Workload, wait_until};
+
+/// A session comes up at one packet a second.
+const UP: Duration = Duration::from_secs(20);
+/// What is looked at now and then takes a while to be seen.
+const PATIENT: Duration = Duration::from_secs(60);
+
+const FAST: &str = "liveness = { interval = \"100ms\" }";
+
+struct Net {
+    underlay: Underlay,
+    a: Node,
+    b: Node,
+    a1: Workload,
+    b1: Workload,
+}
+
+impl Net {
+    fn new() -> Self {
+        let underlay = Underlay::new();
+        let (a, b) = (underlay.node(1), underlay.node(2));
+        let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+        Self { underlay, a, b, a1, b1 }
+    }
+
+    /// Both daemons with these words for liveness.
+    fn daemons(&self, variant: Variant, segment: &Segment, words: &str) -> [Daemon<'_>; 2] {
+        let segment = segment.clone().key(words);
+        [(&self.a, &self.a1, &self.b), (&self.b, &self.b1, &self.a)].map(|(node, workload, other)| {
+            Daemon::start(node, variant, &[segment.clone().access(workload).remote(other)])
+        })
+    }
+}
+
+fn liveness(daemon: &Daemon<'_>) -> Value {
+    daemon.list("remote show")[0]["liveness"].clone()
+}
+
+fn is(daemon: &Daemon<'_>, state: &str) -> bool {
+    liveness(daemon)["state"] == state
+}
+
+in_every_variant!(a_silent_remote_is_withdrawn_and_comes_back);
+
+fn a_silent_remote_is_withdrawn_and_comes_back(variant: Variant) {
+    let net = Net::new();
+    let [near, far] = net.daemons(variant, &Segment::vxlan(100), FAST);
+    wait_until("both know each other", UP, || is(&near, "up") && is(&far, "up"));
+    net.a1.reaches(&net.b1);
+    assert_eq!(near.entry(100, &net.b1.mac).unwrap()["dst"], net.b.address.to_string());
+    assert_eq!(near.list("fdb show vni 100").len(), 2, "no switch's own address is learned");
+
+    let cut = Trouble::from_node(&net.underlay, &net.b, "");
+    wait_until("node 2 is withdrawn", SOON, || is(&near, "down"));
+    wait_until("node 2 hears that it is not heard", SOON, || is(&far, "down"));
+    assert_eq!(near.entry(100, &net.b1.mac), None, "what was learned behind it is forgotten");
+    let before = near.drops("VXLAN_NO_REMOTE");
+    net.a1.does_not_reach(net.b1.address);
+    assert!(near.drops("VXLAN_NO_REMOTE") > before, "nothing is sent to it any more");
+    let table = near.ctl("remote show").output();
+    assert!(table.contains("nothing came within the detection time"), "{table}");
+
+    drop(cut);
+    wait_until("both are used again", UP, || is(&near, "up") && is(&far, "up"));
+    net.a1.reaches(&net.b1);
+    net.a1.ping(net.b1.address, 20);
+    let shown = liveness(&near);
+    assert!(shown["rtt_us"].as_u64().is_some_and(|rtt| rtt < 1_000_000), "{shown}");
+    assert!(near.drops("BFD") > 0 && near.drops("BFD_INVALID") == 0);
+}
+
+#[test]
+fn a_remote_over_gre_is_asked_as_well() {
+    let net = Net::new();
+    let [near, far] = net.daemons(Variant::ONE_WORKER, &Segment::gre(100), FAST);
+    wait_until("both know each other", UP, || is(&near, "up") && is(&far, "up"));
+    net.a1.reaches(&net.b1);
+    near.change(&format!("remote replace {} vni 100 liveness off", net.b.address));
+    wait_until("node 2 is told that it is no fault", SOON, || is(&far, "init"));
+    assert_eq!(liveness(&near), Value::Null);
+    net.b1.ping(net.a1.address, 3);
+}
+
+/// Two packets in five are lost: a session may come up over that now and then, the remote is not used for it.
+#[test]
+fn a_remote_that_answers_now_and_then_stays_withdrawn() {
+    let net = Net::new();
+    let words = "liveness = { interval = \"50ms\", recovery = 30 }";
+    let [near, far] = net.daemons(Variant::ONE_WORKER, &Segment::vxlan(100), words);
+    wait_until("both know each other", UP, || is(&near, "up") && is(&far, "up"));
+    let cut = Trouble::from_node(&net.underlay, &net.b, "");
+    wait_until("node 2 is withdrawn", SOON, || is(&near, "down"));
+    let bad = Trouble::from_node(&net.underlay, &net.a, "numgen random mod 100 < 40");
+    drop(cut);
+    let heard = near.drops("BFD");
+    let since = liveness(&near)["since"].as_u64().unwrap();
+    wait_until("much has been heard", PATIENT, || {
+        let shown = liveness(&near);
+        assert_eq!(
+            (&shown["state"], shown["since"].as_u64() >= Some(since)),
+            (&json!("down"), true),
+            "{shown}"
+        );
+        near.drops("BFD") > heard + 60
+    });
+    drop(bad);
+    wait_until("it is used again once nothing is lost", UP, || is(&near, "up"));
+}
+
+#[test]
+fn a_dead_path_of_the_underlay_is_named_while_the_remote_stays_up() {
+    let net = Net::new();
+    let [near, far] =
+        net.daemons(Variant::ONE_WORKER, &Segment::vxlan(100), "liveness = { interval = \"50ms\" }");
+    wait_until("both know each other", UP, || is(&near, "up") && is(&far, "up"));
+    let paths = |shown: &Value| shown["paths"].as_array().unwrap().clone();
+    wait_until("every path has been tried", SOON, || {
+        paths(&liveness(&near)).iter().all(|path| path["sent"].as_u64() > Some(0))
+    });
+    let dead = paths(&liveness(&near))[3]["source_port"].as_u64().unwrap();
+    let _trouble = Trouble::from_node(&net.underlay, &net.a, &format!("udp sport {dead}"));
+    wait_until("the path is known to be dead", PATIENT, || {
+        paths(&liveness(&near)).iter().any(|path| path["dead"] == true)
+    });
+    let shown = liveness(&near);
+    let of_dead: Vec<Value> = paths(&shown).into_iter().filter(|path| path["dead"] == true).collect();
+    assert_eq!((of_dead.len(), of_dead[0]["source_port"].as_u64()), (1, Some(dead)), "{shown}");
+    assert_eq!(shown["state"], "up", "{shown}");
+    let table = near.ctl("remote show").output();
+    assert!(table.contains("DEAD PATHS") && table.contains(&dead.to_string()), "{table}");
+}
+
+#[test]
+fn a_black_hole_is_named_and_measured() {
+    let net = Net::new();
+    let hole = Trouble::among(&net.underlay, &[&net.a, &net.b], "ip length > 1450");
+    let words = "liveness = { interval = \"50ms\" }";
+    let [near, far] = net.daemons(Variant::ONE_WORKER, &Segment::vxlan(100), words);
+    wait_until("both know each other", UP, || is(&near, "up") && is(&far, "up"));
+    wait_until("the path MTU is known", PATIENT, || liveness(&near)["mtu"].is_u64());
+    let shown = liveness(&near);
+    assert_eq!((&shown["mtu"], shown["black_hole"].is_u64()), (&json!(1450), true), "{shown}");
+    let table = near.ctl("remote show").output();
+    assert!(table.contains("1450, black hole above for"), "{table}");
+
+    let wire = Capture::start(&net.underlay.namespace, &net.a.underlay_device);
+    drop(hole);
+    wait_until("the hole is gone", PATIENT, || liveness(&near)["mtu"] == 1600);
+    assert_eq!(liveness(&near)["black_hole"], Value::Null);
+    // The largest packets carried the mark that forbids to fragment them, as an independent decoder sees them.
+    wire.wait_for("ip[2:2] = 1600", 1);
+    let large = wire.stop().decoded("ip.len == 1600", &["ip.flags.df", "frame.len"]);
+    let whole = |line: &String| line.starts_with(['1', 'T']) && line.ends_with("1614");
+    assert!(!large.is_empty() && large.iter().all(whole), "{large:?}");
+}
+
+/// RFC 8971 as Open vSwitch has it, with the Ethernet address that IANA gave to it.
+#[test]
+fn open_vswitch_s_bfd_is_answered() {
+    let net = Net::new();
+    let ovs = OvsVtep::start(&net.b, &[Segment::vxlan(100).access(&net.b1).remote(&net.a)]);
+    OvsVtep::complete_checksums(&net.b1);
+    ovs.configure(
+        "set interface vxlan100-1 bfd:enable=true bfd:min_rx=300 bfd:min_tx=300 \
+         bfd:bfd_local_dst_mac=00:00:5e:00:52:02 bfd:bfd_remote_dst_mac=00:00:5e:00:52:02 \
+         bfd:bfd_src_ip=127.0.0.1 bfd:bfd_dst_ip=127.0.0.1",
+    );
+    let segment = Segment::vxlan(100).access(&net.a1).remote(&net.b).key("liveness = true");
+    let near = Daemon::start(&net.a, Variant::ONE_WORKER, &[segment]);
+    let state = |words: &str| ovs.configure(&format!("get interface vxlan100-1 bfd_status:{words}"));
+    wait_until("node 1 takes node 2 to be up", UP, || is(&near, "up"));
+    wait_until("Open vSwitch takes node 1 to be up", UP, || state("state").trim() == "up");
+    assert!(near.drops("BFD") > 0);
+    net.a1.reaches(&net.b1);
+
+    let wire = Capture::start(&net.underlay.namespace, &net.a.underlay_device);
+    wire.wait_for(&Tunnel::vxlan(100).to("00:00:5e:00:52:02"), 6);
+    let decoded =
+        wire.stop().decoded("bfd && ip.src == 192.0.2.1", &["bfd.sta", "bfd.version", "udp.dstport"]);
+    assert!(
+        !decoded.is_empty() && decoded.iter().all(|line| line.starts_with("0x03\t1\t4789,3784")),
+        "{decoded:?}"
+    );
+
+    let cut = Trouble::from_node(&net.underlay, &net.b, "");
+    wait_until("node 2 is withdrawn", SOON, || is(&near, "down"));
+    drop(cut);
+    wait_until("both agree again", UP, || is(&near, "up") && state("state").trim() == "up");
+}
+
+#[test]
+fn a_workload_cannot_speak_for_its_switch() {
+    let net = Net::new();
+    let [near, far] = net.daemons(Variant::ONE_WORKER, &Segment::vxlan(100), FAST);
+    wait_until("both know each other", UP, || is(&near, "up") && is(&far, "up"));
+    let wire = Capture::received(&net.b1);
+    let frame = vtep_tests::frames::datagram(&net.a1, [0, 0, 0x5e, 0, 0x52, 2], 3784);
+    vtep_tests::frames::RawSocket::of(&net.a1).repeat(&frame, 20);
+    wait_until("they are dropped", SOON, || near.drops("BFD_INVALID") == 20);
+    assert_eq!(far.drops("BFD_INVALID"), 0);
+    net.a1.reaches(&net.b1);
+    assert_eq!(wire.stop().count("ether dst 00:00:5e:00:52:02"), 0);
+}

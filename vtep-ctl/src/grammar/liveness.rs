@@ -1,0 +1,26 @@
+//! What the commands about VNIs and remotes say of liveness.
+
+use api::LivenessItem;
+
+use crate::words::{Given, Usage};
+
+pub(super) const ON: (&str, &str) = ("liveness", "on|off");
+pub(super) const INTERVAL: (&str, &str) = ("interval", "MS");
+pub(super) const MULTIPLIER: (&str, &str) = ("multiplier", "N");
+pub(super) const RECOVERY: (&str, &str) = ("recovery", "N");
+pub(super) const PATHS: (&str, &str) = ("paths", "N");
+pub(super) const PATH_MTU: (&str, &str) = ("path-mtu", "on|off");
+
+/// How remotes are to be asked; nothing if nothing is said of it. Whoever says how wants it on.
+pub(super) fn item(given: &Given) -> Result<Option<LivenessItem>, Usage> {
+    let item = LivenessItem {
+        on: given.switch("liveness")?.unwrap_or(true),
+        interval: given.number("interval", 60_000)?,
+        multiplier: given.number("multiplier", u8::MAX.into())?,
+        recovery: given.number("recovery", 1000)?,
+        paths: given.number("paths", 64)?,
+        path_mtu: given.switch("path-mtu")?,
+    };
+    let words = ["liveness", "interval", "multiplier", "recovery", "paths", "path-mtu"];
+    Ok(words.iter().any(|word| given.text(word).is_some()).then_some(item))
+}
