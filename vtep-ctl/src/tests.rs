@@ -266,6 +266,7 @@ fn what_is_known_of_a_remote_is_told_in_its_row() {
         lladdr: None,
         flood: true,
         udp_checksum: None,
+        storm_limit: 100_000,
         liveness,
     };
     let liveness = api::Liveness {

@@ -134,6 +134,15 @@ impl Control {
         }
         bytes
     }
+
+    /// Writes the packet and gives its length.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] if there is no room.
+    pub fn emit(&self, bytes: &mut [u8]) -> Result<usize> {
+        *bytes.first_chunk_mut().ok_or(Error::Truncated)? = self.to_bytes();
+        Ok(LENGTH)
+    }
 }
 
 /// The payload of our echo packets.
@@ -197,6 +206,15 @@ impl Echo {
             *to = from;
         }
         bytes
+    }
+
+    /// Writes the payload and gives its length.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] if there is no room.
+    pub fn emit(&self, bytes: &mut [u8]) -> Result<usize> {
+        *bytes.first_chunk_mut().ok_or(Error::Truncated)? = self.to_bytes();
+        Ok(ECHO_LENGTH)
     }
 }
 

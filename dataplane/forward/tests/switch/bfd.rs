@@ -6,6 +6,8 @@ use forward::ids::DomainId;
 use forward::link::{Event, Place};
 use forward::tables::Path;
 use forward::verdict::DropReason;
+use proptest::collection::vec;
+use proptest::prelude::*;
 use wire::Mac;
 use wire::bfd::{CONTROL_PORT, Control, ECHO_PORT, Echo, State, VTEP_MAC};
 
@@ -110,4 +112,33 @@ fn what_is_no_packet_of_a_peer_goes_nowhere() {
     assert_eq!(switch.receive(A, &[control(), echo(false, 0), udp(W1, VTEP_MAC, 20)]), []);
     assert_eq!(switch.drops(), [(DropReason::BfdInvalid, count + 3)]);
     assert_eq!(switch.events(), []);
+}
+
+proptest! {
+    /// Whatever the bytes: nothing is lost or sent astray (the fixture counts), and only a whole echo goes back.
+    #[test]
+    fn no_bytes_go_astray(
+        edits in vec((6_usize..90, any::<u8>()), 0..6),
+        length in 14_usize..90,
+        what in 0_u8..3,
+        from_workload: bool,
+    ) {
+        let frame = match what {
+            0 => control(),
+            1 => echo(true, 20),
+            _ => echo(false, 20),
+        };
+        let frame = edit(&frame, |frame| {
+            for (at, value) in &edits {
+                if let Some(byte) = frame.get_mut(*at) {
+                    *byte = *value;
+                }
+            }
+            frame.truncate(length);
+        });
+        let mut switch = Switch::new();
+        let out = if from_workload { switch.receive_one(A, &frame) } else { switch.receive_one(UP, &vxlan(&frame)) };
+        prop_assert!(out.iter().all(|out| out.port == UP && !from_workload && what != 0));
+        prop_assert!(out.len() <= 1);
+    }
 }

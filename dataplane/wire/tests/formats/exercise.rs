@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use wire::checksum::{Sum, complete_partial};
 use wire::icmp::v4::FragmentationNeeded;
 use wire::icmp::v6::PacketTooBig;
-use wire::{Mac, Result, arp, ethernet, gre, icmp, ipv4, ipv6, ndp, tcp, udp, vxlan};
+use wire::{Mac, Result, arp, bfd, ethernet, gre, icmp, ipv4, ipv6, ndp, tcp, udp, vxlan};
 
 /// Room for any error message.
 const ROOM: usize = 1280;
@@ -20,6 +20,7 @@ pub(crate) fn exercise(bytes: &[u8]) {
     network_layer(bytes);
     transport_layer(bytes);
     tunnels(bytes);
+    sessions(bytes);
     neighbours(bytes);
     errors(bytes);
     sums(bytes);
@@ -43,6 +44,11 @@ fn survives<T: PartialEq + std::fmt::Debug>(
     written[emitted..].fill(0);
     let (again, _) = parse(&written).expect("what was written can be read");
     assert_eq!(again, value);
+}
+
+fn sessions(bytes: &[u8]) {
+    survives(bytes, bfd::Control::parse(bytes), bfd::Control::emit, bfd::Control::parse);
+    survives(bytes, bfd::Echo::parse(bytes), bfd::Echo::emit, bfd::Echo::parse);
 }
 
 fn link_layer(bytes: &[u8]) {
