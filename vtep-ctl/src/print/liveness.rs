@@ -21,7 +21,8 @@ pub(super) fn cells(liveness: Option<&Liveness>) -> [Cell; 6] {
         let window = path.sent.min(32);
         (sent + window, lost + window * u64::from(path.loss) / 100)
     });
-    let loss = if sent > 0 { format!("{}%", (lost * 100 + sent / 2) / sent) } else { String::new() };
+    let percent = (lost * 100 + sent / 2).checked_div(sent);
+    let loss = percent.map(|percent| format!("{percent}%")).unwrap_or_default();
     let dead: Vec<String> =
         liveness.paths.iter().filter(|path| path.dead).map(|path| path.source_port.to_string()).collect();
     let mtu = liveness.mtu.map(|mtu| mtu.to_string()).unwrap_or_default();
