@@ -124,7 +124,7 @@ impl Pipeline {
             known,
             meters,
             bfd,
-            identification,
+            identification: *identification,
             tally,
             traffic,
         };
@@ -136,6 +136,7 @@ impl Pipeline {
         }
         run.link.passed(Pass::Decide);
         run.deliver(batch, jobs);
+        *identification = run.identification;
         run.tally.settle(counters, ingress);
         run.traffic.settle(counters);
         run.link.passed(Pass::Deliver);
@@ -162,7 +163,8 @@ struct Run<'a, L> {
     known: &'a mut KnownTunnels,
     meters: &'a mut Meters,
     bfd: &'a mut Allowance,
-    identification: &'a mut u16,
+    /// Of the outer packet that was made last.
+    identification: u16,
     tally: Tally,
     traffic: TrafficTally,
 }

@@ -233,7 +233,9 @@ impl OuterHeader {
             push_vxlan(frame, bytes, self.sum, outgoing)?;
             return Some(());
         }
-        self.push_any(frame, outgoing)
+        // A window of its own, so that only here it has to be in memory.
+        let Frame { room, head, len } = frame;
+        self.push_any(&mut Frame { room, head, len }, outgoing)
     }
 
     #[inline(never)]

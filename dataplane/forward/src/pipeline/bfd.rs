@@ -41,8 +41,8 @@ impl<L: Link> Run<'_, L> {
             return self.discard(chunk, DropReason::BfdInvalid);
         };
         let length = *frame.len;
-        *self.identification = self.identification.wrapping_add(1);
-        let (flow, identification) = (job.headers.flow, *self.identification);
+        self.identification = self.identification.wrapping_add(1);
+        let (flow, identification) = (job.headers.flow, self.identification);
         let outgoing = Outgoing { flow, is_completed: false, identification };
         let sent = egress.reach_for(usize::from(length)).and_then(|uplink| {
             egress.push(&mut frame, outgoing)?;

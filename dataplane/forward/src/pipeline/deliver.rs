@@ -49,8 +49,8 @@ impl<'t, L: Link> Run<'t, L> {
     fn encapsulate(&mut self, job: &mut Job, remote: RemoteId, chunk: &mut L::Chunk) {
         let headers = &job.headers;
         let result = rewrite::to_remote(self.tables, headers, remote).and_then(|egress| {
-            *self.identification = self.identification.wrapping_add(1);
-            egress.push(&mut self.link.frame(chunk), headers.outgoing(*self.identification))?;
+            self.identification = self.identification.wrapping_add(1);
+            egress.push(&mut self.link.frame(chunk), headers.outgoing(self.identification))?;
             Ok(egress.uplink())
         });
         match result {
@@ -158,9 +158,9 @@ impl<'t, L: Link> Run<'t, L> {
     }
 
     fn send(&mut self, job: &Job, exit: Exit<'t>, mut chunk: L::Chunk) {
-        *self.identification = self.identification.wrapping_add(1);
+        self.identification = self.identification.wrapping_add(1);
         let flow = job.headers.flow;
-        match exit.rewrite(&mut self.link.frame(&mut chunk), &job.headers, *self.identification) {
+        match exit.rewrite(&mut self.link.frame(&mut chunk), &job.headers, self.identification) {
             Ok(port) => {
                 let length = job.headers.length;
                 self.traffic.transmitted(self.counters, job.headers.domain(), length);
