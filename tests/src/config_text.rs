@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::topology::{Encapsulation, Node, Segment};
+use crate::topology::{Access, Encapsulation, Node, Segment};
 
 /// A way of running the daemon that must make no difference to what it does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,7 +20,7 @@ impl Variant {
     pub const TWO_WORKERS: Self = Self { workers: 2, transmit: "auto" };
     /// One worker, every frame by a TX ring.
     pub const ONE_WORKER_RING: Self = Self { workers: 1, transmit: "ring" };
-    /// Two workers, every frame by burst where the device can.
+    /// Two workers, every frame by burst: the daemon turns on at every other end what that needs.
     pub const TWO_WORKERS_BURST: Self = Self { workers: 2, transmit: "burst" };
 
     /// The configuration of a node with an uplink and these segments.
@@ -30,14 +30,19 @@ impl Variant {
         for cpu in 0..self.workers {
             text += &format!("[[worker]]\ncpu = {cpu}\n\n");
         }
-        text += &self.port("up0", "role = \"uplink\"");
+        text += &self.port("up0", &format!("role = \"uplink\"{}", self.namespace(&node.underlay)));
         for segment in segments {
-            for device in &segment.devices {
-                text += &self.port(device, &format!("vni = {}", segment.vni));
+            for Access { name, namespace } in &segment.devices {
+                text += &self.port(name, &format!("vni = {}{}", segment.vni, self.namespace(namespace)));
             }
             text += &vni(node, segment);
         }
         text
+    }
+
+    /// The line that names the namespace of a port's other end, where bursts need it.
+    fn namespace(self, name: &str) -> String {
+        if self.transmit == "burst" { format!("\nnamespace = \"{name}\"") } else { String::new() }
     }
 
     /// A `[[port]]` table; `role` is its line that says what it faces.

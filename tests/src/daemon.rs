@@ -187,6 +187,22 @@ impl<'a> Daemon<'a> {
         }
     }
 
+    /// Asserts that ports which were to burst every frame did. A port without a receiver to burst to, which must not go
+    /// unnoticed in tests that are about bursts, would have used its ring.
+    fn assert_burst(&self) {
+        let ports = self.list("port show");
+        let told = |port: &&Value| port["transmit"]["configured"] == "burst" && port["state"] == "UP";
+        let told: Vec<&Value> = ports.iter().filter(told).collect();
+        for port in &told {
+            assert_eq!(port["transmit"]["active"], "burst", "{port:#}");
+        }
+        let sent: u64 = told.iter().filter_map(|port| port["tx_packets"].as_u64()).sum();
+        let stats = self.show("stats show");
+        let bursts = stats["workers"].as_array().expect("workers").iter().map(|worker| &worker["bursts"]);
+        let bursts: u64 = bursts.filter_map(Value::as_u64).sum();
+        assert!(sent == 0 || bursts > 0, "{sent} frames left without a burst: {stats:#}");
+    }
+
     /// What it has logged.
     #[must_use]
     pub fn log(&self) -> String {
@@ -207,6 +223,7 @@ impl<'a> Daemon<'a> {
     /// Ends it with SIGTERM and asserts that it leaves nothing behind.
     pub fn stop(&mut self) {
         self.assert_balanced();
+        self.assert_burst();
         let mut process = self.process.take().expect("a running daemon");
         process.signal(Signal::TERM);
         let finished = process.wait(SOON);

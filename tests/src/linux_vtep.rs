@@ -37,7 +37,8 @@ impl<'a> LinuxVtep<'a> {
             for remote in remotes {
                 namespace.bridge(&format!("fdb append 00:00:00:00:00:00 dev vx{vni} dst {remote}"));
             }
-            for device in devices.iter().chain([&format!("vx{vni}")]) {
+            let tunnel = format!("vx{vni}");
+            for device in devices.iter().map(|device| &device.name).chain([&tunnel]) {
                 namespace.ip(&format!("link set {device} master br{vni} up"));
             }
             namespace.ip(&format!("link set br{vni} mtu 1500 up"));

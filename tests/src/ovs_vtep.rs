@@ -15,7 +15,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::process::{Finished, Process};
-use crate::topology::{Encapsulation, Node, Segment, UNDERLAY_MTU, Workload};
+use crate::topology::{Access, Encapsulation, Node, Segment, UNDERLAY_MTU, Workload};
 use crate::wait::{SOON, wait_until};
 
 /// Where the package puts the database's schema.
@@ -84,6 +84,9 @@ impl OvsVtep {
             let mask = 1_u64 << cpu;
             configure(directory.path(), &format!("--no-wait set open . other_config:pmd-cpu-mask={mask:#x}"));
         }
+        if ports == PortKind::Packet {
+            Self::cut_as_by_a_wire(node);
+        }
         let daemon = program("ovs-vswitchd", &[text("unix:", "db.sock"), text("--unixctl=", "switch.ctl")]);
         let uplink = ports.words("up0");
         let words =
@@ -131,6 +134,15 @@ impl OvsVtep {
         text.lines().filter_map(entry).collect()
     }
 
+    /// Makes the underlay hand this switch what a wire would. Where NAPI runs on the underlay the kernel joins packets to
+    /// larger ones; on a veth nobody cuts them and completes their checksums, and the userspace datapath takes them as
+    /// they are.
+    fn cut_as_by_a_wire(node: &Node) {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &node.underlay, "ethtool", "-K", &node.underlay_device, "tx", "off"]);
+        let _ = Finished::of(&mut command).output();
+    }
+
     /// Makes a workload of this switch send complete checksums: its userspace datapath passes a workload's frames on
     /// as they are and does not complete them.
     pub fn complete_checksums(workload: &Workload) {
@@ -153,7 +165,7 @@ fn segment_words(node: &Node, segment: &Segment, ports: PortKind) -> String {
         Encapsulation::Gre => "gre",
     };
     let mut words = format!("add-br br-{vni} -- set bridge br-{vni} datapath_type=netdev");
-    for (number, device) in (1..).zip(devices) {
+    for (number, Access { name: device, .. }) in (1..).zip(devices) {
         words += &format!(" -- add-port br-{vni} {device} -- set interface {device} ofport_request={number}");
         words += &ports.words(device);
     }

@@ -71,7 +71,7 @@ impl Underlay {
         self.namespace.ip(&format!("link set {underlay_device} master br0 up"));
         namespace.ip(&format!("addr add {address}/24 dev up0"));
         namespace.ip("link set up0 up");
-        Node { namespace, number, address, underlay_device }
+        Node { namespace, number, address, underlay_device, underlay: ours.to_owned() }
     }
 }
 
@@ -92,6 +92,8 @@ pub struct Node {
     pub address: Ipv4Addr,
     /// The underlay's end of its uplink: where captures of what it sends and gets belong.
     pub underlay_device: String,
+    /// The namespace where that is.
+    pub underlay: String,
 }
 
 impl Node {
@@ -193,6 +195,15 @@ pub enum Encapsulation {
     Gre,
 }
 
+/// A node's device with a workload behind it.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// The device.
+    pub name: String,
+    /// The workload's namespace.
+    pub namespace: String,
+}
+
 /// One node's part of a bridge domain: what every kind of switch here can be configured from.
 #[derive(Clone, Debug)]
 pub struct Segment {
@@ -201,7 +212,7 @@ pub struct Segment {
     /// How its frames are wrapped.
     pub encapsulation: Encapsulation,
     /// The node's devices in it.
-    pub devices: Vec<String>,
+    pub devices: Vec<Access>,
     /// Underlay addresses of the other nodes in it.
     pub remotes: Vec<IpAddr>,
     /// Further lines of vtepd's `[[vni]]` table.
@@ -229,8 +240,14 @@ impl Segment {
 
     /// Adds a workload.
     #[must_use]
-    pub fn access(mut self, workload: &Workload) -> Self {
-        self.devices.push(workload.name.clone());
+    pub fn access(self, workload: &Workload) -> Self {
+        self.device(&workload.name, &workload.namespace)
+    }
+
+    /// Adds the device of a workload.
+    #[must_use]
+    pub fn device(mut self, name: &str, workload: &Namespace) -> Self {
+        self.devices.push(Access { name: name.to_owned(), namespace: workload.name().to_owned() });
         self
     }
 

@@ -108,12 +108,8 @@ impl Kind {
 }
 
 /// The bridge domain of a case: one access port, one remote.
-fn segment(case: &Case) -> Segment {
-    Segment {
-        vni: VNI,
-        encapsulation: case.tunnel.encapsulation(),
-        devices: vec![ACCESS.to_owned()],
-        remotes: vec![FAR.into()],
-        keys: Vec::new(),
-    }
+fn segment(stage: &Stage, case: &Case) -> Segment {
+    let segment =
+        Segment { remotes: vec![FAR.into()], ..Segment::vxlan(VNI) }.device(ACCESS, &stage.workload);
+    Segment { encapsulation: case.tunnel.encapsulation(), ..segment }
 }

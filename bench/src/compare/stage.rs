@@ -75,7 +75,13 @@ impl Stage {
         near.ip(&format!("neigh replace {FAR} lladdr {} dev {UPLINK} nud permanent", text(FAR_MAC)));
         far.ip(&format!("addr add {FAR}/24 dev {END}"));
         far.ip(&format!("neigh replace {NEAR} lladdr {} dev {END} nud permanent", text(NEAR_MAC)));
-        let node = Node { namespace: near, number: 1, address: NEAR, underlay_device: END.to_owned() };
+        let node = Node {
+            namespace: near,
+            number: 1,
+            address: NEAR,
+            underlay_device: END.to_owned(),
+            underlay: far.name().to_owned(),
+        };
         Self { workload, node, far }
     }
 

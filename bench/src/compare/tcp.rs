@@ -116,13 +116,17 @@ struct Network {
 impl Network {
     fn new() -> Self {
         let workloads = [Namespace::new("work-a"), Namespace::new("work-b")];
-        let node = |number: u8, label: &str| Node {
-            namespace: Namespace::new(label),
+        let hosts = [Namespace::new("node-a"), Namespace::new("node-b")];
+        let names = [hosts[0].name().to_owned(), hosts[1].name().to_owned()];
+        let node = |number: u8, namespace: Namespace, other: &str| Node {
+            namespace,
             number,
             address: [192, 0, 2, number].into(),
             underlay_device: "up0".to_owned(),
+            underlay: other.to_owned(),
         };
-        let nodes = [node(1, "node-a"), node(2, "node-b")];
+        let [a, b] = hosts;
+        let nodes = [node(1, a, &names[1]), node(2, b, &names[0])];
         let [a, b] = [&nodes[0].namespace, &nodes[1].namespace];
         a.ip(&format!("link add up0 type veth peer name up0 netns {}", b.name()));
         for (node, workload) in nodes.iter().zip(&workloads) {
@@ -139,9 +143,7 @@ impl Network {
 
     /// The bridge domain of a node whose peer is the node `peer`.
     fn segment(&self, peer: usize) -> Segment {
-        let mut segment = Segment::vxlan(100).remote(&self.nodes[peer]);
-        segment.devices.push("w0".to_owned());
-        segment
+        Segment::vxlan(100).remote(&self.nodes[peer]).device("w0", &self.workloads[1 - peer])
     }
 
     /// Bits per second received, and segments sent again.

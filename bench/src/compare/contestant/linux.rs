@@ -19,7 +19,7 @@ impl Linux {
     /// Makes the devices and fills both forwarding databases.
     pub(super) fn start(stage: &Stage, case: &Case, entries: &Entries) -> Self {
         let namespace = &stage.node.namespace;
-        let _ = LinuxVtep::start(&stage.node, &[segment(case)]);
+        let _ = LinuxVtep::start(&stage.node, &[segment(stage, case)]);
         // A veth takes redirected frames only while its receiving end runs NAPI, which GRO makes it do.
         for device in [ACCESS, UPLINK] {
             let _ = namespace.run(&format!("ethtool -K {device} gro on"));

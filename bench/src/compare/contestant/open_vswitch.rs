@@ -33,7 +33,7 @@ impl OpenVswitch {
     /// Starts it and writes its forwarding entries and the tunnel's next hop.
     pub(super) fn start(stage: &Stage, case: &Case, entries: &Entries) -> Result<Self, Fault> {
         let ports = PortKind::Afxdp { cpu: SWITCH_CPU };
-        let switch = OvsVtep::with_ports(&stage.node, &[segment(case)], ports);
+        let switch = OvsVtep::with_ports(&stage.node, &[segment(stage, case)], ports);
         for bridge in ["br-phy".to_owned(), format!("br-{VNI}")] {
             switch.configure(&format!("set bridge {bridge} other_config:mac-table-size=300000"));
         }

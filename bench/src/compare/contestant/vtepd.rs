@@ -36,7 +36,7 @@ pub(in crate::compare) fn config(
     let mut out = format!("[[worker]]\ncpu = {SWITCH_CPU}\n\n");
     out += &variant.port(UPLINK, "role = \"uplink\"");
     out += &variant.port(ACCESS, &format!("vni = {VNI}"));
-    out += &vtep_tests::config_text::vni(&stage.node, &segment(case));
+    out += &vtep_tests::config_text::vni(&stage.node, &segment(stage, case));
     let place = match entries.direction {
         Direction::Encap => format!("remote = \"{FAR}\""),
         Direction::Decap => format!("port = \"{ACCESS}\""),
