@@ -8,6 +8,7 @@
 //! ```
 
 pub mod case;
+pub mod churn;
 pub mod contestant;
 pub mod environment;
 pub mod fault;

@@ -48,6 +48,9 @@ struct Arguments {
     /// Leave out the memory of idle daemons.
     #[arg(long)]
     no_memory: bool,
+    /// Leave out the frames lost to changes of the forwarding database, which need the base case too.
+    #[arg(long)]
+    no_changes: bool,
     /// Where results go.
     #[arg(long, value_name = "DIRECTORY")]
     output: Option<PathBuf>,
@@ -141,8 +144,9 @@ fn plan(arguments: &Arguments) -> Plan {
             && (scope != Scope::Quick || *kind != Kind::VtepdRing)
     });
     let contestants: Vec<Kind> = contestants.collect();
-    let footprints = !arguments.no_memory && contestants.contains(&Kind::Vtepd);
-    Plan { settings, cases, contestants, footprints }
+    let ours = contestants.contains(&Kind::Vtepd);
+    let (footprints, churn) = (ours && !arguments.no_memory, ours && !arguments.no_changes);
+    Plan { settings, cases, contestants, footprints, churn }
 }
 
 fn read(directory: &Path) -> Result<Results, Fault> {

@@ -118,6 +118,7 @@ impl Load {
         Ok(Trial {
             seconds: elapsed.as_secs_f64(),
             offered: after.frames - sent.frames + (after.skipped - sent.skipped),
+            skipped: after.skipped - sent.skipped,
             received: all - received,
             received_in_time: in_time - received,
             busy: busy.total(),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::case::{Case, Scope};
+use super::churn::Churned;
 use super::contestant::Kind;
 use super::environment::Environment;
 use super::fault::Fault;
@@ -26,6 +27,9 @@ pub struct Results {
     pub tcp: Vec<TcpResult>,
     /// Memory of idle daemons.
     pub footprints: Vec<Footprint>,
+    /// Frames lost to control changes.
+    #[serde(default)]
+    pub churn: Option<Churned>,
 }
 
 /// How it was measured.
@@ -146,6 +150,9 @@ pub struct Trial {
     /// Frames that were due: given to the ingress device, whether or not it had room for them, or skipped because the
     /// generator's CPU was too busy receiving for the switch.
     pub offered: u64,
+    /// Frames of these that were skipped.
+    #[serde(default)]
+    pub skipped: u64,
     /// Frames that the sink counted, with those that came after the end.
     pub received: u64,
     /// Frames that the sink had counted at the end.
@@ -163,6 +170,12 @@ impl Trial {
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.received_in_time as f64 / self.seconds
+    }
+
+    /// Frames that were sent and did not arrive.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        (self.offered - self.skipped).saturating_sub(self.received)
     }
 
     /// Share of the frames that was lost.
@@ -310,6 +323,7 @@ impl Results {
             }
         }
         self.tcp = if later.tcp.is_empty() { self.tcp } else { later.tcp };
+        self.churn = later.churn.or(self.churn);
         self.footprints = if later.footprints.is_empty() { self.footprints } else { later.footprints };
         Ok(self)
     }

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::case::{Case, Direction};
+use super::churn;
 use super::contestant::Kind;
 use super::environment::Environment;
 use super::fault::Fault;
@@ -29,6 +30,8 @@ pub struct Plan {
     pub contestants: Vec<Kind>,
     /// Whether the memory of idle daemons is measured too.
     pub footprints: bool,
+    /// Whether frames lost to control changes are.
+    pub churn: bool,
 }
 
 impl Plan {
@@ -40,13 +43,14 @@ impl Plan {
         self.contestants.len() * (self.directions().len() + rounds * self.cases.len())
             + rounds * tcp
             + if self.footprints { 2 } else { 0 }
+            + usize::from(self.churn)
     }
 
     /// Whether vtepd takes part, so that it must be built.
     #[must_use]
     pub fn has_vtepd(&self) -> bool {
         let ours = |kind: &Kind| matches!(kind, Kind::Vtepd | Kind::VtepdRing);
-        self.settings.tcp_seconds > 0 || self.footprints || self.contestants.iter().any(ours)
+        self.settings.tcp_seconds > 0 || self.footprints || self.churn || self.contestants.iter().any(ours)
     }
 
     fn directions(&self) -> Vec<Direction> {
@@ -72,6 +76,12 @@ impl Plan {
             match guarded(|| footprint::measure(progress))? {
                 Ok(footprints) => results.footprints = footprints,
                 Err(why) => progress.line(&format!("memory of vtepd: {why}")),
+            }
+        }
+        if let Some(rate) = half_load(&results).filter(|_| self.churn) {
+            match guarded(|| churn::measure(rate, &self.settings, progress))? {
+                Ok(churned) => results.churn = Some(churned),
+                Err(why) => progress.line(&format!("control changes: {why}")),
             }
         }
         if self.settings.tcp_seconds > 0 {
@@ -187,6 +197,12 @@ impl Plan {
         }
         Ok(results)
     }
+}
+
+/// Half of vtepd's 0.5 %-loss rate in the base case, in frames per second.
+fn half_load(results: &Results) -> Option<f64> {
+    let rate = results.of(&Case::BASE, Kind::Vtepd)?.spread(|round| round.loss_rate)?.median;
+    Some(rate / 2.0).filter(|rate| *rate > 0.0)
 }
 
 /// Where each contestant's receive work runs best in each direction, and its rate there.

@@ -1,6 +1,7 @@
 //! The targets of the product that this comparison can check, and what was found.
 
 use super::case::{Case, Size};
+use super::churn::{CHANGES, ChurnRound};
 use super::contestant::Kind;
 use super::results::{Latency, Measurement, Results};
 use super::statistics::Spread;
@@ -91,6 +92,13 @@ pub fn targets(results: &Results) -> Vec<Target> {
         let found = found.and_then(|(ours, theirs)| Spread::of([ours.median / theirs.median]));
         add(format!("{encap}: latency {name} at 10 % load ÷ Linux's"), Better::Less, 1.0, 0.7, found);
     }
+    let changed = |of: fn(&ChurnRound) -> f64| {
+        Spread::of(results.churn.iter().flat_map(|churned| &churned.rounds).map(of))
+    };
+    let what = format!("{encap} at half the 0.5 %-loss rate: frames lost to control changes");
+    add(what, Better::Less, 0.0, 0.0, changed(ChurnRound::lost_more));
+    let what = "changes of the forwarding database per second meanwhile".to_owned();
+    add(what, Better::More, CHANGES, CHANGES, changed(|round| round.changes));
     for (footprint, (least, aim)) in results.footprints.iter().zip([(30.0, 15.0), (80.0, 40.0)]) {
         let found = Spread::of([footprint.beside() as f64 / 1e6]);
         add(format!("memory beside the UMEM, MB: {}", footprint.what), Better::Less, least, aim, found);

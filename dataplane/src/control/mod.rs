@@ -6,6 +6,7 @@ mod book;
 mod buckets;
 mod change;
 mod compile;
+mod cpus;
 mod follow;
 mod groups;
 mod ids;

@@ -150,6 +150,8 @@ impl State {
         let fleet = Fleet::start(&config.workers, &umem, chunks, bell, first, |worker| {
             steering.burst(worker).map_err(|error| burst_unsupported = Some(error.to_string())).ok()
         })?;
+        // After the workers, which would inherit it.
+        super::cpus::keep_off(&config.workers);
         if let Some(why) = &burst_unsupported {
             tracing::warn!(why, "frames leave by rings only");
         }

@@ -1,6 +1,7 @@
 //! vtepd with one worker, from the release build.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use vtep_tests::{Daemon, Variant};
 
@@ -11,17 +12,27 @@ use crate::compare::placement::SWITCH_CPU;
 use crate::compare::stage::{ACCESS, FAR, Stage, UPLINK, VNI, text};
 
 /// A daemon on the stage's node.
-pub(super) struct Vtepd<'a> {
+pub(in crate::compare) struct Vtepd<'a> {
     daemon: Daemon<'a>,
 }
 
 impl<'a> Vtepd<'a> {
     /// Starts it; `transmit` is the setting of both ports.
-    pub(super) fn start(stage: &'a Stage, case: &Case, entries: &Entries, transmit: &'static str) -> Self {
+    pub(in crate::compare) fn start(
+        stage: &'a Stage,
+        case: &Case,
+        entries: &Entries,
+        transmit: &'static str,
+    ) -> Self {
         let daemon = Daemon::with_config(&stage.node, &config(stage, case, entries, transmit));
         daemon.wait_for_ports();
         daemon.wait_for_remotes();
         Self { daemon }
+    }
+
+    /// Its control socket.
+    pub(in crate::compare) fn socket(&self) -> PathBuf {
+        self.daemon.socket()
     }
 }
 

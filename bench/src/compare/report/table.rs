@@ -17,6 +17,7 @@ pub fn markdown(results: &Results) -> String {
     reached(&mut out, results);
     throughput(&mut out, results);
     latency(&mut out, results);
+    churn(&mut out, results);
     tcp(&mut out, results);
     memory(&mut out, results);
     placements(&mut out, results);
@@ -174,6 +175,29 @@ pub const LOADS: [f64; 3] = [0.1, 0.5, 0.9];
 fn of_probes(measurement: &Measurement, load: f64) -> u64 {
     let all = measurement.rounds.iter().flat_map(|round| &round.latency);
     all.filter(|at| (at.load - load).abs() < 1e-6).map(|at| at.probes).sum()
+}
+
+fn churn(out: &mut String, results: &Results) {
+    let Some(churned) = &results.churn else { return };
+    let heading = format!(
+        "Frames lost while the forwarding database changes, {} at {} Mpps",
+        Case::BASE,
+        Digits(churned.rate / 1e6)
+    );
+    let columns = ["changes per second", "sent", "lost", "sent without changes", "lost without changes"];
+    table(out, &heading, &columns);
+    for round in &churned.rounds {
+        let [changing, still] = [round.changing, round.still];
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} |",
+            Digits(round.changes),
+            changing.offered - changing.skipped,
+            changing.lost(),
+            still.offered - still.skipped,
+            still.lost()
+        );
+    }
 }
 
 fn tcp(out: &mut String, results: &Results) {

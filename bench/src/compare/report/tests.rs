@@ -13,6 +13,7 @@ fn trial(rate: u64) -> Trial {
     Trial {
         seconds: 2.0,
         offered: rate * 2,
+        skipped: 0,
         received: rate * 2,
         received_in_time: rate * 2,
         busy: 4.0,
