@@ -24,6 +24,7 @@ pub mod ovs_vtep;
 pub mod ping;
 pub mod process;
 pub mod programs;
+pub mod refusal;
 pub mod stream;
 pub mod surge;
 pub mod topology;

@@ -39,6 +39,7 @@ mod provenance;
 mod queues;
 mod readme;
 mod refusals;
+mod refused_bpf;
 mod reload;
 mod replication;
 mod underlay;

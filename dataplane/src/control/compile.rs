@@ -206,6 +206,9 @@ impl State {
         if let Some(why) = &self.burst_unsupported {
             return Some(why.clone());
         }
+        if let Some(why) = self.refused_bursts.reason() {
+            return Some(why.to_owned());
+        }
         if port.config.transmit == TransmitWish::Auto && port.queues.len() > 1 {
             return Some(
                 "the device has several queues, over which ring and burst would not keep flows in order"

@@ -43,6 +43,7 @@ impl State {
     /// The workers have told something.
     pub(super) fn follow_workers(&mut self) {
         let now = self.now();
+        self.watch_bursts(now);
         let events: Vec<Event> = self.fleet.events().collect();
         for event in events {
             match event {

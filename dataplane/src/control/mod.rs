@@ -4,6 +4,7 @@
 mod alarm;
 mod book;
 mod buckets;
+mod bursts;
 mod change;
 mod compile;
 mod cpus;

@@ -18,6 +18,7 @@ use xsk::{Steering, SteeringConfig, Umem};
 
 use super::alarm::Alarms;
 use super::book::Book;
+use super::bursts::RefusedBursts;
 use super::groups::Groups;
 use super::ids::Registry;
 use super::liveness::Liveness;
@@ -116,6 +117,7 @@ pub struct State {
     pub(super) alarms: Alarms,
     /// Why no worker can burst.
     pub(super) burst_unsupported: Option<String>,
+    pub(super) refused_bursts: RefusedBursts,
     pub(super) rules: Option<xsk::UplinkRules>,
     pub(super) stale: Stale,
 }
@@ -192,6 +194,7 @@ impl State {
             version: 1,
             alarms: Alarms::default(),
             burst_unsupported,
+            refused_bursts: RefusedBursts::default(),
             rules: None,
             stale: Stale { ports: true, entries: true, tables: true },
         })

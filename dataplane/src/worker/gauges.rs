@@ -1,6 +1,6 @@
 //! What a worker holds at the end of a round, for others to read: single-writer, relaxed, never waited for.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use super::plane::Plane;
 use super::threshold::Costs;
@@ -16,6 +16,8 @@ pub struct Gauges {
     lost_events: AtomicU64,
     failed_flushes: AtomicU64,
     bursts: AtomicU64,
+    refused_bursts: AtomicU64,
+    refusal: AtomicI32,
     flushes: AtomicU64,
     threshold: AtomicU64,
     ring_cost: AtomicU64,
@@ -42,6 +44,10 @@ pub struct Reading {
     pub failed_flushes: u64,
     /// Burst system calls, since the start.
     pub bursts: u64,
+    /// Burst system calls that the kernel refused, since the start.
+    pub refused_bursts: u64,
+    /// The number of its last error.
+    pub refusal: i32,
     /// System calls for tx rings with frames in them, since the start.
     pub flushes: u64,
     /// Frames of a round from which on they leave by burst; 0 without bursts.
@@ -65,6 +71,8 @@ impl Gauges {
         self.lost_events.store(plane.lost_events, Ordering::Relaxed);
         self.failed_flushes.store(plane.failed_flushes, Ordering::Relaxed);
         self.bursts.store(plane.bursts, Ordering::Relaxed);
+        self.refusal.store(plane.refusal, Ordering::Relaxed);
+        self.refused_bursts.store(plane.refused_bursts, Ordering::Relaxed);
         self.flushes.store(plane.flushes, Ordering::Relaxed);
         let threshold = plane.burst.as_ref().map_or(0, |_| plane.threshold.frames() as u64);
         self.threshold.store(threshold, Ordering::Relaxed);
@@ -86,6 +94,8 @@ impl Gauges {
             lost_events: self.lost_events.load(Ordering::Relaxed),
             failed_flushes: self.failed_flushes.load(Ordering::Relaxed),
             bursts: self.bursts.load(Ordering::Relaxed),
+            refused_bursts: self.refused_bursts.load(Ordering::Relaxed),
+            refusal: self.refusal.load(Ordering::Relaxed),
             flushes: self.flushes.load(Ordering::Relaxed),
             threshold: self.threshold.load(Ordering::Relaxed),
             costs: Costs {

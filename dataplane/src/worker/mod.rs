@@ -171,6 +171,8 @@ impl Worker {
             burst_bytes: Vec::with_capacity(xsk::MAX_BURST),
             unsent: Vec::with_capacity(xsk::MAX_BURST),
             bursts: 0,
+            refused_bursts: 0,
+            refusal: 0,
             flushes: 0,
             meter: Meter::new(equipment.epoch, equipment.measurements),
             counters: Arc::clone(&counters),

@@ -43,9 +43,12 @@ pub(super) struct Plane {
     pub(super) threshold: Threshold,
     /// Bytes of the burst under way, by port.
     pub(super) burst_bytes: Vec<(u16, u64)>,
-    /// Frames of a failed burst, on their way to be dropped.
+    /// Frames of a refused burst, on their way to rings.
     pub(super) unsent: Vec<(u16, Chunk)>,
     pub(super) bursts: u64,
+    /// Burst system calls that the kernel refused, and the number of the last error.
+    pub(super) refused_bursts: u64,
+    pub(super) refusal: i32,
     /// System calls for tx rings with frames in them.
     pub(super) flushes: u64,
     pub(super) meter: Meter,

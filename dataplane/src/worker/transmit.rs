@@ -122,40 +122,44 @@ impl Plane {
             return;
         }
         let (before, frames, begin) = (self.free.len(), burst.len(), Instant::now());
-        match burst.flush(&mut self.free) {
-            Ok(report) => {
-                self.threshold.burst_took(frames, begin.elapsed());
-                for port in report.ports {
-                    let bytes =
-                        self.burst_bytes.iter().find(|(of, _)| *of == port.slot).map_or(0, |(_, sum)| *sum);
-                    let frames = u64::from(port.sent);
-                    let all = frames + u64::from(port.refused) + u64::from(port.dropped);
-                    // Which ones were lost is not known: their share of the bytes is.
-                    let bytes = bytes / all.max(1) * frames;
-                    let id = PortId(port.slot);
-                    self.counters.transmitted(id, Amount { frames, bytes });
-                    self.counters.dropped(id, DropReason::PortDown, u64::from(port.refused));
-                    self.counters.dropped(id, DropReason::TxRefused, u64::from(port.dropped));
-                }
-                self.bursts += 1;
-            }
-            Err(_) => {
-                // Said by the control thread, which watches the count; the frames are dropped and counted.
-                self.failed_flushes += 1;
-                self.abandon_burst();
-            }
+        let report = burst.flush(&mut self.free);
+        let took = begin.elapsed();
+        for port in report.ports {
+            let bytes = self.burst_bytes.iter().find(|(of, _)| *of == port.slot).map_or(0, |(_, sum)| *sum);
+            let frames = u64::from(port.sent);
+            let all = frames + u64::from(port.refused) + u64::from(port.dropped);
+            // Which ones were lost is not known: their share of the bytes is.
+            let bytes = bytes / all.max(1) * frames;
+            let id = PortId(port.slot);
+            self.counters.transmitted(id, Amount { frames, bytes });
+            self.counters.dropped(id, DropReason::PortDown, u64::from(port.refused));
+            self.counters.dropped(id, DropReason::TxRefused, u64::from(port.dropped));
         }
+        let refusal = report.refusal;
         self.burst_bytes.clear();
         self.send_home(before);
+        if let Some(refusal) = refusal {
+            self.fall_back(&refusal);
+        } else {
+            self.threshold.burst_took(frames, took);
+            self.bursts += 1;
+        }
     }
 
-    /// Drops what a failed burst still holds.
-    fn abandon_burst(&mut self) {
+    /// What a refused burst still holds leaves by rings. The control thread hears of it and takes bursts away from all
+    /// ports; until it has, each burst ends here.
+    #[cold]
+    fn fall_back(&mut self, refusal: &xsk::Error) {
+        self.refused_bursts += 1;
+        self.refusal = refusal.errno().unwrap_or_default();
+        self.control.ring();
         let Some(burst) = &mut self.burst else { return };
         let mut waiting = std::mem::take(&mut self.unsent);
         burst.reclaim(&mut waiting);
         for (slot, chunk) in waiting.drain(..) {
-            self.drop_frame(PortId(slot), DropReason::TxRefused, chunk);
+            // Which flow it was of is forgotten: all take the port's first queue, in order.
+            let received = self.meter.stamp();
+            self.send_by_ring(Crossing { port: PortId(slot), flow: 0, received, chunk });
         }
         self.unsent = waiting;
     }

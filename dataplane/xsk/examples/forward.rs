@@ -80,7 +80,10 @@ fn forward(
                 for chunk in batch.drain(..) {
                     free.extend(burst.push(other as u16, chunk).err());
                 }
-                let report = burst.flush(&mut free)?;
+                let report = burst.flush(&mut free);
+                if let Some(refusal) = report.refusal {
+                    return Err(refusal.into());
+                }
                 lost += report.ports.iter().map(|port| u64::from(port.dropped + port.refused)).sum::<u64>();
             } else {
                 for chunk in batch.drain(..) {

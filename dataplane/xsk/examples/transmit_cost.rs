@@ -56,12 +56,11 @@ fn main() -> Result<(), Box<dyn Error>> {
                 chunk.set_span(256, length);
                 free.extend(transmitter.push(0, chunk).err());
             }
-            lost += transmitter
-                .flush(&mut free)?
-                .ports
-                .iter()
-                .map(|port| port.dropped + port.refused)
-                .sum::<u32>();
+            let report = transmitter.flush(&mut free);
+            if let Some(refusal) = report.refusal {
+                return Err(refusal.into());
+            }
+            lost += report.ports.iter().map(|port| port.dropped + port.refused).sum::<u32>();
         }
         let frames = (rounds * batch) as u64;
         let (ring, burst) = (ring / frames, (now() - begin) / frames);

@@ -93,10 +93,14 @@ pub struct PortReport {
 }
 
 /// What became of one [`Burst::flush`], port by port.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
+#[must_use]
 pub struct BurstReport<'a> {
-    /// One entry per port that frames were pushed for, in order of first appearance.
+    /// One entry per port that frames were sent for, in order of first appearance.
     pub ports: &'a [PortReport],
+    /// Why the kernel refused to go on, if it did ([`Error::Burst`]). The frames that are not in `ports` are still in the
+    /// burst, in order: flush again or take them back with [`Burst::reclaim`].
+    pub refusal: Option<Error>,
 }
 
 impl Burst {
@@ -125,7 +129,7 @@ impl Burst {
         burst.len_limit = burst.longest_frame().map_err(|error| {
             Error::BurstUnsupported(match error.raw_os_error() {
                 Some(libc::EINVAL) => "the kernel has no live-frame runs; Linux 5.18 is needed".to_owned(),
-                _ => error.to_string(),
+                _ => Error::Burst(error).to_string(),
             })
         })?;
         Ok(burst)
@@ -188,17 +192,12 @@ impl Burst {
 
     /// Sends what waits, in one system call (more if a signal interrupts it), and appends every chunk to `free`: the
     /// kernel is done with them when this returns. Costs nothing when nothing waits.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Burst`]: the frames not yet sent are still in the burst, in order; flush again or take them back with
-    /// [`Burst::reclaim`].
-    pub fn flush(&mut self, free: &mut Vec<Chunk>) -> Result<BurstReport<'_>, Error> {
+    pub fn flush(&mut self, free: &mut Vec<Chunk>) -> BurstReport<'_> {
         for report in self.reports.drain(..) {
             self.places[usize::from(report.slot)] = ABSENT;
         }
         if self.waiting.is_empty() {
-            return Ok(BurstReport { ports: &self.reports });
+            return BurstReport { ports: &self.reports, refusal: None };
         }
         let count = self.waiting.len() as u32;
         // Release: pairs with the system call's entry into the kernel; the program reads the descriptors after it.
@@ -224,8 +223,7 @@ impl Burst {
         for (place, (slot, chunk)) in self.slots.iter().zip(&self.waiting).enumerate() {
             self.describe(place, *slot, (chunk.index(), chunk.head(), chunk.len()));
         }
-        result.map_err(Error::Burst)?;
-        Ok(BurstReport { ports: &self.reports })
+        BurstReport { ports: &self.reports, refusal: result.err().map(Error::Burst) }
     }
 
     /// Takes the frames that wait back unsent, in order.

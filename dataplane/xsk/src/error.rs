@@ -13,7 +13,8 @@ pub enum Error {
     Configuration(String),
     /// A privilege is missing.
     #[error(
-        "{operation}: not permitted; the process needs CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_PERFMON (root has them)"
+        "{operation}: not permitted; the process needs CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_PERFMON (root has them; \
+         a container's user namespace does not give them, and its seccomp filter must let bpf(2) pass)"
     )]
     Privilege {
         /// What was tried.
@@ -117,8 +118,27 @@ pub enum Error {
     #[error("burst transmit is not possible: {0}")]
     BurstUnsupported(String),
     /// A burst was refused.
-    #[error("burst transmit: {0}")]
+    #[error("the kernel refuses BPF_PROG_RUN: {source}{remedy}", source = .0, remedy = run_remedy(.0))]
     Burst(#[source] io::Error),
+}
+
+impl Error {
+    /// The kernel's error number, where it gave one.
+    #[must_use]
+    pub fn errno(&self) -> Option<i32> {
+        errno(self)
+    }
+}
+
+/// What helps against the refusal of a live-frame run, after "; ", or nothing.
+fn run_remedy(source: &io::Error) -> &'static str {
+    match source.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => {
+            "; the process needs CAP_NET_ADMIN and CAP_BPF, and a seccomp filter must let bpf(2) pass"
+        }
+        Some(libc::ENOMEM) => "; the system or the process's memory cgroup has no memory to spare",
+        _ => "",
+    }
 }
 
 /// The error number at the root of an error, however deeply wrapped.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aya::maps::xdp::{DevMap, XskMap};
 use aya::maps::{Array, Map, MapData, MapError, PerCpuArray};
-use aya::programs::{ProgramFd, Xdp};
+use aya::programs::{ProgramFd, ProgramType, Xdp};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 
 use crate::ports::{self, PortTable};
@@ -358,7 +358,12 @@ pub(crate) fn map_failure(map: &'static str, error: &(dyn std::error::Error + 's
 
 fn load_failure(error: &(dyn std::error::Error + 'static)) -> Error {
     const OPERATION: &str = "loading the XDP program";
-    match crate::error::errno(error) {
+    // The loader asks the kernel what it can do by small programs of its own. Where these are refused it takes the kernel for
+    // an old one, and what it then complains about does not tell why.
+    let refused = || {
+        aya::sys::is_program_supported(ProgramType::Xdp).err().and_then(|error| crate::error::errno(&error))
+    };
+    match crate::error::errno(error).or_else(refused) {
         Some(code @ (libc::EPERM | libc::EACCES)) if !crate::error::in_full(error).contains("verifier") => {
             Error::Privilege { operation: OPERATION, source: std::io::Error::from_raw_os_error(code) }
         }

@@ -39,7 +39,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             free.extend(refused.err());
         }
         if by_burst && received > 0 {
-            let report = burst.flush(&mut free)?;
+            let report = burst.flush(&mut free);
+            if let Some(refusal) = report.refusal {
+                return Err(refusal.into());
+            }
             let lost: u32 = report.ports.iter().map(|port| port.dropped + port.refused).sum();
             transmitted += received - lost as usize;
         } else if received > 0 {
