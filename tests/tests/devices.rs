@@ -148,3 +148,32 @@ fn less_than_required_is_refused_and_less_than_wished_is_told() {
     net.a2.reaches(&net.b1);
     net.a2.reaches(&net.a1);
 }
+
+/// Where every port uses rings, frame memory lies on 2 MiB pages, if the kernel makes any; bursts need the array that the
+/// XDP program reads, which has none.
+#[test]
+fn frame_memory_lies_on_large_pages_where_nothing_is_burst() {
+    let net = Net::new();
+    for variant in [Variant::ONE_WORKER_RING, Variant::ONE_WORKER] {
+        let daemon = Daemon::start(&net.a, variant, &[net.segment()]);
+        net.a1.reaches(&net.b1);
+        let settings = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled")
+            .expect("a kernel with THP");
+        let rings = variant == Variant::ONE_WORKER_RING;
+        let expected: &[&str] = match (rings, settings.contains("[never]")) {
+            (true, false) => &["thp", "hugetlb"],
+            (true, true) => &["base", "hugetlb"],
+            (false, _) => &["base"],
+        };
+        let told = port(&daemon, "a1");
+        assert!(expected.contains(&told["pages"].as_str().unwrap_or_default()), "{told:#}");
+        if rings {
+            daemon.change("port del a2");
+            daemon.change("port add a2 vni 100 transmit auto");
+            wait_for_state(&daemon, "a2", "UP");
+            let transmit = &port(&daemon, "a2")["transmit"];
+            assert_eq!(transmit["active"], "ring", "{transmit}");
+            assert!(transmit["reason"].to_string().contains("restart vtepd to burst"), "{transmit}");
+        }
+    }
+}

@@ -183,6 +183,7 @@ fn port_alone(port: &api::Port, moving: &mut Moving, paint: Paint) -> String {
         ("role", role),
         ("state", paint.text(port.state.word(), tone)),
         ("mode", port.mode.map_or_else(|| "none".to_owned(), |mode| mode.to_string())),
+        ("pages", port.pages.map_or_else(|| "none".to_owned(), |pages| pages.to_string())),
         ("address", port.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string())),
         ("mtu", port.mtu.map_or_else(|| "unknown".to_owned(), |mtu| format!("{mtu} bytes"))),
         ("rings", format!("{} descriptors", port.ring_size)),

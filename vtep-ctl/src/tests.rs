@@ -358,6 +358,7 @@ fn port() -> api::Port {
         role: api::PortRole::Access,
         vni: Some(100),
         mode: None,
+        pages: None,
         state: api::PortState::Down,
         address: None,
         mtu: None,
@@ -398,6 +399,7 @@ degraded: east: there is no device veth-east
     for line in [
         "role      access of VNI 100",
         "mode      none",
+        "pages     none",
         "transmit  ring (configured auto): the peer does not run NAPI",
         "netns     blue (NAPI turned on at eth0)",
         "flood     unicast,broadcast",

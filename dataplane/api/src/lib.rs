@@ -39,7 +39,7 @@ pub use request::{
 };
 pub use wire::Mac;
 pub use word::{
-    Encapsulation, EntryKind, EntryState, LivenessState, MemberState, ModeWish, PortRole, PortState,
+    Encapsulation, EntryKind, EntryState, LivenessState, MemberState, ModeWish, Pages, PortRole, PortState,
     RemoteState, TransmitPath, TransmitWish, XdpMode,
 };
 

@@ -8,7 +8,9 @@ use wire::Mac;
 
 use crate::liveness::{Liveness, LivenessItem};
 use crate::text;
-use crate::word::{Encapsulation, PortRole, PortState, RemoteState, TransmitPath, TransmitWish, XdpMode};
+use crate::word::{
+    Encapsulation, Pages, PortRole, PortState, RemoteState, TransmitPath, TransmitWish, XdpMode,
+};
 
 /// The names of a record's fields, for the comparison with the interface's text.
 #[cfg(test)]
@@ -158,6 +160,9 @@ replies! {
         /// The mode obtained; the empty text in JSON while there is none.
         #[serde(with = "text::empty")]
         mode: Option<XdpMode>,
+        /// The pages that its frames lie on; none before one was obtained.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pages: Option<Pages>,
         /// Whether it takes and gives frames.
         state: PortState,
         /// The device's Ethernet address, while there is a device.

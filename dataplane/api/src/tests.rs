@@ -144,7 +144,7 @@ fn words_are_those_of_the_interface() {
             assert_eq!("nonsense".parse::<$name>(), Err(words(stringify!($name)).join(" | ")));
         )*};
     }
-    agree!(PortRole XdpMode ModeWish TransmitWish TransmitPath PortState Encapsulation RemoteState LivenessState MemberState EntryState EntryKind);
+    agree!(PortRole XdpMode Pages ModeWish TransmitWish TransmitPath PortState Encapsulation RemoteState LivenessState MemberState EntryState EntryKind);
 }
 
 #[test]

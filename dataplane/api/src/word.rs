@@ -64,6 +64,16 @@ words! {
         Generic "generic",
     }
 
+    /// The pages that frame memory lies on, in the kernel's words.
+    Pages {
+        /// 4 KiB.
+        Base "base",
+        /// 2 MiB, for the most part, put together by the kernel.
+        Transparent "thp",
+        /// 2 MiB, from the administrator's reserve.
+        HugeTlb "hugetlb",
+    }
+
     /// Which mode to try.
     ModeWish {
         /// From best to worst.

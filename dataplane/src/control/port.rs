@@ -2,7 +2,7 @@
 //! socket in the hands of a worker.
 
 use forward::ids::PortId;
-use xsk::{Device, DeviceConfig, LinkMode, Memory, Mode, Role, StatisticsReader, Steering};
+use xsk::{Device, DeviceConfig, LinkMode, Memory, Mode, Pages, Role, StatisticsReader, Steering};
 
 use crate::config::{ModeWish, PortConfig, PortRole, XdpMode};
 use crate::fleet::Fleet;
@@ -22,6 +22,8 @@ pub(super) struct OpenPort {
     pub(super) ifindex: u32,
     /// The mode obtained.
     pub(super) mode: Mode,
+    /// The pages that its frames lie on.
+    pub(super) pages: Pages,
     /// What is less than asked for.
     pub(super) degraded: Vec<String>,
     /// The device at the other end at which NAPI was turned on, or why it could not be.
@@ -130,7 +132,7 @@ impl OpenPort {
             best,
             least,
             own_chunks: (OWN_CHUNKS * wanted).next_power_of_two(),
-            own_memory: Memory::Anonymous,
+            own_memory: Memory::LargestPages,
         };
         let device = Device::open(steering, &device_config).map_err(host)?;
         let mut degraded: Vec<String> =
@@ -141,6 +143,7 @@ impl OpenPort {
         if device.mode == Mode::Generic && device.attachment.mode() == LinkMode::Generic {
             degraded.push("generic XDP: every frame is copied by the kernel's slow path".to_owned());
         }
+        let pages = device.own.as_ref().map_or_else(|| steering.umem().pages(), |(umem, _)| umem.pages());
         let mut shares = own_shares(device.own.map(|(_, chunks)| chunks), wanted as usize);
         let mut queues = Vec::new();
         for (index, socket) in (0u32..).zip(device.sockets) {
@@ -156,6 +159,7 @@ impl OpenPort {
             config,
             ifindex,
             mode: device.mode,
+            pages,
             degraded,
             napi: None,
             queues,

@@ -14,7 +14,7 @@ use forward::limits::{MAX_DOMAINS, MAX_GROUPS, MAX_PORTS, MAX_REMOTES};
 use forward::link::Place;
 use forward::tables::{Tables, TablesParts};
 use wire::{Mac, Vni};
-use xsk::{Steering, SteeringConfig, Umem};
+use xsk::{Chunk, Steering, SteeringConfig, Umem};
 
 use super::alarm::Alarms;
 use super::book::Book;
@@ -27,7 +27,7 @@ use super::paths::Paths;
 use super::port::OpenPort;
 use super::provenance::Provenance;
 use super::view::measurements::Measured;
-use crate::config::{Config, Keyed};
+use crate::config::{Config, Keyed, PortConfig, TransmitWish};
 use crate::fleet::Fleet;
 use crate::publish::{Published, Wiring};
 use crate::underlay::Underlay;
@@ -35,6 +35,9 @@ use crate::worker::bell::Bell;
 
 /// Forwarding entries that fit before the first growth.
 const FDB_CAPACITY: usize = 4096;
+
+/// Why nothing is burst when every port was configured to use rings.
+const RINGS_ALONE: &str = "every port had transmit = \"ring\" at the start, so that frame memory lies where bursts cannot read it; restart vtepd to burst";
 
 /// The daemon could not start.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +125,18 @@ pub struct State {
     pub(super) stale: Stale,
 }
 
+/// Loads the XDP program and makes frame memory. With nobody to burst to, memory that a program can read is of no use, and
+/// large pages are.
+fn load(config: &Config) -> Result<(Steering, Arc<Umem>, Vec<Chunk>), xsk::Error> {
+    let sizes = SteeringConfig { chunks: config.umem.chunks, chunk_size: config.umem.chunk_size };
+    let by_ring = |port: &PortConfig| port.transmit == TransmitWish::Ring;
+    if !config.ports.is_empty() && config.ports.iter().all(by_ring) {
+        Steering::load_for_rings(&sizes)
+    } else {
+        Steering::load(&sizes)
+    }
+}
+
 impl State {
     /// Makes frame memory, loads the XDP program and starts the workers. No port is open yet.
     ///
@@ -129,8 +144,7 @@ impl State {
     /// [`StartError`].
     pub fn start(config: Config, path: Option<PathBuf>, bell: &Bell) -> Result<Self, StartError> {
         let underlay = Underlay::open()?;
-        let sizes = SteeringConfig { chunks: config.umem.chunks, chunk_size: config.umem.chunk_size };
-        let (steering, umem, chunks) = Steering::load(&sizes)?;
+        let (steering, umem, chunks) = load(&config)?;
         let random = RandomState::new();
         let advise = |address, bytes| {
             xsk::advise_large_pages(address, bytes);
@@ -148,13 +162,14 @@ impl State {
         };
         let tables = Tables::build(parts).map_err(|faults| StartError::Tables(format!("{faults:?}")))?;
         let first = Published { version: 1, tables, wiring: Wiring::default() };
-        let mut burst_unsupported = None;
+        let mut burst_unsupported = (!steering.bursts()).then(|| RINGS_ALONE.to_owned());
         let fleet = Fleet::start(&config.workers, &umem, chunks, bell, first, |worker| {
-            steering.burst(worker).map_err(|error| burst_unsupported = Some(error.to_string())).ok()
+            let burst = steering.bursts().then(|| steering.burst(worker))?;
+            burst.map_err(|error| burst_unsupported = Some(error.to_string())).ok()
         })?;
         // After the workers, which would inherit it.
         super::cpus::keep_off(&config.workers);
-        if let Some(why) = &burst_unsupported {
+        if let Some(why) = burst_unsupported.as_ref().filter(|_| steering.bursts()) {
             tracing::warn!(why, "frames leave by rings only");
         }
         let limit = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);

@@ -21,12 +21,23 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// `len` zeroed bytes of private memory, present from the start; from the reserve of 2 MiB pages if `huge`.
-    pub(crate) fn anonymous(len: usize, huge: bool) -> io::Result<Self> {
-        let mut flags = MapFlags::PRIVATE | MapFlags::POPULATE;
-        if huge {
-            flags |= MapFlags::HUGETLB | MapFlags::HUGE_2MB;
-        }
+    /// `len` zeroed bytes of private memory, present from the start.
+    pub(crate) fn present(len: usize) -> io::Result<Self> {
+        Self::anonymous(len, MapFlags::POPULATE)
+    }
+
+    /// The same from the reserve of 2 MiB pages; `len` is a whole number of them.
+    pub(crate) fn reserved(len: usize) -> io::Result<Self> {
+        Self::anonymous(len, MapFlags::POPULATE | MapFlags::HUGETLB | MapFlags::HUGE_2MB)
+    }
+
+    /// `len` zeroed bytes of private memory whose pages come when they are touched.
+    pub(crate) fn untouched(len: usize) -> io::Result<Self> {
+        Self::anonymous(len, MapFlags::empty())
+    }
+
+    fn anonymous(len: usize, flags: MapFlags) -> io::Result<Self> {
+        let flags = MapFlags::PRIVATE | flags;
         // SAFETY: no address is asked for, so the kernel chooses one that nothing occupies.
         let start =
             unsafe { mmap_anonymous(ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, flags) }?;

@@ -10,10 +10,12 @@ use aya::maps::{Array, Map, MapData, MapError, PerCpuArray};
 use aya::programs::{ProgramFd, ProgramType, Xdp};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 
+use crate::mapping::Mapping;
 use crate::ports::{self, PortTable};
 use crate::rules::{RuleMaps, UplinkRules};
 use crate::{
-    Burst, Chunk, Error, MAX_PORTS, MAX_QUEUES, Umem, Unsuitable, burst, netdev, open, syscall, umem,
+    Burst, Chunk, Error, MAX_PORTS, MAX_QUEUES, Memory, Pages, Umem, UmemConfig, Unsuitable, burst, netdev,
+    open, syscall, umem,
 };
 
 /// The object that build.rs compiled.
@@ -78,6 +80,8 @@ pub struct SteeringCounters {
 /// All its ports are in one network namespace, that of the thread which loaded it.
 pub struct Steering {
     umem: Arc<Umem>,
+    /// Whether the program can read that memory.
+    bursting: bool,
     shared: Arc<Shared>,
 }
 
@@ -106,14 +110,29 @@ impl Steering {
     ///
     /// [`Error::Configuration`], [`Error::Privilege`], [`Error::Memory`], [`Error::Program`] with the verifier's words.
     pub fn load(config: &SteeringConfig) -> Result<(Self, Arc<Umem>, Vec<Chunk>), Error> {
+        Self::load_over(config, true)
+    }
+
+    /// The same for sockets alone: the program cannot read this memory, so that nothing can be burst from it; for that it
+    /// lies on the largest pages that the system has.
+    ///
+    /// # Errors
+    ///
+    /// As [`Steering::load`].
+    pub fn load_for_rings(config: &SteeringConfig) -> Result<(Self, Arc<Umem>, Vec<Chunk>), Error> {
+        Self::load_over(config, false)
+    }
+
+    fn load_over(config: &SteeringConfig, bursting: bool) -> Result<(Self, Arc<Umem>, Vec<Chunk>), Error> {
         let bytes = umem::checked_bytes(config.chunks, config.chunk_size)?;
+        let readable = if bursting { bytes } else { PAGE };
         // Kernels before 5.11 count maps against the limit.
         open::raise_locked_memory();
         let namespace = burst::network_namespace().map_err(|error| Error::Program(error.to_string()))?;
         let mut ebpf = EbpfLoader::new()
             .override_global("chunk_size", &config.chunk_size, true)
             .override_global("namespace", &namespace, true)
-            .map_max_entries("memory", (bytes / PAGE).try_into().unwrap_or(u32::MAX))
+            .map_max_entries("memory", (readable / PAGE).try_into().unwrap_or(u32::MAX))
             .load(OBJECT)
             .map_err(|error| load_failure(&error))?;
         let program: &mut Xdp = ebpf
@@ -127,15 +146,23 @@ impl Steering {
             .try_clone()
             .map_err(|error| load_failure(&error))?;
         let memory = map_data(take(&mut ebpf, "memory")?)?;
-        let mapping = crate::mapping::Mapping::of(memory.fd().as_fd(), bytes, 0).map_err(|source| {
-            Error::Memory { operation: "mapping", bytes: bytes as u64, source, remedy: "use fewer chunks" }
-        })?;
-        let (umem, chunks) = Umem::over(mapping, config.chunks, config.chunk_size);
+        let (umem, chunks) = if bursting {
+            let mapping = Mapping::of(memory.fd().as_fd(), bytes, 0).map_err(|source| Error::Memory {
+                operation: "mapping",
+                bytes: bytes as u64,
+                source,
+                remedy: "use fewer chunks",
+            })?;
+            Umem::over(mapping, Pages::Base, config.chunks, config.chunk_size)
+        } else {
+            let SteeringConfig { chunks, chunk_size } = *config;
+            Umem::new(&UmemConfig { chunks, chunk_size, memory: Memory::LargestPages })?
+        };
         let rings = map_data(take(&mut ebpf, "bursts")?)?;
         let bursts = burst::Rings::new(rings.fd().as_fd(), burst::count_drops(&mut ebpf))?;
         let loaded = Mutex::new(Loaded::new(ebpf)?);
         let shared = Arc::new(Shared { loaded, program, bursts });
-        Ok((Self { umem: Arc::clone(&umem), shared }, umem, chunks))
+        Ok((Self { umem: Arc::clone(&umem), bursting, shared }, umem, chunks))
     }
 
     /// The shared frame memory.
@@ -216,14 +243,23 @@ impl Steering {
         Ok(SteeringCounters { to_socket: sum(0), to_kernel: sum(1), no_socket: sum(2) })
     }
 
+    /// Whether frames can be burst from the shared memory: not with [`Steering::load_for_rings`].
+    #[must_use]
+    pub fn bursts(&self) -> bool {
+        self.bursting
+    }
+
     /// The burst transmitter of a worker. It may be used from any one thread, which must be in the network namespace
     /// of the ports.
     ///
     /// # Errors
     ///
     /// [`Error::Configuration`] when `worker` is not below [`crate::MAX_WORKERS`] or has one already;
-    /// [`Error::BurstUnsupported`] when the kernel cannot (Linux 5.18 is needed).
+    /// [`Error::BurstUnsupported`] when the kernel cannot (Linux 5.18 is needed), or with [`Steering::load_for_rings`].
     pub fn burst(&self, worker: u16) -> Result<Burst, Error> {
+        if !self.bursting {
+            return Err(Error::BurstUnsupported("the frame memory was made for rings alone".to_owned()));
+        }
         Burst::new(Arc::clone(&self.shared), Arc::clone(&self.umem), worker)
     }
 

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::mapping::Mapping;
-use crate::{Error, cache};
+use crate::{Error, Pages, cache, pages};
 
 /// Most bytes of one frame memory: its chunks are counted in 32 bits, and the BPF array behind it too.
 const MAX_BYTES: u64 = 1 << 32;
@@ -24,8 +24,9 @@ const MAX_BYTES: u64 = 1 << 32;
 pub enum Memory {
     /// Ordinary pages.
     Anonymous,
-    /// 2 MiB pages, taken from the system's reserve (`vm.nr_hugepages`).
-    HugePages,
+    /// The largest pages that the system has at that moment: 2 MiB pages of its reserve (`vm.nr_hugepages`), 2 MiB pages
+    /// that it puts together, or ordinary ones. [`Umem::pages`] tells which.
+    LargestPages,
 }
 
 /// Size and kind of frame memory that stands alone. The memory that burst transmit reads comes from
@@ -43,6 +44,7 @@ pub struct UmemConfig {
 /// Frame memory, shared by sockets and workers. Access to its bytes goes through the tokens.
 pub struct Umem {
     mapping: Mapping,
+    pages: Pages,
     chunk_size: u32,
     chunks: u32,
     id: NonZeroU32,
@@ -57,28 +59,30 @@ impl Umem {
     /// [`Error::Configuration`] for sizes that are not allowed, [`Error::Memory`] when the system has not enough.
     pub fn new(config: &UmemConfig) -> Result<(Arc<Self>, Vec<Chunk>), Error> {
         let bytes = checked_bytes(config.chunks, config.chunk_size)?;
-        let huge = config.memory == Memory::HugePages;
-        // The length of a mapping of huge pages is a whole number of them.
-        let len = if huge { bytes.next_multiple_of(2 << 20) } else { bytes };
-        let mapping = Mapping::anonymous(len, huge).map_err(|source| Error::Memory {
+        let mapped = match config.memory {
+            Memory::Anonymous => Mapping::present(bytes).map(|mapping| (mapping, Pages::Base)),
+            Memory::LargestPages => pages::largest(bytes),
+        };
+        let (mapping, pages) = mapped.map_err(|source| Error::Memory {
             operation: "allocation",
-            bytes: len as u64,
+            bytes: bytes as u64,
             source,
-            remedy: if huge {
-                "reserve 2 MiB pages with `sysctl vm.nr_hugepages`"
-            } else {
-                "use fewer chunks"
-            },
+            remedy: "use fewer chunks",
         })?;
-        Ok(Self::over(mapping, config.chunks, config.chunk_size))
+        Ok(Self::over(mapping, pages, config.chunks, config.chunk_size))
     }
 
     /// Frame memory over a mapping that is at least as large and used for nothing else.
-    pub(crate) fn over(mapping: Mapping, chunks: u32, chunk_size: u32) -> (Arc<Self>, Vec<Chunk>) {
+    pub(crate) fn over(
+        mapping: Mapping,
+        pages: Pages,
+        chunks: u32,
+        chunk_size: u32,
+    ) -> (Arc<Self>, Vec<Chunk>) {
         assert!(mapping.len() as u64 >= u64::from(chunks) * u64::from(chunk_size), "mapping too small");
         let id = next_id();
         let tokens = (0..chunks).map(|index| Chunk { umem: id, index, head: 0, len: 0 }).collect();
-        (Arc::new(Self { mapping, chunk_size, chunks, id, ledger: Ledger::new(chunks) }), tokens)
+        (Arc::new(Self { mapping, pages, chunk_size, chunks, id, ledger: Ledger::new(chunks) }), tokens)
     }
 
     /// The bytes of a chunk and its offsets, exclusively for as long as the token is borrowed.
@@ -129,6 +133,12 @@ impl Umem {
         target.bytes[start..end].copy_from_slice(&source.bytes[start..end]);
         *target.head = *source.head;
         *target.len = *source.len;
+    }
+
+    /// The pages that it lies on.
+    #[must_use]
+    pub fn pages(&self) -> Pages {
+        self.pages
     }
 
     /// Bytes per chunk.
@@ -449,10 +459,13 @@ mod tests {
     }
 
     #[test]
-    fn huge_pages_that_the_system_has_not_are_an_error_with_a_remedy() {
-        // More than any machine reserves.
-        let config = UmemConfig { chunks: 1 << 20, chunk_size: 4096, memory: Memory::HugePages };
-        let text = Umem::new(&config).err().map(|error| error.to_string()).unwrap();
-        assert!(text.contains("4294967296 bytes") && text.contains("vm.nr_hugepages"), "{text}");
+    fn memory_can_always_be_had_on_the_largest_pages() {
+        for chunks in [2, 1 << 13] {
+            let config = UmemConfig { chunks, chunk_size: 2048, memory: Memory::LargestPages };
+            let (umem, mut chunks) = Umem::new(&config).unwrap();
+            let last = chunks.last_mut().unwrap();
+            umem.room(last).bytes.fill(7);
+            assert_eq!(umem.room(last).bytes, [7; 2048]);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use api::{
-    Balance, Bucket, Chunks, Distribution, EntryKind, EntryState, MemberState, PortState, Refusal,
+    Balance, Bucket, Chunks, Distribution, EntryKind, EntryState, MemberState, Pages, PortState, Refusal,
     ReloadReply, RemoteState, ReplaceReply, StatsReply, StatusReply, TransmitPath, TransmitWish, XdpMode,
 };
 use wire::{Mac, Vni};
@@ -55,6 +55,7 @@ impl Ledger {
             role: if vni.is_some() { api::PortRole::Access } else { api::PortRole::Uplink },
             vni,
             mode: Some(XdpMode::Native),
+            pages: Some(Pages::Base),
             state: PortState::Up,
             address: Some(Mac([2, 0, 0, 0, 0, 0xff])),
             mtu: Some(1500),

@@ -1,7 +1,7 @@
 //! Ports, VNIs and remotes.
 
 use api::{
-    Encapsulation, Port, PortRole, PortState, Queue, Remote, RemoteState, Transmit, TransmitPath,
+    Encapsulation, Pages, Port, PortRole, PortState, Queue, Remote, RemoteState, Transmit, TransmitPath,
     TransmitWish, Vni, XdpMode,
 };
 use forward::tables::Path;
@@ -50,6 +50,7 @@ impl State {
             role,
             vni,
             mode: open.map(|port| mode(port.mode)),
+            pages: open.map(|port| pages(port.pages)),
             state: if up { PortState::Up } else { PortState::Down },
             address: link.and_then(|link| link.mac),
             mtu: link.map(|link| link.mtu),
@@ -166,6 +167,14 @@ impl State {
             storm_limit: remote.storm_limit,
             liveness: self.liveness_view(remote.vni, remote.address),
         })
+    }
+}
+
+const fn pages(pages: xsk::Pages) -> Pages {
+    match pages {
+        xsk::Pages::Base => Pages::Base,
+        xsk::Pages::Transparent => Pages::Transparent,
+        xsk::Pages::HugeTlb => Pages::HugeTlb,
     }
 }
 

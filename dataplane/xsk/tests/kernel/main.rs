@@ -6,6 +6,7 @@ mod burst;
 mod lab;
 mod modes;
 mod packets;
+mod pages;
 mod raw;
 mod refusals;
 mod sockets;
