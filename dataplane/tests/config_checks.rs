@@ -222,6 +222,7 @@ id = 7
 local = "127.0.0.1"
 udp_port = 0
 ttl = 0
+tos = 187
 "#,
     );
     let workload = "use the address of one workload, such as 02:00:00:00:00:01";
@@ -242,7 +243,9 @@ ttl = 0
             "VNI 7 cannot have the local address 127.0.0.1: it never leaves the host | use the address of an uplink that \
              the peers send to",
             "VNI 7 cannot use UDP port 0 | use 4789, or a number from 1 to 65535 that the peers agree on",
-            "packets of VNI 7 with a TTL of 0 would not leave the host | use a number from 1 to 255, such as 64",
+            "packets of VNI 7 with a TTL of 0 would not leave the host | use a number from 1 to 255, such as 64, or \"inherit\"",
+            "the lower two bits of TOS 187 of VNI 7 are those of ECN, which each packet sets by itself | use 184 for DSCP \
+             46, and `ecn` for how ECN is set",
         ]
     );
 }

@@ -67,8 +67,9 @@ fn unknown_keys_are_refused_with_what_was_probably_meant() {
             "unknown key `chunk_sise` in [umem] | did you mean `chunk_size`?",
             "unknown key `queues` in [[vni]] | `queues` belongs into [[port]]",
             "unknown key `zzz` in [[vni]] | the keys of [[vni]] are `id`, `local`, `encapsulation`, `udp_port`, `key`, \
-             `learning`, `ageing`, `arp_proxy`, `nd_proxy`, `ttl`, `udp_checksum`, `flood`, `mcast_flood`, `bcast_flood`, \
-             `move_limit`, `liveness`, `remotes`",
+             `learning`, `ageing`, `arp_proxy`, `nd_proxy`, `tos`, `ttl`, `df`, `ecn`, `udp_checksum`, `flood`, \
+             `mcast_flood`, `bcast_flood`, `move_limit`, `liveness`, `srcport`, `reserved_bits`, `gre_checksum`, `gre_sequence`, \
+             `inner_tags`, `remotes`",
         ]
     );
     assert_eq!(
@@ -159,7 +160,7 @@ mac = "02:00:00:00:00"
             "`learning` is \"off\"; it must be true or false | write false without quotes",
             "`ageing` is \"1ms\"; it must be whole seconds, as a string such as \"300s\" or \"5m\" or as an integer | \
              `ageing` is how long a learned entry stays that is not refreshed; 0 for ever",
-            "`ttl` is 300; it must be an integer from 0 to 255 | `ttl` is the TTL of outer headers",
+            "`ttl` is 300; it must be \"inherit\" or an integer from 1 to 255 | `ttl` is the TTL of outer headers",
             "`remotes` holds 5; each element must be a string with an IP address | `remotes` is peers that need no \
              settings of their own: the short form of [[remote]]",
             "`remotes` holds \"192.0.2\"; each element must be a string with an IP address | `remotes` is peers that \

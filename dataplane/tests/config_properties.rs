@@ -8,10 +8,13 @@ use std::path::Path;
 use dataplane::config::{
     self, Busy, Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, FdbKind, FloodConfig, GreKey,
     GroupConfig, GroupMember, LivenessConfig, LivenessWish, LocalAddresses, LogTarget, ModeWish,
-    NeighbourConfig, PortConfig, PortPolicy, PortRole, PortTuning, RemoteConfig, TransmitWish, VniConfig,
-    WorkerConfig, XdpMode, owner, render,
+    NeighbourConfig, PortConfig, PortPolicy, PortRole, PortTuning, RemoteConfig, TransmitWish, TunnelConfig,
+    VniConfig, WorkerConfig, XdpMode, owner, render,
 };
 use dataplane::plan::{Severity, diff, validate};
+use forward::entropy::SourcePorts;
+use forward::marking::{DontFragment, EcnMode, Marking, Octet};
+use forward::tables::InnerTags;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -49,6 +52,9 @@ fn encapsulation() -> impl Strategy<Value = EncapsulationConfig> {
         (5000u16..5012).prop_map(|port| EncapsulationConfig::Vxlan { port }),
         prop_oneof![Just(GreKey::Vni), Just(GreKey::Absent), (1u32..6).prop_map(GreKey::Number)]
             .prop_map(|key| EncapsulationConfig::Gre { key }),
+        Just(EncapsulationConfig::Nvgre),
+        (4754u16..4756, 1u32..4)
+            .prop_map(|(port, key)| EncapsulationConfig::GreUdp { port, key: GreKey::Number(key) }),
     ]
 }
 
@@ -89,6 +95,29 @@ prop_compose! {
     }
 }
 
+fn tunnel() -> impl Strategy<Value = TunnelConfig> {
+    let plain = Just(TunnelConfig::default());
+    let range = (1u16.., any::<u16>())
+        .prop_map(|(one, other)| SourcePorts::new(one.min(other.max(1)), one.max(other)));
+    let any = (vec(5000u16..5012, 0..3), range, any::<u64>(), any::<bool>(), any::<bool>()).prop_map(
+        |(further_ports, source_ports, bits, gre_checksum, gre_sequence)| TunnelConfig {
+            further_ports,
+            source_ports: source_ports.unwrap(),
+            reserved_bits: bits & wire::vxlan::RESERVED,
+            gre_checksum,
+            gre_sequence,
+        },
+    );
+    prop_oneof![2 => plain, 1 => any]
+}
+
+fn marking() -> impl Strategy<Value = Marking> {
+    let octet = || prop_oneof![Just(Octet::Inherited), any::<u8>().prop_map(Octet::Fixed)];
+    let df = select(vec![DontFragment::Set, DontFragment::Unset, DontFragment::Inherited]);
+    let ecn = select(vec![EcnMode::Normal, EcnMode::Reset, EcnMode::Compatibility]);
+    (octet(), octet(), df, ecn).prop_map(|(tos, ttl, df, ecn)| Marking { tos, ttl, df, ecn })
+}
+
 prop_compose! {
     fn asked()(
         interval in prop_oneof![8 => 50u32..60_001, 1 => any::<u32>()],
@@ -118,16 +147,17 @@ prop_compose! {
         ageing in prop_oneof![0u32..5000, any::<u32>()],
         arp_proxy: bool,
         nd_proxy: bool,
-        ttl: u8,
+        marking in marking(),
         udp_checksum in option::weighted(0.2, any::<bool>()),
         (unicast, multicast, broadcast) in any::<(bool, bool, bool)>(),
         move_limit in 0u32..7,
         liveness in liveness(),
+        tunnel in tunnel(),
+        inner_tags in select(vec![InnerTags::Carried, InnerTags::Dropped]),
     ) -> VniConfig {
         let flood = FloodConfig { unicast, multicast, broadcast };
         VniConfig {
-            vni, local, encapsulation, learning, ageing, arp_proxy, nd_proxy, ttl, udp_checksum, flood, move_limit,
-            liveness,
+            vni, local, encapsulation, learning, ageing, arp_proxy, nd_proxy, marking, udp_checksum, flood, move_limit, liveness, tunnel, inner_tags,
         }
     }
 }

@@ -65,6 +65,12 @@ impl Capture {
         wait_until(&what, SOON, || self.count(filter) >= count);
     }
 
+    /// What it has so far; see [`Captured::decoded`].
+    #[must_use]
+    pub fn decoded(&self, filter: &str, fields: &[&str]) -> Vec<String> {
+        self.captured.decoded(filter, fields)
+    }
+
     /// Ends the capture, which must not have lost anything.
     #[must_use]
     pub fn stop(mut self) -> Captured {

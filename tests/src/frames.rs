@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use etherparse::{IpNumber, PacketBuilder};
+use etherparse::{IpNumber, Ipv4Header, PacketBuilder};
 use pnet_datalink::{Channel, Config, DataLinkSender};
 
 use crate::netns::Namespace;
@@ -183,6 +183,15 @@ pub fn gre(macs: ([u8; 6], [u8; 6]), addresses: (Ipv4Addr, Ipv4Addr), key: u32, 
     let mut packet = Vec::with_capacity(builder.size(payload.len()));
     builder.write(&mut packet, IpNumber::GRE, &payload).expect("a packet that fits");
     packet
+}
+
+/// A frame with its IPv4 header at `offset` changed, the header's checksum right.
+#[must_use]
+pub fn with_ipv4(frame: &[u8], offset: usize, change: impl FnOnce(&mut Ipv4Header)) -> Vec<u8> {
+    let (mut header, payload) = Ipv4Header::from_slice(&frame[offset..]).expect("an IPv4 header");
+    change(&mut header);
+    header.header_checksum = header.calc_header_checksum();
+    [&frame[..offset], &header.to_bytes(), payload].concat()
 }
 
 /// Sends frames as they are through a device.

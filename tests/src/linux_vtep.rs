@@ -19,7 +19,8 @@ impl<'a> LinuxVtep<'a> {
         Self::start_with(node, segments, "")
     }
 
-    /// The same with extra words for the vxlan devices, such as `udp6zerocsumtx`.
+    /// The same with extra words for the vxlan devices, such as `udp6zerocsumtx`. A TTL is 64 and DF set over IPv4 unless
+    /// they say otherwise.
     #[must_use]
     pub fn start_with(node: &'a Node, segments: &[Segment], words: &str) -> Self {
         let namespace = &node.namespace;
@@ -29,10 +30,12 @@ impl<'a> LinuxVtep<'a> {
             namespace.ip(&format!("link add br{vni} type bridge mcast_snooping 0"));
             let local = match segment.families() {
                 (true, _) => node.address6().to_string(),
+                (false, _) if words.contains("df ") => node.address.to_string(),
                 (false, _) => format!("{} df set", node.address),
             };
+            let ttl = if words.contains("ttl ") { "" } else { "ttl 64" };
             namespace.ip(&format!(
-                "link add vx{vni} type vxlan id {vni} dstport 4789 ttl 64 local {local} {words}"
+                "link add vx{vni} type vxlan id {vni} dstport 4789 {ttl} local {local} {words}"
             ));
             for remote in remotes {
                 namespace.bridge(&format!("fdb append 00:00:00:00:00:00 dev vx{vni} dst {remote}"));

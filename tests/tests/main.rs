@@ -31,6 +31,7 @@ mod ipv6_underlay;
 mod linux_vxlan;
 mod liveness;
 mod malformed;
+mod marking;
 mod measurements;
 mod nd_proxy;
 mod overlay;

@@ -84,7 +84,7 @@ fn a_changed_key_takes_effect() {
     near.hang_up();
     wait_until("the VNI is changed", SOON, || {
         let vni = &near.list("vni show 100")[0];
-        vni["ageing"] == 17 && vni["ttl"] == 9 && vni["arp_proxy"] == false && vni["nd_proxy"] == false
+        vni["ageing"] == 17 && vni["ttl"] == "9" && vni["arp_proxy"] == false && vni["nd_proxy"] == false
     });
     stream.wait_for_more(100);
     stream.stop().assert_complete();

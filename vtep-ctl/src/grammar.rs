@@ -6,6 +6,7 @@ use crate::words::{Given, Shape, Usage};
 
 mod group;
 mod liveness;
+mod vni;
 
 /// One verb of one object.
 #[derive(Debug)]
@@ -87,42 +88,11 @@ const PORT_SET: Shape = Shape {
 const PORT_SET_TAIL: &str =
     "NAME [flood on|off] [mcast-flood on|off] [bcast-flood on|off] [isolated on|off] [storm-limit N]";
 
-const VNI_SET: Shape = Shape {
-    positional: &["vni"],
-    keywords: &[
-        ("local", "IP[,IP]"),
-        ("encap", "vxlan|gre"),
-        ("udp-port", "P"),
-        ("key", "vni|none|NUMBER"),
-        ("learning", "on|off"),
-        ("ageing", "SECONDS"),
-        ("arp-proxy", "on|off"),
-        ("nd-proxy", "on|off"),
-        ("ttl", "N"),
-        ("udp-checksum", "on|off"),
-        ("move-limit", "N"),
-        ("flood", "on|off"),
-        ("mcast-flood", "on|off"),
-        ("bcast-flood", "on|off"),
-        liveness::ON,
-        liveness::INTERVAL,
-        liveness::MULTIPLIER,
-        liveness::RECOVERY,
-        liveness::PATHS,
-        liveness::PATH_MTU,
-    ],
-    ..NOTHING
-};
-const VNI_SET_TAIL: &str = "N local IP[,IP] [encap vxlan|gre] [udp-port P] [key vni|none|NUMBER] [learning on|off] \
-    [ageing SECONDS] [arp-proxy on|off] [nd-proxy on|off] [ttl N] [udp-checksum on|off] [move-limit N] [flood on|off] \
-    [mcast-flood on|off] [bcast-flood on|off] [liveness on|off] [interval MS] [multiplier N] \
-    [recovery N] [paths N] [path-mtu on|off]";
-
 const REMOTE_SET: Shape = Shape {
     positional: &["IP"],
     keywords: &[
         VNI,
-        ("encap", "vxlan|gre"),
+        ("encap", "vxlan|gre|nvgre|greudp"),
         ("udp-port", "P"),
         ("key", "vni|none|NUMBER"),
         ("flood", "on|off"),
@@ -137,7 +107,7 @@ const REMOTE_SET: Shape = Shape {
     ],
     ..NOTHING
 };
-const REMOTE_SET_TAIL: &str = "IP vni N [encap vxlan|gre] [udp-port P] [key vni|none|NUMBER] [flood on|off] \
+const REMOTE_SET_TAIL: &str = "IP vni N [encap vxlan|gre|nvgre|greudp] [udp-port P] [key vni|none|NUMBER] [flood on|off] \
     [udp-checksum on|off] [storm-limit N] [liveness on|off] [interval MS] [multiplier N] [recovery N] \
     [paths N] [path-mtu on|off]";
 
@@ -198,8 +168,8 @@ pub(crate) const FORMS: &[Form] = &[
     form("vni", "show", "[N]", Shape { optional: true, ..NUMBERED }, |given| {
         Ok(Request::ShowVnis(api::ShowVnis { vni: given.vni()?, cursor: None }))
     }),
-    form("vni", "add", VNI_SET_TAIL, VNI_SET, |given| vni_set(given, false)),
-    form("vni", "replace", VNI_SET_TAIL, VNI_SET, |given| vni_set(given, true)),
+    form("vni", "add", vni::SET_TAIL, vni::SET, |given| vni::set(given, false)),
+    form("vni", "replace", vni::SET_TAIL, vni::SET, |given| vni::set(given, true)),
     form("vni", "del", "N", NUMBERED, |given| {
         Ok(Request::RemoveVni(api::RemoveVni { vni: given.required_vni()? }))
     }),
@@ -422,30 +392,6 @@ fn port_set(given: &Given) -> Result<Request, Usage> {
         bcast_flood: given.switch("bcast-flood")?,
         isolated: given.switch("isolated")?,
         storm_limit: given.number("storm-limit", u32::MAX.into())?,
-    }))
-}
-
-fn vni_set(given: &Given, replace: bool) -> Result<Request, Usage> {
-    Ok(Request::SetVni(api::SetVni {
-        vni: given.required_vni()?,
-        local: given
-            .addresses("local")?
-            .ok_or_else(|| Usage::new("our underlay address is missing", "local IP[,IP]"))?,
-        encap: given.word("encap")?,
-        udp_port: given.number("udp-port", u16::MAX.into())?,
-        key: given.key()?,
-        learning: given.switch("learning")?,
-        ageing: given.number("ageing", u32::MAX.into())?,
-        arp_proxy: given.switch("arp-proxy")?,
-        nd_proxy: given.switch("nd-proxy")?,
-        ttl: given.number("ttl", u8::MAX.into())?,
-        udp_checksum: given.switch("udp-checksum")?,
-        move_limit: given.number("move-limit", u32::MAX.into())?,
-        flood: given.switch("flood")?,
-        mcast_flood: given.switch("mcast-flood")?,
-        bcast_flood: given.switch("bcast-flood")?,
-        liveness: liveness::item(given)?,
-        replace: replace.then_some(true),
     }))
 }
 

@@ -3,6 +3,7 @@
 mod group;
 mod liveness;
 mod stats;
+mod vni;
 
 use api::{Encapsulation, PortState, RemoteState};
 
@@ -38,7 +39,7 @@ pub(crate) fn answer(answer: &Answer, moving: &mut Moving, paint: Paint) -> Prin
             ports.iter().map(|port| port_alone(port, moving, paint)).collect()
         }
         Answer::Ports { ports, alone: false } => return port_table(ports, moving, paint),
-        Answer::Vnis(vnis) => return vni_table(vnis, paint),
+        Answer::Vnis(vnis) => return vni::table(vnis, paint),
         Answer::Remotes(remotes) => return remote_table(remotes, paint),
         Answer::Groups(groups) => return group::table(groups, paint),
         Answer::Fdb(entries) => return fdb_table(entries.iter(), paint),
@@ -245,6 +246,11 @@ fn wrapping(encap: Encapsulation, udp_port: Option<u16>, key: Option<&str>) -> S
             udp_port.map_or_else(|| encap.to_string(), |port| format!("{encap} port {port}"))
         }
         Encapsulation::Gre => key.map_or_else(|| encap.to_string(), |key| format!("{encap} key {key}")),
+        Encapsulation::Nvgre => encap.to_string(),
+        Encapsulation::GreUdp => {
+            let port = udp_port.map_or_else(String::new, |port| format!(" port {port}"));
+            key.map_or_else(String::new, |key| format!("{encap}{port} key {key}"))
+        }
     }
 }
 
@@ -266,43 +272,6 @@ fn storm_limit(frames: u32) -> String {
 
 fn on_off(value: bool) -> &'static str {
     if value { "on" } else { "off" }
-}
-
-fn vni_table(vnis: &[api::Vni], paint: Paint) -> Printed {
-    const HEADS: &[&str] = &[
-        ">VNI",
-        "LOCAL",
-        "ENCAP",
-        "CHECKSUM",
-        "LEARNING",
-        ">AGEING",
-        "ARP-PROXY",
-        "ND-PROXY",
-        ">TTL",
-        ">MOVE-LIMIT",
-        "FLOOD",
-        "PORTS",
-        "REMOTES",
-    ];
-    let mut columns = Columns::new(HEADS);
-    for vni in vnis {
-        columns.row(vec![
-            vni.vni.into(),
-            some_of(&vni.local).into(),
-            wrapping(vni.encap, vni.udp_port, vni.key.as_deref()).into(),
-            vni.udp_port.map_or("-", |_| vni.udp_checksum.map_or("ipv6", on_off)).into(),
-            on_off(vni.learning).into(),
-            if vni.ageing == 0 { "never".into() } else { format!("{}s", vni.ageing).into() },
-            on_off(vni.arp_proxy).into(),
-            on_off(vni.nd_proxy).into(),
-            vni.ttl.into(),
-            if vni.move_limit == 0 { "none".into() } else { vni.move_limit.into() },
-            flooding(vni.flood, vni.mcast_flood, vni.bcast_flood).into(),
-            some_of(&vni.ports).into(),
-            some_of(&vni.remotes).into(),
-        ]);
-    }
-    Printed::table(&columns, "no VNIs", paint)
 }
 
 fn remote_table(remotes: &[api::Remote], paint: Paint) -> Printed {

@@ -172,6 +172,29 @@ impl Given {
         self.checked("key", parsed, || format!("vni | none | a number from 0 to {}", u32::MAX))
     }
 
+    /// UDP ports with commas between them.
+    pub(crate) fn ports(&self, name: &str) -> Result<Option<Vec<i64>>, Usage> {
+        let parsed =
+            |text: &String| text.split(',').map(|port| port.parse::<u16>().ok().map(i64::from)).collect();
+        self.checked(name, parsed, || "UDP ports such as 4789,8472, without spaces".to_owned())
+    }
+
+    /// A range of UDP ports.
+    pub(crate) fn range(&self, name: &str) -> Result<Option<api::PortRange>, Usage> {
+        let parsed = |text: &String| {
+            let (low, high) = text.split_once('-')?;
+            let port = |text: &str| text.parse::<u16>().ok().map(i64::from);
+            Some(api::PortRange { low: port(low)?, high: port(high)? })
+        };
+        self.checked(name, parsed, || "two UDP ports such as 49152-65535, without spaces".to_owned())
+    }
+
+    /// An octet of outer headers, or `inherit`.
+    pub(crate) fn octet(&self, name: &str) -> Result<Option<String>, Usage> {
+        let parsed = |text: &String| (text == "inherit" || text.parse::<u8>().is_ok()).then(|| text.clone());
+        self.checked(name, parsed, || "inherit | a number from 0 to 255".to_owned())
+    }
+
     /// One of a few words; the type's error lists them.
     pub(crate) fn word<T: FromStr<Err = String>>(&self, name: &str) -> Result<Option<T>, Usage> {
         let Some(text) = self.values.get(name) else { return Ok(None) };

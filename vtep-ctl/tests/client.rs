@@ -135,7 +135,10 @@ fn every_command_reaches_the_daemon_and_comes_back() {
     daemon.run("vni add 300 local 192.0.2.1 encap gre key none ttl 9").is_silent();
     daemon.run("vni replace 300 local 192.0.2.1 udp-port 8472 learning off").is_silent();
     let vni = &daemon.json("vni show 300")[0];
-    assert_eq!((&vni["udp_port"], &vni["learning"], &vni["ttl"]), (&json!(8472), &json!(false), &json!(64)));
+    assert_eq!(
+        (&vni["udp_port"], &vni["learning"], &vni["ttl"]),
+        (&json!(8472), &json!(false), &json!("64"))
+    );
     daemon.run("vni replace 300 local 192.0.2.1,2001:db8::1 udp-checksum off").is_silent();
     let vni = &daemon.json("vni show 300")[0];
     assert_eq!((&vni["local"], &vni["udp_checksum"]), (&json!(["192.0.2.1", "2001:db8::1"]), &json!(false)));

@@ -11,6 +11,7 @@ use forward::parse::{self, Headers};
 use forward::proxy;
 use forward::rewrite::Exit;
 use forward::signature::KnownTunnels;
+use forward::tables::InnerTags;
 
 use super::overlay::{ACCESS, DOMAIN, Overlay};
 use super::traffic::{Mix, Traffic};
@@ -64,7 +65,7 @@ impl Batch {
             room[start..start + original.len()].copy_from_slice(&original);
             let inner = if mix == Mix::Decapsulate { &mut original[50..] } else { &mut original[..] };
             let mut headers = Headers::NONE;
-            parse::inner(inner, DOMAIN, &mut headers).expect("a frame of a workload");
+            parse::inner(inner, DOMAIN, InnerTags::Carried, &mut headers).expect("a frame of a workload");
             let fdb = overlay.tables.fdb();
             let place = fdb.place(&fdb.probe(headers.destination)).unwrap_or(Place::Port(ACCESS));
             Loaded { room, original, headers, place }
@@ -79,7 +80,7 @@ impl Batch {
         let parse = |loaded: &mut Loaded| {
             loaded.frame(|frame, _, _| {
                 let mut headers = Headers::NONE;
-                let parsed = parse::inner(frame.bytes_mut(), DOMAIN, &mut headers);
+                let parsed = parse::inner(frame.bytes_mut(), DOMAIN, InnerTags::Carried, &mut headers);
                 black_box(&headers);
                 parsed.is_ok()
             })

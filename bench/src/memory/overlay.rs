@@ -9,9 +9,10 @@ use forward::fdb::{Fdb, Key, Kind};
 use forward::flood::{Flooding, StormLimit};
 use forward::ids::{DomainId, PortId, RemoteId};
 use forward::link::{Now, Place};
+use forward::marking::Marking;
 use forward::tables::{
-    Domain, Encapsulation, Neighbour, NeighbourFlags, Neighbours, Path, Port, Remote, Role, Tables,
-    TablesParts,
+    Domain, Encapsulation, InnerTags, Neighbour, NeighbourFlags, Neighbours, Path, Port, Remote, Role,
+    Tables, TablesParts, TunnelOptions,
 };
 use wire::{Mac, Vni};
 
@@ -148,9 +149,10 @@ fn parts(remotes: u32, neighbours: &[Station], fdb: Fdb) -> TablesParts {
         encapsulation,
         local: IpAddr::V4(LOCAL),
         address: IpAddr::V4(Overlay::address_of(RemoteId(index))),
-        ttl: 64,
+        marking: Marking::default(),
         udp_checksum: false,
         storm_limit: StormLimit::NONE,
+        options: TunnelOptions::default(),
         path: Path::Resolved { uplink: UPLINK, source: mac(UPLINK), next_hop: NEXT_HOP },
     };
     let domain = Domain {
@@ -165,6 +167,8 @@ fn parts(remotes: u32, neighbours: &[Station], fdb: Fdb) -> TablesParts {
         remotes: (0..remotes).map(RemoteId).collect(),
         locals: vec![IpAddr::V4(LOCAL)],
         encapsulation,
+        further_ports: Vec::new(),
+        inner_tags: InnerTags::default(),
     };
     let entry = |it: &Station| {
         (

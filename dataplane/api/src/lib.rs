@@ -28,8 +28,8 @@ pub use method::{InvalidRequest, Method};
 pub use refusal::{Refusal, RefusalKind};
 pub use reply::{
     Balance, Bucket, BurstCosts, Chunks, Cost, Distribution, Drop, DropPage, Empty, Port, PortPage,
-    PortStats, Queue, ReloadReply, Remote, RemotePage, StatsReply, StatusReply, Transmit, Vni, VniPage,
-    WorkerStats,
+    PortRange, PortStats, Queue, ReloadReply, Remote, RemotePage, StatsReply, StatusReply, Transmit, Vni,
+    VniPage, WorkerStats,
 };
 pub use request::{
     AddPort, FlushFdb, FlushNeighbours, FlushStats, GetFdb, Reload, RemoveFdb, RemoveGroup, RemoveNeighbour,
@@ -39,8 +39,8 @@ pub use request::{
 };
 pub use wire::Mac;
 pub use word::{
-    Encapsulation, EntryKind, EntryState, LivenessState, MemberState, ModeWish, Pages, PortRole, PortState,
-    RemoteState, TransmitPath, TransmitWish, XdpMode,
+    DontFragment, EcnMode, Encapsulation, EntryKind, EntryState, InnerTags, LivenessState, MemberState,
+    ModeWish, Pages, PortRole, PortState, RemoteState, TransmitPath, TransmitWish, XdpMode,
 };
 
 mod word;

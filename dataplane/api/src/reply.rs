@@ -9,7 +9,8 @@ use wire::Mac;
 use crate::liveness::{Liveness, LivenessItem};
 use crate::text;
 use crate::word::{
-    Encapsulation, Pages, PortRole, PortState, RemoteState, TransmitPath, TransmitWish, XdpMode,
+    DontFragment, EcnMode, Encapsulation, InnerTags, Pages, PortRole, PortState, RemoteState, TransmitPath,
+    TransmitWish, XdpMode,
 };
 
 /// The names of a record's fields, for the comparison with the interface's text.
@@ -217,6 +218,15 @@ replies! {
         next: Option<String>,
     }
 
+    /// A range of ports, both ends included.
+    #[derive(Copy, Eq)]
+    PortRange {
+        /// The least.
+        low: i64,
+        /// The greatest.
+        high: i64,
+    }
+
     /// A VNI: a bridge domain.
     #[derive(Eq)]
     Vni {
@@ -240,8 +250,14 @@ replies! {
         arp_proxy: bool,
         /// Whether neighbour solicitations are answered.
         nd_proxy: bool,
-        /// Outer time to live.
-        ttl: u8,
+        /// `inherit`, or the outer DSCP in the upper six bits of an octet.
+        tos: String,
+        /// `inherit`, or the outer time to live.
+        ttl: String,
+        /// Outer DF over IPv4.
+        df: DontFragment,
+        /// How the outer ECN field is made.
+        ecn: EcnMode,
         /// Whether VXLAN packets have a UDP checksum; absent where that depends on the remote's family.
         #[serde(skip_serializing_if = "Option::is_none")]
         udp_checksum: Option<bool>,
@@ -256,6 +272,19 @@ replies! {
         /// How its remotes are asked whether they are there; absent if they are not.
         #[serde(skip_serializing_if = "Option::is_none")]
         liveness: Option<LivenessItem>,
+        /// UDP ports that packets may come to beside `udp_port`.
+        further_udp_ports: Vec<u16>,
+        /// UDP source ports; with UDP.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        port_range: Option<PortRange>,
+        /// Reserved bits of the VXLAN header that packets may have set, hexadecimal behind `0x`.
+        reserved_bits: String,
+        /// Whether GRE packets are sent with a checksum.
+        gre_checksum: bool,
+        /// Whether GRE packets are sent with a sequence number.
+        gre_sequence: bool,
+        /// What becomes of frames that have a VLAN tag.
+        inner_tags: InnerTags,
         /// Names of its access ports.
         ports: Vec<String>,
         /// Addresses of its remotes.

@@ -6,8 +6,12 @@ use crate::group::GroupPage;
 use crate::item::{FdbItem, GroupMemberItem, NeighbourItem};
 use crate::liveness::LivenessItem;
 use crate::method::{InvalidRequest, Method, decode_parameters, methods};
-use crate::reply::{DropPage, Empty, PortPage, ReloadReply, RemotePage, StatsReply, StatusReply, VniPage};
-use crate::word::{Encapsulation, EntryKind, ModeWish, PortRole, TransmitWish, XdpMode};
+use crate::reply::{
+    DropPage, Empty, PortPage, PortRange, ReloadReply, RemotePage, StatsReply, StatusReply, VniPage,
+};
+use crate::word::{
+    DontFragment, EcnMode, Encapsulation, EntryKind, InnerTags, ModeWish, PortRole, TransmitWish, XdpMode,
+};
 
 methods! {
     /// The daemon as a whole.
@@ -137,9 +141,18 @@ methods! {
         /// Answer neighbour solicitations; true by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         nd_proxy: Option<bool>,
-        /// Outer time to live, 1 to 255; 64 by default.
+        /// `inherit`, or the outer DSCP in the upper six bits of an octet; 0 by default.
         #[serde(skip_serializing_if = "Option::is_none")]
-        ttl: Option<i64>,
+        tos: Option<String>,
+        /// `inherit`, or the outer time to live, 1 to 255; 64 by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ttl: Option<String>,
+        /// Outer DF over IPv4; set by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        df: Option<DontFragment>,
+        /// How the outer ECN field is made; `normal` by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ecn: Option<EcnMode>,
         /// Whether VXLAN packets have a UDP checksum; over IPv6 only by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         udp_checksum: Option<bool>,
@@ -158,6 +171,24 @@ methods! {
         /// How its remotes are asked whether they are there; not by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         liveness: Option<LivenessItem>,
+        /// UDP ports that packets may come to beside `udp_port`; none by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        further_udp_ports: Option<Vec<i64>>,
+        /// UDP source ports; 49152 to 65535 by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        port_range: Option<PortRange>,
+        /// Reserved bits of the VXLAN header that packets may have set, hexadecimal behind `0x`; none by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reserved_bits: Option<String>,
+        /// Whether GRE packets are sent with a checksum; false by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        gre_checksum: Option<bool>,
+        /// Whether GRE packets are sent with a sequence number; false by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        gre_sequence: Option<bool>,
+        /// What becomes of frames that have a VLAN tag; they are carried by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        inner_tags: Option<InnerTags>,
         /// Whether it may exist already; false by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         replace: Option<bool>,

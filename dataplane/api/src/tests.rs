@@ -107,6 +107,7 @@ fn records_are_those_of_the_interface() {
     record::<Transmit>(&idl, "Transmit");
     record::<Port>(&idl, "Port");
     record::<Vni>(&idl, "Vni");
+    record::<PortRange>(&idl, "PortRange");
     record::<Remote>(&idl, "Remote");
     record::<Liveness>(&idl, "Liveness");
     record::<LivenessPath>(&idl, "LivenessPath");

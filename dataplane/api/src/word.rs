@@ -118,6 +118,38 @@ words! {
         Vxlan "vxlan",
         /// RFC 2784 with an Ethernet payload.
         Gre "gre",
+        /// RFC 7637.
+        Nvgre "nvgre",
+        /// RFC 8086 with an Ethernet payload.
+        GreUdp "greudp",
+    }
+
+    /// What becomes of frames that have a VLAN tag.
+    InnerTags {
+        /// They are carried as they are.
+        Carry "carry",
+        /// They are dropped.
+        Drop "drop",
+    }
+
+    /// The DF flag of outer IPv4 headers.
+    DontFragment {
+        /// Set.
+        Set "set",
+        /// Not set.
+        Unset "unset",
+        /// As the inner packet's.
+        Inherit "inherit",
+    }
+
+    /// How the outer ECN field is made from the inner one (RFC 6040).
+    EcnMode {
+        /// The inner one.
+        Normal "normal",
+        /// The inner one, but ECT(0) for CE, as RFC 3168 and Linux have it.
+        Reset "reset",
+        /// Not-ECT always.
+        Compatibility "compatibility",
     }
 
     /// What is known of the way to a remote.

@@ -126,9 +126,10 @@ mod tests {
     use wire::Mac;
 
     use super::*;
-    use crate::description::{Domain, Port, Remote};
+    use crate::description::{Domain, InnerTags, Port, Remote, TunnelOptions};
     use crate::fdb::Fdb;
     use crate::flood::{Flooding, StormLimit};
+    use crate::marking::Marking;
     use crate::tables::Tables;
     use crate::tunnel::Tunnel;
     use crate::verdict::DropReason;
@@ -160,9 +161,10 @@ mod tests {
             encapsulation,
             local,
             address: IpAddr::from([192, 0, 2, 2]),
-            ttl: 64,
+            marking: Marking::default(),
             udp_checksum: false,
             storm_limit: StormLimit::NONE,
+            options: TunnelOptions::default(),
             path: Path::Resolved { uplink: UPLINK, source: Mac::ZERO, next_hop: Mac::ZERO },
         };
         let domain = Domain {
@@ -177,6 +179,8 @@ mod tests {
             remotes: vec![REMOTE],
             locals: vec![local],
             encapsulation,
+            further_ports: Vec::new(),
+            inner_tags: InnerTags::default(),
         };
         TablesParts {
             version: 7,
@@ -203,8 +207,8 @@ mod tests {
         let vxlan = |number| Encapsulation::Vxlan { vni: vni(number), port: 4789 };
         let tunnels = &tables.tunnels().v4;
         let origin = tunnels.lookup(Tunnel::new(local, peer, vxlan(5)));
-        assert_eq!(origin.map(|origin| origin.remote), Some(REMOTE));
-        assert_eq!(tunnels.lookup(Tunnel::new(local, stranger, vxlan(5))), None);
+        assert_eq!(origin.map(|(origin, _)| origin.remote), Some(REMOTE));
+        assert!(tunnels.lookup(Tunnel::new(local, stranger, vxlan(5))).is_none());
         assert_eq!(tunnels.refusal(local, vxlan(5)), DropReason::PeerNotAllowed);
         assert_eq!(tunnels.refusal(local, vxlan(6)), DropReason::VxlanVniNotFound);
     }

@@ -1,11 +1,16 @@
 //! What the published tables are made of: ports, bridge domains and remotes as the control thread describes them.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use wire::ip::Protocol;
 use wire::{Mac, Vni};
 
+use crate::entropy::SourcePorts;
+use crate::extended::Sequence;
 use crate::flood::{Flooding, StormLimit};
 use crate::ids::{DomainId, PortId, RemoteId};
+use crate::marking::Marking;
 
 /// What a port faces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +55,80 @@ pub enum Encapsulation {
         /// The key, if one is sent and expected.
         key: Option<u32>,
     },
+    /// NVGRE (RFC 7637): GRE whose key is the subnet and eight bits of the flow.
+    Nvgre {
+        /// The virtual subnet identifier.
+        subnet: Vni,
+    },
+    /// GRE in UDP (RFC 8086), whose source port spreads flows.
+    GreInUdp {
+        /// The key, if one is sent and expected.
+        key: Option<u32>,
+        /// UDP destination port, 4754 by default.
+        port: u16,
+    },
+}
+
+impl Encapsulation {
+    /// The same at another UDP port, if it has one.
+    #[must_use]
+    pub const fn at_port(self, port: u16) -> Self {
+        match self {
+            Self::Vxlan { vni, .. } => Self::Vxlan { vni, port },
+            Self::GreInUdp { key, .. } => Self::GreInUdp { key, port },
+            Self::Gre { .. } | Self::Nvgre { .. } => self,
+        }
+    }
+
+    /// The IP protocol that carries it.
+    pub(crate) const fn protocol(self) -> Protocol {
+        match self {
+            Self::Vxlan { .. } | Self::GreInUdp { .. } => Protocol::UDP,
+            Self::Gre { .. } | Self::Nvgre { .. } => Protocol::GRE,
+        }
+    }
+
+    /// Itself, and the same at further UDP ports if it has one.
+    pub(crate) fn at_ports(self, further: &[u16]) -> impl Iterator<Item = Self> {
+        let further = if matches!(self, Self::Vxlan { .. } | Self::GreInUdp { .. }) { further } else { &[] };
+        std::iter::once(self).chain(further.iter().map(move |port| self.at_port(*port)))
+    }
+}
+
+/// What becomes of frames of workloads that have a VLAN tag.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum InnerTags {
+    /// They are carried as they are.
+    #[default]
+    Carried,
+    /// They are dropped, as RFC 7348 section 6.1 has it.
+    Dropped,
+}
+
+/// What tunnel packets to and from a remote have that they mostly have not.
+#[derive(Clone, Debug, Default)]
+pub struct TunnelOptions {
+    /// UDP ports beside that of the encapsulation that its packets may come to.
+    pub further_ports: Vec<u16>,
+    /// UDP source ports of packets to it.
+    pub source_ports: SourcePorts,
+    /// Bits among [`wire::vxlan::RESERVED`] that VXLAN packets from it may have set.
+    pub reserved_bits: u64,
+    /// Whether GRE packets to it have a checksum; those from it are verified if they have one.
+    pub gre_checksum: bool,
+    /// The sequence numbers of GRE packets to it; those from it are taken in any order.
+    pub gre_sequence: Option<Arc<Sequence>>,
+}
+
+impl TunnelOptions {
+    /// Whether packets of this encapsulation to the remote have what mostly they have not.
+    pub(crate) fn extend(&self, encapsulation: Encapsulation) -> bool {
+        match encapsulation {
+            Encapsulation::Vxlan { .. } => self.source_ports != SourcePorts::DYNAMIC,
+            Encapsulation::Gre { .. } => self.gre_checksum || self.gre_sequence.is_some(),
+            Encapsulation::Nvgre { .. } | Encapsulation::GreInUdp { .. } => true,
+        }
+    }
 }
 
 /// The way to a remote through the underlay, as the kernel's routes and neighbours have it.
@@ -93,10 +172,12 @@ pub struct Remote {
     pub local: IpAddr,
     /// The peer's underlay address.
     pub address: IpAddr,
-    /// Outer time to live or hop limit.
-    pub ttl: u8,
+    /// What outer headers say beside addresses.
+    pub marking: Marking,
     /// Whether VXLAN packets to it have a UDP checksum; over IPv6 those from it must have one then.
     pub udp_checksum: bool,
+    /// What its packets have that most have not.
+    pub options: TunnelOptions,
     /// The way there.
     pub path: Path,
     /// How many of its frames are flooded.
@@ -128,4 +209,8 @@ pub struct Domain {
     pub locals: Vec<IpAddr>,
     /// How its frames come wrapped, known also when it has no remote.
     pub encapsulation: Encapsulation,
+    /// UDP ports beside that of the encapsulation that its packets may come to.
+    pub further_ports: Vec<u16>,
+    /// What becomes of frames that have a VLAN tag.
+    pub inner_tags: InnerTags,
 }

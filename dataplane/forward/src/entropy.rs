@@ -62,6 +62,50 @@ pub const fn source_port(flow: u32) -> u16 {
     FIRST_SOURCE_PORT + (flow / (u32::MAX / SOURCE_PORTS + 1)) as u16
 }
 
+/// A range of outer source ports.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct SourcePorts {
+    first: u16,
+    last: u16,
+}
+
+impl SourcePorts {
+    /// The dynamic range, which [`source_port`] takes them from.
+    pub const DYNAMIC: Self = Self { first: FIRST_SOURCE_PORT, last: u16::MAX };
+
+    /// From `first` to `last`, both included; `None` if there are none, or if 0 is among them.
+    #[must_use]
+    pub const fn new(first: u16, last: u16) -> Option<Self> {
+        if first == 0 || first > last { None } else { Some(Self { first, last }) }
+    }
+
+    /// The least.
+    #[must_use]
+    pub const fn first(&self) -> u16 {
+        self.first
+    }
+
+    /// The greatest.
+    #[must_use]
+    pub const fn last(&self) -> u16 {
+        self.last
+    }
+
+    /// The port of a flow.
+    #[inline]
+    #[must_use]
+    pub const fn port(&self, flow: u32) -> u16 {
+        let count = self.last as u64 - self.first as u64 + 1;
+        self.first + ((flow as u64 * count) >> 32) as u16
+    }
+}
+
+impl Default for SourcePorts {
+    fn default() -> Self {
+        Self::DYNAMIC
+    }
+}
+
 /// The IPv6 flow label of a flow, below 2^20 and never 0, which would say that there is none (RFC 6437, RFC 6438).
 #[inline]
 #[must_use]
@@ -84,6 +128,20 @@ mod tests {
     fn source_ports_span_the_dynamic_range() {
         assert_eq!(source_port(0), 49_152);
         assert_eq!(source_port(u32::MAX), 65_535);
+    }
+
+    #[test]
+    fn a_range_of_source_ports_is_kept_to_and_used_up() {
+        assert_eq!((SourcePorts::new(0, 9), SourcePorts::new(9, 8)), (None, None));
+        let range = SourcePorts::new(1000, 1009).unwrap();
+        let ports: Vec<u16> = (0..10_u32).map(|tenth| range.port(u32::MAX / 10 * tenth + 9)).collect();
+        assert_eq!(ports, (1000..=1009).collect::<Vec<u16>>());
+        assert_eq!((range.port(0), range.port(u32::MAX)), (1000, 1009));
+        let one = SourcePorts::new(7, 7).unwrap();
+        assert_eq!((one.port(0), one.port(u32::MAX)), (7, 7));
+        for flow in [0, 1, 1 << 18, 0x1234_5678, u32::MAX] {
+            assert_eq!(SourcePorts::DYNAMIC.port(flow), source_port(flow));
+        }
     }
 
     #[test]

@@ -73,6 +73,20 @@ impl Frame<'_> {
         Some((header, len))
     }
 
+    /// Puts these bytes in front and returns them, and the frame's new length. `None`, and nothing changed, without the
+    /// headroom for them.
+    #[must_use]
+    pub fn push_slice(&mut self, bytes: &[u8]) -> Option<(&mut [u8], u16)> {
+        let count = u16::try_from(bytes.len()).ok()?;
+        let head = self.head.checked_sub(count)?;
+        let len = self.len.checked_add(count)?;
+        let header = self.room.get_mut(usize::from(head)..)?.get_mut(..bytes.len())?;
+        header.copy_from_slice(bytes);
+        *self.head = head;
+        *self.len = len;
+        Some((header, len))
+    }
+
     /// Cuts the frame to `len` bytes; a shorter frame stays as it is.
     #[inline]
     pub fn truncate(&mut self, len: u16) {
@@ -94,6 +108,7 @@ mod tests {
         assert_eq!(frame.bytes().len(), 8);
         assert_eq!(frame.push::<2>(), Some((&mut [2, 3], 10)));
         assert_eq!(frame.bytes(), &[2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+        assert!(frame.push_slice(&[0; 3]).is_none());
         assert_eq!(frame.pull(11), None);
         assert_eq!(frame.pull(10), Some(()));
         assert!(frame.bytes().is_empty());

@@ -4,7 +4,7 @@
 use std::net::Ipv6Addr;
 
 use wire::ethernet::EtherType;
-use wire::ip::{Protocol, TrafficClass};
+use wire::ip::Protocol;
 use wire::{Mac, ethernet, gre, ipv6, udp, vxlan};
 
 use crate::datagram::{DatagramSum, sum_of_frame};
@@ -12,8 +12,9 @@ use crate::description::Encapsulation;
 use crate::entropy;
 use crate::frame::Frame;
 use crate::limits::MAX_OUTER_HEADER;
+use crate::marking::{self, Marking};
 use crate::remote::{Outgoing, concatenate, gre_bytes, gre_key_bytes, set, vxlan_bytes};
-use crate::tunnel::{Family, Origin, Tunnel, TunnelTable};
+use crate::tunnel::{Family, Origin, TunnelTable};
 use crate::verdict::DropReason;
 use crate::wrapped::{self, Ends};
 
@@ -37,17 +38,14 @@ pub(crate) fn strip(
     let upper = packet.get_mut(length..header.end()).unwrap_or_default();
     let ends = Ends { local: header.destination, peer: header.source };
     let found = match header.next_header {
-        Protocol::UDP => wrapped::vxlan(ends, upper, tunnels)?,
+        Protocol::UDP => wrapped::datagram(ends, upper, tunnels)?,
         Protocol::GRE => wrapped::gre(ends, upper, tunnels)?,
         Protocol::FRAGMENT => return Err(DropReason::OuterFragment),
         _ => return Err(DropReason::NotTunnel),
     };
-    let tunnel = Tunnel::new(ends.local, ends.peer, found.encapsulation);
-    let origin = tunnels.lookup(tunnel).ok_or_else(|| tunnels.refusal(ends.local, found.encapsulation))?;
-    if origin.has_checksum && !found.has_checksum {
-        return Err(DropReason::UdpChecksum);
-    }
+    let origin = found.origin(ends, tunnels)?;
     wrapped::unwrap(frame, ethernet::LENGTH + length, &found.inner)?;
+    marking::decapsulate(frame.bytes_mut(), header.traffic_class)?;
     Ok(origin)
 }
 
@@ -71,30 +69,36 @@ pub(crate) enum OuterHeader6 {
     GreKey([u8; GRE_KEY_LENGTH]),
 }
 
+/// Ethernet and IPv6 from `local` to `peer`, flow label and length zero; `macs` are destination and source.
+pub(crate) fn below(
+    (local, peer): (Ipv6Addr, Ipv6Addr),
+    (destination, source): (Mac, Mac),
+    encapsulation: Encapsulation,
+    marking: Marking,
+) -> [u8; UPPER] {
+    let ethernet = ethernet::Header { destination, source, ethertype: EtherType::IPV6 };
+    let packet = ipv6::Header {
+        traffic_class: marking.fixed_class(),
+        flow_label: 0,
+        payload_length: 0,
+        next_header: encapsulation.protocol(),
+        hop_limit: marking.fixed_ttl(),
+        source: local,
+        destination: peer,
+    };
+    concatenate(&ethernet.to_bytes(), &packet.to_bytes())
+}
+
 impl OuterHeader6 {
     /// The header from `local` to `peer`; `macs` are destination and source.
     pub(crate) fn new(
         (local, peer): (Ipv6Addr, Ipv6Addr),
-        (destination, source): (Mac, Mac),
+        macs: (Mac, Mac),
         encapsulation: Encapsulation,
-        hop_limit: u8,
+        marking: Marking,
         udp_checksum: bool,
     ) -> Self {
-        let next_header = match encapsulation {
-            Encapsulation::Vxlan { .. } => Protocol::UDP,
-            Encapsulation::Gre { .. } => Protocol::GRE,
-        };
-        let ethernet = ethernet::Header { destination, source, ethertype: EtherType::IPV6 };
-        let packet = ipv6::Header {
-            traffic_class: TrafficClass::default(),
-            flow_label: 0,
-            payload_length: 0,
-            next_header,
-            hop_limit,
-            source: local,
-            destination: peer,
-        };
-        let below: [u8; UPPER] = concatenate(&ethernet.to_bytes(), &packet.to_bytes());
+        let below = below((local, peer), macs, encapsulation, marking);
         match encapsulation {
             Encapsulation::Vxlan { vni, port } => {
                 let upper = vxlan_bytes(vni, port);
@@ -103,6 +107,8 @@ impl OuterHeader6 {
             }
             Encapsulation::Gre { key: None } => Self::Gre(concatenate(&below, &gre_bytes())),
             Encapsulation::Gre { key: Some(key) } => Self::GreKey(concatenate(&below, &gre_key_bytes(key))),
+            // Always extended.
+            Encapsulation::Nvgre { .. } | Encapsulation::GreInUdp { .. } => Self::Gre([0; GRE_LENGTH]),
         }
     }
 

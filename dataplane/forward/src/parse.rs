@@ -7,17 +7,20 @@ use wire::checksum::Sum;
 use wire::ethernet::{self, EtherType};
 use wire::icmp::v6;
 use wire::ip::Protocol;
-use wire::{checksum, ipv4, ipv6, udp};
+use wire::{checksum, ecn, ipv4, ipv6, udp};
 
+use crate::description::{Encapsulation, InnerTags};
 use crate::entropy;
 use crate::fdb::Key;
 use crate::frame::Frame;
 use crate::ids::{DomainId, RemoteId};
+use crate::marking;
 use crate::outer6;
 use crate::signature::KnownTunnels;
-use crate::tunnel::{Origin, Tunnel, Tunnels};
+use crate::size::Size;
+use crate::tunnel::{Origin, Tunnels};
 use crate::verdict::DropReason;
-use crate::wrapped::{self, Ends, Wrapped};
+use crate::wrapped::{self, Ends};
 
 /// What the later stages know of a frame (the inner one, if it came from the overlay).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,6 +35,8 @@ pub struct Headers {
     pub offset: u16,
     /// Bytes of the frame.
     pub length: u16,
+    /// The same, and whether the packet's ECN field says anything.
+    pub size: Size,
     /// Hash of the flow.
     pub flow: u32,
     /// Whether its TCP or UDP checksum was completed here, and so is known to be right.
@@ -57,6 +62,7 @@ impl Headers {
         ethertype: EtherType(0),
         offset: 0,
         length: 0,
+        size: Size::new(0, false),
         flow: 0,
         is_completed: false,
         resolution: None,
@@ -86,13 +92,19 @@ impl Headers {
 /// Reads a frame of a workload, and completes its TCP or UDP checksum if only the pseudo-header's sum is there.
 ///
 /// # Errors
-/// `FRAME_TOO_SHORT`, or `MAC_INVALID_SOURCE` for a source address that nobody can have.
+/// `FRAME_TOO_SHORT`, `MAC_INVALID_SOURCE` for a source address that nobody can have, or `VLAN_TAGGED` for a tag where there
+/// must be none.
 #[inline(always)]
-pub fn inner(frame: &mut [u8], domain: DomainId, headers: &mut Headers) -> Result<(), DropReason> {
+pub fn inner(
+    frame: &mut [u8],
+    domain: DomainId,
+    tags: InnerTags,
+    headers: &mut Headers,
+) -> Result<(), DropReason> {
     if plain(frame, domain, headers).is_some() {
         return Ok(());
     }
-    *headers = any(frame, domain)?;
+    *headers = any(frame, domain, tags)?;
     Ok(())
 }
 
@@ -100,12 +112,12 @@ const IP: usize = ethernet::LENGTH;
 const UPPER: usize = IP + ipv4::LENGTH;
 /// Bytes of a plain frame's headers up to the checksum of TCP.
 const PLAIN: usize = UPPER + 18;
-/// The Ethernet type, and version and header length of the packet; the traffic class behind them may be any.
+/// The Ethernet type, version and header length of the packet, and ECN, which says nothing; DSCP beside that may be any.
 const SHAPE: u32 = 0x0800_4500;
-const SHAPE_MASK: u32 = 0xffff_ff00;
+const SHAPE_MASK: u32 = 0xffff_ff03;
 
-/// [`inner`] of nearly every frame: untagged, with a whole IPv4 packet without options, TCP or UDP with a checksum that
-/// is complete. All others are left to [`any`], which says the same of these.
+/// [`inner`] of nearly every frame: untagged, with a whole IPv4 packet without options and ECN, TCP or UDP with a checksum
+/// that is complete. All others are left to [`any`], which says the same of these.
 #[inline(always)]
 fn plain(frame: &[u8], domain: DomainId, headers: &mut Headers) -> Option<()> {
     let header = frame.first_chunk::<PLAIN>()?;
@@ -148,6 +160,7 @@ fn plain(frame: &[u8], domain: DomainId, headers: &mut Headers) -> Option<()> {
         ethertype: EtherType::IPV4,
         offset: IP as u16,
         length,
+        size: Size::new(length, false),
         flow: entropy::of_ipv4(from, to, protocol, ports),
         is_completed: false,
         resolution: None,
@@ -163,7 +176,7 @@ fn bytes<const N: usize>(header: &[u8; PLAIN], at: usize) -> [u8; N] {
 
 /// [`inner`] of any frame.
 #[inline(never)]
-fn any(frame: &mut [u8], domain: DomainId) -> Result<Headers, DropReason> {
+fn any(frame: &mut [u8], domain: DomainId, tags: InnerTags) -> Result<Headers, DropReason> {
     let length = u16::try_from(frame.len()).map_err(|_| DropReason::PacketTooBig)?;
     let Some((destination, source, ethertype)) = addresses(frame) else {
         return Err(DropReason::FrameTooShort);
@@ -171,19 +184,37 @@ fn any(frame: &mut [u8], domain: DomainId) -> Result<Headers, DropReason> {
     if source == 0 || source & GROUP_BIT != 0 {
         return Err(DropReason::MacInvalidSource);
     }
-    let (ethertype, offset) = behind_tags(frame, ethertype)?;
+    let (ethertype, offset) = behind_tags(frame, ethertype, tags)?;
     let packet = frame.get_mut(usize::from(offset)..).unwrap_or_default();
     let (flow, resolution) = match ethertype {
         EtherType::IPV4 => (ipv4_flow(packet), None),
-        EtherType::IPV6 => ipv6_flow(packet).map_or((None, None), |(flow, is_completed, resolution)| {
-            (Some((flow, is_completed)), resolution)
-        }),
+        EtherType::IPV6 => {
+            ipv6_flow(packet).map_or((None, None), |(flow, resolution)| (Some(flow), resolution))
+        }
         EtherType::ARP => (None, Some(Resolution::Arp)),
         _ => (None, None),
     };
-    let (flow, is_completed) = flow.unwrap_or_else(|| (entropy::of_addresses(source, destination), false));
+    let Flow { hash: flow, is_completed, has_ecn } =
+        flow.unwrap_or_else(|| Flow::plain(entropy::of_addresses(source, destination)));
+    let size = Size::new(length, has_ecn);
     let (destination, source) = (Key::of_bits(domain, destination), Key::of_bits(domain, source));
-    Ok(Headers { destination, source, ethertype, offset, length, flow, is_completed, resolution })
+    Ok(Headers { destination, source, ethertype, offset, length, size, flow, is_completed, resolution })
+}
+
+/// What a packet says of its flow and itself.
+#[derive(Clone, Copy)]
+struct Flow {
+    hash: u32,
+    /// Whether its TCP or UDP checksum was completed here.
+    is_completed: bool,
+    /// Whether its ECN field says anything.
+    has_ecn: bool,
+}
+
+impl Flow {
+    const fn plain(hash: u32) -> Self {
+        Self { hash, is_completed: false, has_ecn: false }
+    }
 }
 
 /// The group bit of an address in a word.
@@ -200,42 +231,49 @@ fn addresses(frame: &[u8]) -> Option<(u64, u64, EtherType)> {
 }
 
 /// What follows the VLAN tags, and where.
-fn behind_tags(frame: &[u8], ethertype: EtherType) -> Result<(EtherType, u16), DropReason> {
+fn behind_tags(frame: &[u8], ethertype: EtherType, tags: InnerTags) -> Result<(EtherType, u16), DropReason> {
     if !ethertype.is_tag() {
         return Ok((ethertype, ethernet::LENGTH as u16));
+    }
+    if tags == InnerTags::Dropped {
+        return Err(DropReason::VlanTagged);
     }
     let payload = ethernet::payload(frame).map_err(|_| DropReason::FrameTooShort)?;
     Ok((payload.ethertype, payload.offset as u16))
 }
 
-/// The flow of an IPv4 packet, and whether its checksum was completed; `None` if it is malformed.
-fn ipv4_flow(packet: &mut [u8]) -> Option<(u32, bool)> {
+/// The flow of an IPv4 packet; `None` if it is malformed.
+fn ipv4_flow(packet: &mut [u8]) -> Option<Flow> {
     let (header, length) = ipv4::Header::parse(packet).ok()?;
-    let ipv4::Header { source, destination, protocol, .. } = header;
+    let ipv4::Header { source, destination, protocol, traffic_class, .. } = header;
+    let has_ecn = traffic_class.ecn() != ecn::NOT_ECT;
     if header.is_fragment() {
-        return Some((entropy::of_ipv4(source, destination, protocol, 0), false));
+        let hash = entropy::of_ipv4(source, destination, protocol, 0);
+        return Some(Flow { has_ecn, ..Flow::plain(hash) });
     }
     let upper = Upper::read(protocol, packet.get(length..usize::from(header.total_length))?);
     let is_completed = upper.holds(|length| Sum::of_pseudo_ipv4(source, destination, protocol, length))
         && checksum::complete_partial_ipv4(packet);
-    Some((entropy::of_ipv4(source, destination, protocol, upper.ports), is_completed))
+    Some(Flow { hash: entropy::of_ipv4(source, destination, protocol, upper.ports), is_completed, has_ecn })
 }
 
-/// The flow of an IPv6 packet, whether its checksum was completed, and whether it resolves addresses; `None` if it is
-/// malformed.
-fn ipv6_flow(packet: &mut [u8]) -> Option<(u32, bool, Option<Resolution>)> {
+/// The flow of an IPv6 packet, and whether it resolves addresses; `None` if it is malformed.
+fn ipv6_flow(packet: &mut [u8]) -> Option<(Flow, Option<Resolution>)> {
     let (header, _) = ipv6::Header::parse(packet).ok()?;
-    let ipv6::Header { source, destination, .. } = header;
+    let ipv6::Header { source, destination, traffic_class, .. } = header;
+    let has_ecn = traffic_class.ecn() != ecn::NOT_ECT;
     let found = header.upper_layer(packet).ok()?;
     if found.is_fragment() {
         // Only the first piece knows what follows further extension headers.
-        return Some((entropy::of_ipv6(source, destination, Protocol::FRAGMENT, 0), false, None));
+        let hash = entropy::of_ipv6(source, destination, Protocol::FRAGMENT, 0);
+        return Some((Flow { has_ecn, ..Flow::plain(hash) }, None));
     }
     let upper = Upper::read(found.protocol, packet.get(found.offset..header.end())?);
     let is_completed = upper
         .holds(|length| Sum::of_pseudo_ipv6(source, destination, found.protocol, length.into()))
         && checksum::complete_partial_ipv6(packet);
-    Some((entropy::of_ipv6(source, destination, found.protocol, upper.ports), is_completed, upper.resolution))
+    let hash = entropy::of_ipv6(source, destination, found.protocol, upper.ports);
+    Some((Flow { hash, is_completed, has_ecn }, upper.resolution))
 }
 
 /// What an upper-layer header says about the flow, and about its checksum.
@@ -299,8 +337,8 @@ pub fn tunnelled(
     known: &mut KnownTunnels,
     headers: &mut Headers,
 ) -> Result<RemoteId, DropReason> {
-    let Origin { remote, domain, .. } = outer(frame, tunnels, known)?;
-    inner(frame.bytes_mut(), domain, headers)?;
+    let Origin { remote, domain, tags } = outer(frame, tunnels, known)?;
+    inner(frame.bytes_mut(), domain, tags, headers)?;
     Ok(remote)
 }
 
@@ -316,17 +354,18 @@ fn outer(frame: &mut Frame<'_>, tunnels: &Tunnels, known: &mut KnownTunnels) -> 
     let (header, length) = ipv4_header(packet)?;
     let upper = packet.get_mut(length..usize::from(header.total_length)).unwrap_or_default();
     let ends = Ends { local: header.destination, peer: header.source };
-    let Wrapped { encapsulation, inner, .. } = match header.protocol {
-        Protocol::UDP => wrapped::vxlan(ends, upper, tunnels)?,
+    let found = match header.protocol {
+        Protocol::UDP => wrapped::datagram(ends, upper, tunnels)?,
         Protocol::GRE => wrapped::gre(ends, upper, tunnels)?,
         _ => return Err(DropReason::NotTunnel),
     };
-    let tunnel = Tunnel::new(ends.local, ends.peer, encapsulation);
-    let origin = tunnels.lookup(tunnel).ok_or_else(|| tunnels.refusal(ends.local, encapsulation))?;
-    if header.protocol == Protocol::UDP {
+    let origin = found.origin(ends, tunnels)?;
+    if matches!(found.encapsulation, Encapsulation::Vxlan { .. }) {
         known.remember(frame.bytes(), origin);
     }
-    wrapped::unwrap(frame, ethernet::LENGTH + length, &inner)?;
+    let class = header.traffic_class;
+    wrapped::unwrap(frame, ethernet::LENGTH + length, &found.inner)?;
+    marking::decapsulate(frame.bytes_mut(), class)?;
     Ok(origin)
 }
 

@@ -1,18 +1,21 @@
 //! The way to a remote: its outer header, built once per publication, and what has to be patched in for each frame.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use wire::checksum::Sum;
 use wire::ethernet::EtherType;
-use wire::ip::{Protocol, TrafficClass};
 use wire::{Mac, Vni, ethernet, gre, ipv4, udp, vxlan};
 
 use crate::datagram::{DatagramSum, sum_of_frame};
 use crate::description::{Encapsulation, Path, Remote};
 use crate::entropy;
+use crate::extended::{Below, ExtendedHeader};
 use crate::frame::Frame;
 use crate::ids::{DomainId, PortId, RemoteId};
 use crate::limits::MAX_OUTER_HEADER;
-use crate::outer6::OuterHeader6;
+use crate::marking::DontFragment;
+use crate::outer6::{self, OuterHeader6};
+use crate::size::Size;
 use crate::tunnel::Family;
 use crate::verdict::DropReason;
 
@@ -27,6 +30,8 @@ pub struct Egress {
     longest: u16,
     /// The same of BFD packets, which also go to a remote that does not answer.
     reach: u16,
+    /// The same for frames whose packet the outer header says nothing of; 0 where it always does.
+    longest_ordinary: u16,
     header: OuterHeader,
 }
 
@@ -44,7 +49,8 @@ impl Egress {
         let header = OuterHeader::new(&remote, source, next_hop);
         let reach = (usize::from(mtu) + ethernet::LENGTH).saturating_sub(header.length()) as u16;
         let longest = if closed.is_some() { 0 } else { reach };
-        Self { remote, uplink, closed, longest, reach, header }
+        let longest_ordinary = if remote.marking.inherits() { 0 } else { longest };
+        Self { remote, uplink, closed, longest, reach, longest_ordinary, header }
     }
 
     /// The remote as control describes it.
@@ -75,6 +81,13 @@ impl Egress {
             return Err(self.closed.unwrap_or(DropReason::PacketTooBig));
         }
         Ok(())
+    }
+
+    /// Whether [`Egress::push`] is all that a frame needs to go there.
+    #[inline(always)]
+    #[must_use]
+    pub const fn takes_ordinarily(&self, size: Size) -> bool {
+        size.is_ordinary(self.longest_ordinary)
     }
 
     /// The uplink that its frames leave by.
@@ -116,6 +129,17 @@ impl Egress {
     pub fn push(&self, frame: &mut Frame<'_>, outgoing: Outgoing) -> Result<(), DropReason> {
         self.header.push(frame, outgoing).ok_or(DropReason::Headroom)
     }
+
+    /// The same, with what the outer header has to say of the inner packet.
+    ///
+    /// # Errors
+    /// As [`Egress::push`].
+    #[inline(never)]
+    pub fn push_marked(&self, frame: &mut Frame<'_>, outgoing: Outgoing) -> Result<(), DropReason> {
+        self.push(frame, outgoing)?;
+        self.remote.marking.apply(frame.bytes_mut(), self.header.length());
+        Ok(())
+    }
 }
 
 /// What differs from frame to frame in the outer header.
@@ -155,18 +179,25 @@ enum Bytes {
     VxlanChecksum(Box<([u8; VXLAN_LENGTH], DatagramSum)>),
     /// Behind a pointer, so that the headers of IPv4 stay close together.
     V6(Box<OuterHeader6>),
+    /// With more than the others say, over either family.
+    Extended(Box<ExtendedHeader>),
 }
 
 impl OuterHeader {
     fn new(remote: &Remote, source: Mac, next_hop: Mac) -> Self {
-        let Remote { encapsulation, ttl, udp_checksum, .. } = *remote;
+        let Remote { encapsulation, marking, udp_checksum, .. } = *remote;
         match (remote.local, remote.address) {
             (IpAddr::V4(local), IpAddr::V4(peer)) => {
                 Self::over_ipv4((local, peer), (next_hop, source), remote)
             }
             (IpAddr::V6(local), IpAddr::V6(peer)) => {
                 let (ends, macs) = ((local, peer), (next_hop, source));
-                let header = OuterHeader6::new(ends, macs, encapsulation, ttl, udp_checksum);
+                if remote.options.extend(encapsulation) {
+                    let below = Below::V6(outer6::below(ends, macs, encapsulation, marking));
+                    let pseudo_header = Ipv6Addr::pseudo_header(local, peer, 0);
+                    return Self::extended(remote, below, pseudo_header);
+                }
+                let header = OuterHeader6::new(ends, macs, encapsulation, marking, udp_checksum);
                 Self { sum: 0, bytes: Bytes::V6(Box::new(header)) }
             }
             // Refused when the tables are built; a header without addresses goes nowhere.
@@ -174,24 +205,26 @@ impl OuterHeader {
         }
     }
 
+    fn extended(remote: &Remote, below: Below, pseudo_header: Sum) -> Self {
+        let header = ExtendedHeader::new(remote, below, pseudo_header);
+        Self { sum: 0, bytes: Bytes::Extended(Box::new(header)) }
+    }
+
     fn over_ipv4(
         (local, peer): (Ipv4Addr, Ipv4Addr),
         (destination, source): (Mac, Mac),
         remote: &Remote,
     ) -> Self {
-        let protocol = match remote.encapsulation {
-            Encapsulation::Vxlan { .. } => Protocol::UDP,
-            Encapsulation::Gre { .. } => Protocol::GRE,
-        };
+        let protocol = remote.encapsulation.protocol();
         let ethernet = ethernet::Header { destination, source, ethertype: EtherType::IPV4 };
         let packet = ipv4::Header {
-            traffic_class: TrafficClass::default(),
+            traffic_class: remote.marking.fixed_class(),
             total_length: 0,
             identification: 0,
-            dont_fragment: true,
+            dont_fragment: remote.marking.df == DontFragment::Set,
             more_fragments: false,
             fragment_offset: 0,
-            ttl: remote.ttl,
+            ttl: remote.marking.fixed_ttl(),
             protocol,
             source: local,
             destination: peer,
@@ -201,6 +234,10 @@ impl OuterHeader {
         let sum = !u16::from_be_bytes([c0, c1]);
         packet[ipv4::offset::CHECKSUM..ipv4::offset::CHECKSUM + 2].fill(0);
         let below: [u8; UPPER] = concatenate(&ethernet.to_bytes(), &packet);
+        if remote.options.extend(remote.encapsulation) {
+            let pseudo_header = Ipv4Addr::pseudo_header(local, peer, 0);
+            return Self::extended(remote, Below::V4(below, sum), pseudo_header);
+        }
         let bytes = match remote.encapsulation {
             Encapsulation::Vxlan { vni, port } => {
                 let upper = vxlan_bytes(vni, port);
@@ -214,6 +251,8 @@ impl OuterHeader {
             }
             Encapsulation::Gre { key: None } => Bytes::Gre(concatenate(&below, &gre_bytes())),
             Encapsulation::Gre { key: Some(key) } => Bytes::GreKey(concatenate(&below, &gre_key_bytes(key))),
+            // Always extended.
+            Encapsulation::Nvgre { .. } | Encapsulation::GreInUdp { .. } => Bytes::Gre([0; GRE_LENGTH]),
         };
         Self { sum, bytes }
     }
@@ -224,6 +263,7 @@ impl OuterHeader {
             Bytes::Gre(_) => GRE_LENGTH,
             Bytes::GreKey(_) => GRE_KEY_LENGTH,
             Bytes::V6(header) => header.length(),
+            Bytes::Extended(header) => header.length(),
         }
     }
 
@@ -253,6 +293,7 @@ impl OuterHeader {
             }
             Bytes::VxlanChecksum(template) => push_vxlan_with_checksum(frame, template, self.sum, outgoing)?,
             Bytes::V6(header) => header.push(frame, outgoing)?,
+            Bytes::Extended(header) => header.push(frame, outgoing)?,
         }
         Some(())
     }

@@ -16,6 +16,8 @@ pub enum Exit<'a> {
     Port(PortId),
     /// Out of an uplink, to a remote.
     Remote(&'a Egress),
+    /// The same behind an outer header that says something of the packet.
+    Marked(&'a Egress),
 }
 
 /// Whether a frame may leave by an access port, as it is.
@@ -61,6 +63,15 @@ pub fn member(tables: &Tables, headers: &Headers, id: GroupId) -> Result<RemoteI
     group.remote(headers.flow).ok_or(DropReason::NoRemote)
 }
 
+/// The way of a frame to a remote if it can go as nearly all do, with [`Egress::push`] alone; `None` if there is more to ask or
+/// to do, which [`Exit::new`] and [`Exit::rewrite`] know.
+#[inline(always)]
+#[must_use]
+pub fn ordinarily_to_remote<'a>(tables: &'a Tables, headers: &Headers, id: RemoteId) -> Option<&'a Egress> {
+    let egress = tables.remote(id)?;
+    (egress.domain() == headers.domain() && egress.takes_ordinarily(headers.size)).then_some(egress)
+}
+
 impl<'a> Exit<'a> {
     /// The way of a frame to `place`.
     ///
@@ -70,9 +81,17 @@ impl<'a> Exit<'a> {
     pub fn new(tables: &'a Tables, headers: &Headers, place: Place) -> Result<Self, DropReason> {
         match place {
             Place::Port(id) => to_port(tables, headers, id).map(Exit::Port),
-            Place::Remote(id) => to_remote(tables, headers, id).map(Exit::Remote),
-            Place::Group(id) => to_remote(tables, headers, member(tables, headers, id)?).map(Exit::Remote),
+            Place::Remote(id) => Ok(Self::to(to_remote(tables, headers, id)?, headers)),
+            Place::Group(id) => {
+                let remote = member(tables, headers, id)?;
+                Ok(Self::to(to_remote(tables, headers, remote)?, headers))
+            }
         }
+    }
+
+    /// To a remote that takes the frame.
+    const fn to(egress: &'a Egress, headers: &Headers) -> Self {
+        if egress.takes_ordinarily(headers.size) { Exit::Remote(egress) } else { Exit::Marked(egress) }
     }
 
     /// Where the way leads.
@@ -81,7 +100,7 @@ impl<'a> Exit<'a> {
     pub const fn place(&self) -> Place {
         match self {
             Exit::Port(port) => Place::Port(*port),
-            Exit::Remote(egress) => Place::Remote(egress.id()),
+            Exit::Remote(egress) | Exit::Marked(egress) => Place::Remote(egress.id()),
         }
     }
 
@@ -100,6 +119,10 @@ impl<'a> Exit<'a> {
             Exit::Port(port) => Ok(*port),
             Exit::Remote(egress) => {
                 egress.push(frame, headers.outgoing(identification))?;
+                Ok(egress.uplink())
+            }
+            Exit::Marked(egress) => {
+                egress.push_marked(frame, headers.outgoing(identification))?;
                 Ok(egress.uplink())
             }
         }

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::tunnel::Origin;
-use wire::{ethernet, ipv4, udp, vxlan};
+use wire::{ecn, ethernet, ipv4, udp, vxlan};
 
 /// Bytes of the outer headers of VXLAN over IPv4 without options.
 pub(crate) const LENGTH: usize = ethernet::LENGTH + ipv4::LENGTH + udp::LENGTH + vxlan::LENGTH;
@@ -19,14 +19,14 @@ const WORDS: usize = 5;
 /// The bits that count, as big-endian numbers:
 ///
 /// ```text
-/// 12  Ethernet type, version and length of the IPv4 header | traffic class, total length, identification: any
+/// 12  Ethernet type, version and length of the IPv4 header | DSCP, total length, identification: any; ECN: zero
 /// 20  flags and offset | time to live: any | protocol | checksum: any | source …
 /// 28  … source, destination | UDP source port: any
 /// 36  UDP destination port | length: any | UDP checksum, which is then zero | VXLAN flags …
 /// 42  the VXLAN header
 /// ```
 const MASKS: [u64; WORDS] = [
-    0xffff_ff00_0000_0000,
+    0xffff_ff03_0000_0000,
     0xffff_00ff_0000_ffff,
     0xffff_ffff_ffff_0000,
     0xffff_0000_ffff_ffff,
@@ -39,11 +39,12 @@ pub(crate) struct Signature([u64; WORDS]);
 
 impl Signature {
     /// The signature of a packet that has been found good: unfragmented IPv4 without options, and VXLAN in UDP without
-    /// a checksum. `None` if it has another form.
+    /// a checksum, that met no congestion and could not have told of any. `None` if it has another form.
     fn new(frame: &[u8]) -> Option<Self> {
         let header = frame.first_chunk::<LENGTH>()?;
-        let plain =
-            header[ethernet::LENGTH] == 0x45 && header[UPPER + udp::offset::CHECKSUM..][..2] == [0, 0];
+        let plain = header[ethernet::LENGTH] == 0x45
+            && header[ethernet::LENGTH + ipv4::offset::TRAFFIC_CLASS] & 3 == ecn::NOT_ECT
+            && header[UPPER + udp::offset::CHECKSUM..][..2] == [0, 0];
         plain.then(|| Self::of(header))
     }
 
@@ -154,12 +155,17 @@ mod tests {
         let base = Signature::of(&header);
         let ignored = |at: usize| {
             let mut other = header;
-            other[at] ^= 0xff;
+            // Of the traffic class DSCP alone.
+            other[at] ^= if at == 15 { 0xfc } else { 0xff };
             Signature::of(&other) == base
         };
         let any: Vec<usize> = (0..LENGTH).filter(|at| ignored(*at)).collect();
         // Addresses; traffic class, length, identification; time to live; checksum; source port; UDP length.
         let expected: Vec<usize> = (0..12).chain([15, 16, 17, 18, 19, 22, 24, 25, 34, 35, 38, 39]).collect();
         assert_eq!(any, expected);
+        for ecn in 1..4 {
+            header[15] = ecn;
+            assert!(Signature::of(&header) != base && Signature::new(&header).is_none(), "ECN {ecn}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use wire::Mac;
 
 pub use crate::consistency::Inconsistency;
 use crate::consistency::check;
-pub use crate::description::{Domain, Encapsulation, Path, Port, Remote, Role};
+pub use crate::description::{Domain, Encapsulation, InnerTags, Path, Port, Remote, Role, TunnelOptions};
 use crate::fdb::Fdb;
 use crate::flood::{self, FloodLists};
 pub use crate::group::Group;

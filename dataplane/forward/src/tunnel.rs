@@ -10,7 +10,7 @@ use foldhash::quality::RandomState;
 use wire::checksum::Sum;
 use wire::ip::Protocol;
 
-use crate::description::{Domain, Encapsulation, Remote};
+use crate::description::{Domain, Encapsulation, InnerTags, Remote};
 use crate::ids::{DomainId, RemoteId};
 use crate::verdict::DropReason;
 
@@ -25,6 +25,9 @@ pub trait Family: Copy + Eq + Ord + Hash + Debug {
     /// Our address and a peer's.
     fn pair(local: Self, peer: Self) -> Self::Pair;
 
+    /// Whether UDP datagrams must have a checksum unless configured otherwise (RFC 8200 section 8.1).
+    const REQUIRES_CHECKSUM: bool;
+
     /// The sum of the pseudo-header of a UDP datagram of this length.
     fn pseudo_header(source: Self, destination: Self, length: u16) -> Sum;
 }
@@ -32,6 +35,8 @@ pub trait Family: Copy + Eq + Ord + Hash + Debug {
 impl Family for Ipv4Addr {
     /// Our address in the upper half, the peer's in the lower.
     type Pair = u64;
+
+    const REQUIRES_CHECKSUM: bool = false;
 
     fn of(address: IpAddr) -> Option<Self> {
         match address {
@@ -53,6 +58,8 @@ impl Family for Ipv4Addr {
 
 impl Family for Ipv6Addr {
     type Pair = (u128, u128);
+
+    const REQUIRES_CHECKSUM: bool = true;
 
     fn of(address: IpAddr) -> Option<Self> {
         match address {
@@ -82,6 +89,11 @@ impl From<Encapsulation> for Wrapping {
             Encapsulation::Vxlan { vni, port } => 1 << 62 | u64::from(port) << 32 | u64::from(vni.value()),
             Encapsulation::Gre { key: Some(key) } => 2 << 62 | u64::from(key),
             Encapsulation::Gre { key: None } => 3 << 62,
+            Encapsulation::Nvgre { subnet } => 1 << 61 | u64::from(subnet.value()),
+            Encapsulation::GreInUdp { key, port } => {
+                let key = key.map_or(0, |key| 1 << 48 | u64::from(key));
+                1 << 60 | u64::from(port) << 32 | key
+            }
         })
     }
 }
@@ -109,8 +121,26 @@ pub struct Origin {
     pub remote: RemoteId,
     /// The bridge domain that the inner frame belongs to.
     pub domain: DomainId,
-    /// Whether its packets have a UDP checksum; over IPv6 those without are then refused (RFC 8200 section 8.1).
-    pub has_checksum: bool,
+    /// What becomes of its frames that have a VLAN tag.
+    pub tags: InnerTags,
+}
+
+/// How packets of a remote have to come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// Whether those without a UDP checksum are refused.
+    pub(crate) has_checksum: bool,
+    /// Reserved bits of VXLAN that may be set.
+    pub(crate) reserved_bits: u64,
+}
+
+/// What UDP datagrams to a port carry.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Datagram {
+    /// VXLAN.
+    Vxlan,
+    /// GRE.
+    Gre,
 }
 
 /// What tunnel packets we take, and from whom.
@@ -132,50 +162,69 @@ impl Tunnels {
 /// The tunnels over one address family.
 #[derive(Debug)]
 pub struct TunnelTable<A: Family> {
-    remotes: HashMap<Tunnel<A>, Origin, RandomState>,
+    remotes: HashMap<Tunnel<A>, (Origin, Terms), RandomState>,
     /// Our addresses with what comes to them, from whomever: asked only about packets that belong to no remote.
     expected: HashSet<(A, Wrapping), RandomState>,
     /// Our addresses with the kind of tunnel that comes to them.
-    vxlan: Box<[(A, u16)]>,
+    datagrams: Box<[(A, u16, Datagram)]>,
     gre: Box<[A]>,
+    nvgre: Box<[A]>,
 }
 
 impl<A: Family> TunnelTable<A> {
     fn new(domains: &[Domain], remotes: &[Remote]) -> Self {
-        let mut table = HashMap::default();
-        for remote in remotes {
-            if let (Some(local), Some(peer)) = (A::of(remote.local), A::of(remote.address)) {
-                let (id, domain, has_checksum) = (remote.id, remote.domain, remote.udp_checksum);
-                let origin = Origin { remote: id, domain, has_checksum };
-                table.insert(Tunnel::new(local, peer, remote.encapsulation), origin);
-            }
-        }
-        let of_domains = domains
-            .iter()
-            .flat_map(|domain| domain.locals.iter().map(|local| (*local, domain.encapsulation)));
-        let of_remotes = remotes.iter().map(|remote| (remote.local, remote.encapsulation));
-        let (mut expected, mut vxlan, mut gre) = (HashSet::default(), Vec::new(), Vec::new());
-        for (local, encapsulation) in of_domains.chain(of_remotes) {
+        let of_domains = domains.iter().flat_map(|domain| {
+            domain.locals.iter().map(|local| (*local, domain.encapsulation, &domain.further_ports))
+        });
+        let of_remotes =
+            remotes.iter().map(|remote| (remote.local, remote.encapsulation, &remote.options.further_ports));
+        let (mut expected, mut datagrams) = (HashSet::default(), Vec::new());
+        let (mut gre, mut nvgre) = (Vec::new(), Vec::new());
+        for (local, encapsulation, further_ports) in of_domains.chain(of_remotes) {
             let Some(local) = A::of(local) else { continue };
-            expected.insert((local, encapsulation.into()));
-            match encapsulation {
-                Encapsulation::Vxlan { port, .. } => vxlan.push((local, port)),
-                Encapsulation::Gre { .. } => gre.push(local),
+            for encapsulation in encapsulation.at_ports(further_ports) {
+                expected.insert((local, encapsulation.into()));
+                match encapsulation {
+                    Encapsulation::Vxlan { port, .. } => datagrams.push((local, port, Datagram::Vxlan)),
+                    Encapsulation::GreInUdp { port, .. } => datagrams.push((local, port, Datagram::Gre)),
+                    Encapsulation::Gre { .. } => gre.push(local),
+                    Encapsulation::Nvgre { .. } => nvgre.push(local),
+                }
             }
         }
-        vxlan.sort_unstable();
-        vxlan.dedup();
-        gre.sort_unstable();
-        gre.dedup();
-        Self { remotes: table, expected, vxlan: vxlan.into(), gre: gre.into() }
+        gre.extend(&nvgre);
+        let (datagrams, gre, nvgre) = (distinct(datagrams), distinct(gre), distinct(nvgre));
+        Self { remotes: Self::origins(domains, remotes), expected, datagrams, gre, nvgre }
     }
 
-    /// Whether VXLAN comes to this address and UDP port.
+    fn origins(domains: &[Domain], remotes: &[Remote]) -> HashMap<Tunnel<A>, (Origin, Terms), RandomState> {
+        let tags: HashMap<DomainId, InnerTags> =
+            domains.iter().map(|domain| (domain.id, domain.inner_tags)).collect();
+        let mut origins = HashMap::default();
+        for remote in remotes {
+            let (Some(local), Some(peer)) = (A::of(remote.local), A::of(remote.address)) else { continue };
+            let tags = tags.get(&remote.domain).copied().unwrap_or_default();
+            let origin = Origin { remote: remote.id, domain: remote.domain, tags };
+            let has_checksum = remote.udp_checksum && A::REQUIRES_CHECKSUM;
+            let terms = Terms { has_checksum, reserved_bits: remote.options.reserved_bits };
+            for encapsulation in remote.encapsulation.at_ports(&remote.options.further_ports) {
+                origins.insert(Tunnel::new(local, peer, encapsulation), (origin, terms));
+            }
+        }
+        origins
+    }
+
+    /// What datagrams to this address and UDP port carry, if they are ours.
     #[inline]
-    #[must_use]
-    pub fn takes_vxlan(&self, local: A, port: u16) -> bool {
+    pub(crate) fn datagram(&self, local: A, port: u16) -> Option<Datagram> {
         // One or two entries in practice.
-        self.vxlan.contains(&(local, port))
+        let found = self.datagrams.iter().find(|(address, number, _)| (*address, *number) == (local, port));
+        found.map(|(_, _, kind)| *kind)
+    }
+
+    /// Whether NVGRE comes to this address.
+    pub(crate) fn takes_nvgre(&self, local: A) -> bool {
+        self.nvgre.contains(&local)
     }
 
     /// Whether GRE comes to this address.
@@ -185,10 +234,9 @@ impl<A: Family> TunnelTable<A> {
         self.gre.contains(&local)
     }
 
-    /// The remote that a packet comes from.
+    /// The remote that a packet comes from, and how it has to come.
     #[inline]
-    #[must_use]
-    pub fn lookup(&self, tunnel: Tunnel<A>) -> Option<Origin> {
+    pub(crate) fn lookup(&self, tunnel: Tunnel<A>) -> Option<(Origin, Terms)> {
         self.remotes.get(&tunnel).copied()
     }
 
@@ -201,4 +249,11 @@ impl<A: Family> TunnelTable<A> {
             DropReason::VxlanVniNotFound
         }
     }
+}
+
+/// Without repetitions.
+fn distinct<T: Ord>(mut list: Vec<T>) -> Box<[T]> {
+    list.sort_unstable();
+    list.dedup();
+    list.into()
 }

@@ -1,5 +1,5 @@
-//! What is between the outer IP header and the inner frame, over either address family: VXLAN in UDP, or GRE. Part of
-//! the first stage.
+//! What is between the outer IP header and the inner frame, over either address family: VXLAN in UDP, GRE, or GRE in
+//! UDP. Part of the first stage.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use wire::{gre, udp, vxlan};
 
 use crate::description::Encapsulation;
 use crate::frame::Frame;
-use crate::tunnel::{Family, TunnelTable};
+use crate::tunnel::{Datagram, Family, Origin, Tunnel, TunnelTable};
 use crate::verdict::DropReason;
 
 /// The two ends of a tunnel packet.
@@ -29,24 +29,70 @@ pub(crate) struct Wrapped {
     pub(crate) inner: Range<usize>,
     /// Whether a UDP checksum was there, which is right then; GRE over IPv6 needs none (RFC 7676 section 4.2).
     pub(crate) has_checksum: bool,
+    /// Reserved bits that a VXLAN header has set.
+    reserved: u64,
+    /// Whether a GRE header has a field that NVGRE has not (RFC 7637 section 3.2).
+    is_optioned: bool,
+}
+
+impl Wrapped {
+    /// Whom the packet came from.
+    ///
+    /// # Errors
+    /// That it comes from nobody, or not as whom it comes from sends.
+    #[inline]
+    pub(crate) fn origin<A: Family>(
+        &self,
+        ends: Ends<A>,
+        tunnels: &TunnelTable<A>,
+    ) -> Result<Origin, DropReason> {
+        let tunnel = |encapsulation| Tunnel::new(ends.local, ends.peer, encapsulation);
+        let Some((origin, terms)) = tunnels.lookup(tunnel(self.encapsulation)) else {
+            let Some(subnet) = self.subnet().filter(|_| tunnels.takes_nvgre(ends.local)) else {
+                return Err(tunnels.refusal(ends.local, self.encapsulation));
+            };
+            let (origin, _) =
+                tunnels.lookup(tunnel(subnet)).ok_or_else(|| tunnels.refusal(ends.local, subnet))?;
+            return if self.is_optioned { Err(DropReason::GreFlags) } else { Ok(origin) };
+        };
+        if terms.has_checksum && !self.has_checksum {
+            return Err(DropReason::UdpChecksum);
+        }
+        if self.reserved & !terms.reserved_bits != 0 {
+            return Err(DropReason::VxlanInvalidHeader);
+        }
+        Ok(origin)
+    }
+
+    /// A GRE packet with a key, taken for one of NVGRE.
+    fn subnet(&self) -> Option<Encapsulation> {
+        match self.encapsulation {
+            Encapsulation::Gre { key: Some(key) } => {
+                Some(Encapsulation::Nvgre { subnet: gre::nvgre_split(key).0 })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Reads a UDP datagram.
 #[inline]
-pub(crate) fn vxlan<A: Family>(
+pub(crate) fn datagram<A: Family>(
     ends: Ends<A>,
     upper: &mut [u8],
     tunnels: &TunnelTable<A>,
 ) -> Result<Wrapped, DropReason> {
     let (header, start) = udp::Header::parse(upper).map_err(|_| DropReason::FrameTooShort)?;
     let port = header.destination_port;
-    if !tunnels.takes_vxlan(ends.local, port) {
-        return Err(DropReason::NotTunnel);
-    }
+    let kind = tunnels.datagram(ends.local, port).ok_or(DropReason::NotTunnel)?;
     let datagram = upper.get_mut(..usize::from(header.length)).unwrap_or_default();
     let has_checksum = header.checksum != 0;
     if has_checksum {
-        verify_udp(datagram, A::pseudo_header(ends.peer, ends.local, header.length), header.checksum)?;
+        let pseudo_header = A::pseudo_header(ends.peer, ends.local, header.length);
+        verify_udp(datagram, kind, pseudo_header, header.checksum)?;
+    }
+    if kind == Datagram::Gre {
+        return gre_in_udp(datagram, start, port, has_checksum);
     }
     let (header, length) =
         datagram.get(start..).ok_or(wire::Error::Truncated).and_then(vxlan::Header::parse).map_err(
@@ -55,11 +101,23 @@ pub(crate) fn vxlan<A: Family>(
                 wire::Error::Malformed => DropReason::VxlanInvalidHeader,
             },
         )?;
-    if header.has_reserved_beyond(0) {
-        return Err(DropReason::VxlanInvalidHeader);
-    }
     let encapsulation = Encapsulation::Vxlan { vni: header.vni, port };
-    Ok(Wrapped { encapsulation, inner: start + length..datagram.len(), has_checksum })
+    let (inner, reserved) = (start + length..datagram.len(), header.reserved);
+    Ok(Wrapped { encapsulation, inner, has_checksum, reserved, is_optioned: false })
+}
+
+#[inline(never)]
+fn gre_in_udp(
+    datagram: &mut [u8],
+    start: usize,
+    port: u16,
+    has_checksum: bool,
+) -> Result<Wrapped, DropReason> {
+    let packet = datagram.get_mut(start..).unwrap_or_default();
+    let (gre::Header { key, .. }, length) = gre_header(packet)?;
+    let encapsulation = Encapsulation::GreInUdp { key, port };
+    let inner = start + length..datagram.len();
+    Ok(Wrapped { encapsulation, inner, has_checksum, reserved: 0, is_optioned: false })
 }
 
 /// Verifies an outer UDP checksum that is not zero.
@@ -69,8 +127,12 @@ pub(crate) fn vxlan<A: Family>(
 /// checksum offload", the kernel's `Documentation/networking/checksum-offloads.rst`). The inner one is completed by
 /// [`crate::parse::inner`], so a look at the headers is enough then.
 #[inline(never)]
-fn verify_udp(datagram: &[u8], pseudo_header: Sum, checksum: u16) -> Result<(), DropReason> {
-    let local = datagram.split_at_checked(udp::LENGTH + vxlan::LENGTH).and_then(|(headers, inner)| {
+fn verify_udp(datagram: &[u8], kind: Datagram, pseudo_header: Sum, checksum: u16) -> Result<(), DropReason> {
+    let start = match kind {
+        Datagram::Vxlan => vxlan::LENGTH,
+        Datagram::Gre => datagram.get(udp::LENGTH..).map_or(0, gre::length),
+    };
+    let local = datagram.split_at_checked(udp::LENGTH + start).and_then(|(headers, inner)| {
         let inner = checksum::sum_of_partial(inner)?;
         Some(pseudo_header + Sum::of(headers) + inner)
     });
@@ -94,9 +156,21 @@ pub(crate) fn gre<A: Family>(
     if !tunnels.takes_gre(ends.local) {
         return Err(DropReason::NotTunnel);
     }
+    let (header, length) = gre_header(upper)?;
+    let encapsulation = Encapsulation::Gre { key: header.key };
+    let is_optioned = header.checksum.is_some() || header.sequence.is_some();
+    Ok(Wrapped { encapsulation, inner: length..upper.len(), has_checksum: true, reserved: 0, is_optioned })
+}
+
+/// Reads the header of a GRE packet around a frame, and its length. Sequence numbers are taken in any order (RFC 2890
+/// section 2.2 leaves that to the receiver): workers overtake each other, and who is behind a bridge puts things in order
+/// itself.
+#[inline]
+fn gre_header(upper: &mut [u8]) -> Result<(gre::Header, usize), DropReason> {
     let (header, length) = gre::Header::parse(upper).map_err(|error| match error {
         wire::Error::Truncated => DropReason::FrameTooShort,
-        wire::Error::Malformed => DropReason::GreInvalidHeader,
+        wire::Error::Malformed if gre::version(upper) != 0 => DropReason::GreVersion,
+        wire::Error::Malformed => DropReason::GreFlags,
     })?;
     if header.protocol != EtherType::ETHERNET_BRIDGING {
         return Err(DropReason::GreInvalidHeader);
@@ -105,11 +179,10 @@ pub(crate) fn gre<A: Family>(
         // As in verify_udp: right once the inner checksum is completed.
         let completed = upper.get_mut(length..).is_some_and(checksum::complete_partial);
         if !(completed && gre::checksum_is_valid(upper)) {
-            return Err(DropReason::GreInvalidHeader);
+            return Err(DropReason::GreChecksum);
         }
     }
-    let encapsulation = Encapsulation::Gre { key: header.key };
-    Ok(Wrapped { encapsulation, inner: length..upper.len(), has_checksum: true })
+    Ok((header, length))
 }
 
 /// Strips what is around the inner frame; the upper layer begins at `start`.

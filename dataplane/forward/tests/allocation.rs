@@ -10,10 +10,12 @@ use forward::flood::{Flooding, StormLimit};
 use forward::ids::{DomainId, PortId, RemoteId};
 use forward::limits::BATCH;
 use forward::link::{Link, Now, Place};
+use forward::marking::Marking;
 use forward::memory::Memory;
 use forward::pipeline::Pipeline;
 use forward::tables::{
-    Domain, Encapsulation, Neighbour, NeighbourFlags, Path, Port, Remote, Role, Tables, TablesParts,
+    Domain, Encapsulation, InnerTags, Neighbour, NeighbourFlags, Path, Port, Remote, Role, Tables,
+    TablesParts, TunnelOptions,
 };
 use wire::{Mac, Vni};
 
@@ -43,9 +45,10 @@ fn tables() -> Tables {
         encapsulation,
         local: IpAddr::from(LOCAL),
         address: IpAddr::from(address),
-        ttl: 64,
+        marking: Marking::default(),
         udp_checksum: false,
         storm_limit: StormLimit::NONE,
+        options: TunnelOptions::default(),
         path,
     };
     let domain = Domain {
@@ -60,6 +63,8 @@ fn tables() -> Tables {
         remotes: vec![RemoteId(0), RemoteId(1)],
         locals: vec![IpAddr::from(LOCAL)],
         encapsulation,
+        further_ports: Vec::new(),
+        inner_tags: InnerTags::default(),
     };
     let neighbour = (
         DOMAIN,

@@ -7,12 +7,14 @@ use std::net::IpAddr;
 use toml::de::DeTable;
 use wire::Vni;
 
+use super::encapsulation::{EncapsulationConfig, GreKey};
 use super::entry::{FdbConfig, FdbDestination};
 use super::items::Items;
 use super::items::Keyed;
+use super::marking;
 use super::model::{
-    Config, Daemon, EncapsulationConfig, FloodConfig, GreKey, NeighbourConfig, PortConfig, PortPolicy,
-    PortRole, RemoteConfig, UmemConfig, VniConfig, WorkerConfig,
+    Config, Daemon, FloodConfig, NeighbourConfig, PortConfig, PortPolicy, PortRole, RemoteConfig, UmemConfig,
+    VniConfig, WorkerConfig,
 };
 use super::places::{Nameless, Place, Places};
 use super::reader::Reader;
@@ -21,6 +23,7 @@ use super::source::Span;
 use super::tables::{
     DaemonRow, FdbRow, GroupRow, NeighbourRow, PortRow, RemoteRow, UmemRow, VniRow, WorkerRow,
 };
+use super::tunnel;
 use super::value::{Facing, Wrapping};
 use crate::plan::Subject;
 
@@ -236,7 +239,7 @@ impl<'r, 's> Lowering<'r, 's> {
         let subject = Subject::Vni(id);
         let wish = Wish {
             wrapping: Some(record.encapsulation.value).filter(|_| !record.encapsulation.is_malformed()),
-            udp_port: Some(record.udp_port.value),
+            udp_port: record.udp_port.value.as_ref().map(|ports| ports.first),
             udp_port_at: record.udp_port.span(),
             key: Some(record.key.value),
             key_at: record.key.span(),
@@ -257,11 +260,13 @@ impl<'r, 's> Lowering<'r, 's> {
             ageing: record.ageing.value.0,
             arp_proxy: record.arp_proxy.value,
             nd_proxy: record.nd_proxy.value,
-            ttl: record.ttl.value,
+            marking: marking::of_row(&record),
             udp_checksum: record.udp_checksum.value,
             move_limit: record.move_limit.value,
             flood: flood(&record.flood, &record.mcast_flood, &record.bcast_flood),
             liveness: record.liveness.value,
+            tunnel: tunnel::of_row(&record),
+            inner_tags: record.inner_tags.value,
         });
         for remote in record.remotes.value {
             self.plain_remote(id, remote.value, remote.span, row.torn);
@@ -282,11 +287,18 @@ impl<'r, 's> Lowering<'r, 's> {
         row: &Row<'_>,
         wish: &Wish<'_>,
     ) -> Option<EncapsulationConfig> {
-        let port = wish.udp_port.unwrap_or(EncapsulationConfig::UDP_PORT);
         let key = wish.key.unwrap_or_default();
         match (wish.wrapping, wish.udp_port_at, wish.key_at) {
-            (Some(Wrapping::Vxlan), _, None) => Some(EncapsulationConfig::Vxlan { port }),
+            (Some(Wrapping::Vxlan), _, None) => {
+                let port = wish.udp_port.unwrap_or(EncapsulationConfig::UDP_PORT);
+                Some(EncapsulationConfig::Vxlan { port })
+            }
             (Some(Wrapping::Gre), None, _) => Some(EncapsulationConfig::Gre { key }),
+            (Some(Wrapping::Nvgre), None, None) => Some(EncapsulationConfig::Nvgre),
+            (Some(Wrapping::GreUdp), _, _) => {
+                let port = wish.udp_port.unwrap_or(EncapsulationConfig::GRE_UDP_PORT);
+                Some(EncapsulationConfig::GreUdp { port, key })
+            }
             // A line that could not be read may have said what would set this right.
             _ if row.torn => None,
             (Some(Wrapping::Vxlan), _, Some(at)) => {
@@ -297,6 +309,11 @@ impl<'r, 's> Lowering<'r, 's> {
             (Some(Wrapping::Gre), Some(at), _) => {
                 let what = format!("`udp_port` is of VXLAN, but {subject} is GRE");
                 self.reader.fault(at, what, "remove `udp_port`, or set encapsulation = \"vxlan\"");
+                None
+            }
+            (Some(Wrapping::Nvgre), Some(at), _) | (Some(Wrapping::Nvgre), None, Some(at)) => {
+                let what = format!("{subject} is NVGRE, which has neither a UDP port nor a key but its VNI");
+                self.reader.fault(at, what, "remove `udp_port` and `key`, or use another encapsulation");
                 None
             }
             (None, _, _) => None,

@@ -5,6 +5,7 @@
 //! [`crate::plan`] alone.
 
 mod change;
+mod encapsulation;
 mod entry;
 mod faults;
 mod group;
@@ -13,6 +14,7 @@ mod liveness;
 mod load;
 mod local;
 mod lower;
+mod marking;
 mod model;
 pub mod owner;
 mod parse;
@@ -23,9 +25,11 @@ mod schema;
 mod source;
 mod syntax;
 mod tables;
+mod tunnel;
 mod value;
 
 pub use change::{Change, Replacement};
+pub use encapsulation::{EncapsulationConfig, GreKey};
 pub use entry::{FdbConfig, FdbDestination, FdbKind};
 pub use faults::{Faults, FileFault};
 pub use group::{GroupConfig, GroupMember};
@@ -39,3 +43,4 @@ pub use render::render;
 pub use schema::{KeySchema, Presence, TableSchema};
 pub use source::Position;
 pub use tables::schema;
+pub use tunnel::TunnelConfig;

@@ -9,14 +9,18 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use forward::marking::Marking;
+use forward::tables::InnerTags;
 use wire::{Mac, Vni};
 
+use super::encapsulation::EncapsulationConfig;
 use super::entry::FdbConfig;
 use super::group::GroupConfig;
 use super::items::{ADDRESSES, InVni, Items, Keyed, Owned};
 use super::liveness::{LivenessConfig, LivenessWish};
 use super::local::LocalAddresses;
 use super::owner;
+use super::tunnel::TunnelConfig;
 pub use daemon::{Busy, Daemon, LogTarget, UmemConfig, WorkerConfig};
 pub use flood::{FloodConfig, PortPolicy, PortTuning};
 
@@ -195,8 +199,8 @@ pub struct VniConfig {
     pub arp_proxy: bool,
     /// Answer neighbour solicitations of workloads; true by default.
     pub nd_proxy: bool,
-    /// Outer TTL; 64 by default.
-    pub ttl: u8,
+    /// What outer headers say beside addresses.
+    pub marking: Marking,
     /// Whether VXLAN packets have a UDP checksum; over IPv6 they have by default, over IPv4 they have not.
     pub udp_checksum: Option<bool>,
     /// What is flooded at all.
@@ -205,6 +209,10 @@ pub struct VniConfig {
     pub move_limit: u32,
     /// Whether its remotes are asked whether they are there, unless they say otherwise; not by default.
     pub liveness: LivenessWish,
+    /// What tunnel packets have that most have not.
+    pub tunnel: TunnelConfig,
+    /// What becomes of frames that have a VLAN tag; carried by default.
+    pub inner_tags: InnerTags,
 }
 
 impl Keyed for VniConfig {
@@ -218,8 +226,6 @@ impl Keyed for VniConfig {
 impl VniConfig {
     /// Seconds until a learned entry is forgotten unless the VNI says otherwise (IEEE 802.1Q table 8-6).
     pub const AGEING: u32 = 300;
-    /// Outer TTL unless the VNI says otherwise.
-    pub const TTL: u8 = 64;
     /// Moves that freeze an address unless the VNI says otherwise (RFC 7432 section 15.1).
     pub const MOVE_LIMIT: u32 = 5;
 
@@ -234,49 +240,15 @@ impl VniConfig {
             ageing: Self::AGEING,
             arp_proxy: true,
             nd_proxy: true,
-            ttl: Self::TTL,
+            marking: Marking::default(),
             udp_checksum: None,
             flood: FloodConfig { unicast: true, multicast: true, broadcast: true },
             move_limit: Self::MOVE_LIMIT,
             liveness: LivenessWish::Off,
+            tunnel: TunnelConfig::default(),
+            inner_tags: InnerTags::default(),
         }
     }
-}
-
-/// How frames are wrapped.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum EncapsulationConfig {
-    /// VXLAN to this UDP port, 4789 by default.
-    Vxlan {
-        /// UDP destination port.
-        port: u16,
-    },
-    /// GRE with an Ethernet payload.
-    Gre {
-        /// The key; the VNI by default.
-        key: GreKey,
-    },
-}
-
-impl EncapsulationConfig {
-    /// The UDP port that IANA gave VXLAN (RFC 7348 section 5).
-    pub const UDP_PORT: u16 = 4789;
-    /// VXLAN with its default.
-    pub const VXLAN: Self = Self::Vxlan { port: Self::UDP_PORT };
-    /// GRE with its default.
-    pub const GRE: Self = Self::Gre { key: GreKey::Vni };
-}
-
-/// The key of a GRE header (RFC 2890).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum GreKey {
-    /// The VNI.
-    #[default]
-    Vni,
-    /// This number.
-    Number(u32),
-    /// No key field at all; one VNI per pair of addresses.
-    Absent,
 }
 
 /// A peer VTEP of one VNI.

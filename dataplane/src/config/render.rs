@@ -2,12 +2,15 @@
 
 use std::fmt::Write;
 
+use super::encapsulation::EncapsulationConfig;
 use super::entry::FdbDestination;
-use super::model::{Config, EncapsulationConfig, GreKey, PortRole, RemoteConfig, VniConfig};
+use super::marking::{Tos, Ttl};
+use super::model::{Config, PortRole, RemoteConfig, VniConfig};
 use super::schema::Record;
 use super::tables::{
     DaemonRow, FdbRow, GroupRow, NeighbourRow, PortRow, RemoteRow, UmemRow, VniRow, WorkerRow,
 };
+use super::tunnel::{Bits, UdpPorts};
 use super::value::{Facing, Placed, Seconds, Wrapping};
 
 /// A text that [`super::parse`] reads as this configuration.
@@ -91,43 +94,67 @@ fn is_plain(config: &Config, remote: &RemoteConfig) -> bool {
     *remote == RemoteConfig::new(remote.vni, remote.address) && config.vnis.contains(&remote.vni)
 }
 
-fn split(encapsulation: EncapsulationConfig) -> (Wrapping, Option<u16>, Option<GreKey>) {
-    match encapsulation {
-        EncapsulationConfig::Vxlan { port } => (Wrapping::Vxlan, Some(port), None),
-        EncapsulationConfig::Gre { key } => (Wrapping::Gre, None, Some(key)),
+/// How frames are wrapped, and the UDP port if it is not the registered one.
+const fn split(encapsulation: EncapsulationConfig) -> (Wrapping, Option<u16>) {
+    let (wrapping, registered) = match encapsulation {
+        EncapsulationConfig::Vxlan { .. } => (Wrapping::Vxlan, EncapsulationConfig::UDP_PORT),
+        EncapsulationConfig::Gre { .. } => (Wrapping::Gre, 0),
+        EncapsulationConfig::Nvgre => (Wrapping::Nvgre, 0),
+        EncapsulationConfig::GreUdp { .. } => (Wrapping::GreUdp, EncapsulationConfig::GRE_UDP_PORT),
+    };
+    match encapsulation.udp_port() {
+        Some(port) if port != registered => (wrapping, Some(port)),
+        _ => (wrapping, None),
     }
 }
 
+/// The UDP ports of a VNI, unless it has the registered one alone.
+fn udp_ports(vni: &VniConfig) -> Option<UdpPorts> {
+    let further = vni.tunnel.further_ports.clone();
+    let (_, first) = split(vni.encapsulation);
+    let first = first.or_else(|| vni.encapsulation.udp_port().filter(|_| !further.is_empty()))?;
+    Some(UdpPorts { first, further })
+}
+
 fn vni_row(config: &Config, vni: &VniConfig) -> VniRow {
-    let (wrapping, udp_port, key) = split(vni.encapsulation);
+    let (wrapping, _) = split(vni.encapsulation);
     let plain = config.remotes.in_vni(vni.vni).filter(|remote| is_plain(config, remote));
     let remotes: Vec<_> = plain.map(|remote| Placed { value: remote.address, span: 0..0 }).collect();
     VniRow {
         id: vni.vni.into(),
         local: vni.local.into(),
         encapsulation: wrapping.into(),
-        udp_port: udp_port.unwrap_or(EncapsulationConfig::UDP_PORT).into(),
-        key: key.unwrap_or_default().into(),
+        udp_port: udp_ports(vni).into(),
+        key: vni.encapsulation.key().unwrap_or_default().into(),
         learning: vni.learning.into(),
         ageing: Seconds(vni.ageing).into(),
         arp_proxy: vni.arp_proxy.into(),
         nd_proxy: vni.nd_proxy.into(),
-        ttl: vni.ttl.into(),
+        tos: Tos(vni.marking.tos).into(),
+        ttl: Ttl(vni.marking.ttl).into(),
+        df: vni.marking.df.into(),
+        ecn: vni.marking.ecn.into(),
         udp_checksum: vni.udp_checksum.into(),
         move_limit: vni.move_limit.into(),
         flood: vni.flood.unicast.into(),
         mcast_flood: vni.flood.multicast.into(),
         bcast_flood: vni.flood.broadcast.into(),
         liveness: vni.liveness.into(),
+        srcport: vni.tunnel.source_ports.into(),
+        reserved_bits: Bits(vni.tunnel.reserved_bits).into(),
+        gre_checksum: vni.tunnel.gre_checksum.into(),
+        gre_sequence: vni.tunnel.gre_sequence.into(),
+        inner_tags: vni.inner_tags.into(),
         remotes: remotes.into(),
     }
 }
 
 fn remote_row(remote: &RemoteConfig) -> RemoteRow {
-    let (wrapping, udp_port, key) = match remote.encapsulation.map(split) {
-        Some((wrapping, udp_port, key)) => (Some(wrapping), udp_port, key),
-        None => (None, None, None),
+    let (wrapping, udp_port) = match remote.encapsulation.map(split) {
+        Some((wrapping, udp_port)) => (Some(wrapping), udp_port),
+        None => (None, None),
     };
+    let key = remote.encapsulation.and_then(EncapsulationConfig::key);
     RemoteRow {
         vni: remote.vni.into(),
         address: remote.address.into(),

@@ -3,21 +3,26 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use forward::entropy::SourcePorts;
+use forward::marking::{DontFragment, EcnMode, Marking};
+use forward::tables::InnerTags;
 use wire::{Mac, Vni};
 
+use super::encapsulation::GreKey;
 use super::entry::FdbKind;
 use super::group::GroupMember;
 use super::liveness::LivenessWish;
 use super::local::LocalAddresses;
+use super::marking::{Tos, Ttl};
 use super::model::{
-    Busy, Daemon, EncapsulationConfig, FloodConfig, GreKey, LogTarget, ModeWish, PortConfig, TransmitWish,
-    UmemConfig, VniConfig, XdpMode,
+    Busy, Daemon, FloodConfig, LogTarget, ModeWish, PortConfig, TransmitWish, UmemConfig, VniConfig, XdpMode,
 };
 use super::owner;
 use super::reader::Reader;
 use super::schema::{
     Defaulted, KeySchema, KeySpans, Optional, Record, Required, Row, Slot, TableSchema, read_slot, tables,
 };
+use super::tunnel::{Bits, UdpPorts};
 use super::value::{Facing, Placed, Seconds, Value, Wrapping};
 
 tables! {
@@ -91,8 +96,9 @@ tables! {
         local: Required<LocalAddresses>;
         /// how frames are wrapped unless a remote says otherwise
         encapsulation: Defaulted<Wrapping> = Wrapping::Vxlan;
-        /// the UDP destination port of VXLAN
-        udp_port: Defaulted<u16> = EncapsulationConfig::UDP_PORT;
+        /// the UDP destination port of VXLAN and of GRE in UDP, or an array of all that packets may come to, this one first;
+        /// without it the registered one
+        udp_port: Optional<UdpPorts>;
         /// the key of GRE: "vni", "none" or a number
         key: Defaulted<GreKey> = GreKey::default();
         /// whether source addresses are learned
@@ -103,8 +109,14 @@ tables! {
         arp_proxy: Defaulted<bool> = true;
         /// whether IPv6 neighbour solicitations of workloads are answered here
         nd_proxy: Defaulted<bool> = true;
+        /// the DSCP of outer headers, in the upper six bits of an octet
+        tos: Defaulted<Tos> = Tos(Marking::default().tos);
         /// the TTL of outer headers
-        ttl: Defaulted<u8> = VniConfig::TTL;
+        ttl: Defaulted<Ttl> = Ttl(Marking::default().ttl);
+        /// the DF flag of outer IPv4 headers
+        df: Defaulted<DontFragment> = DontFragment::default();
+        /// how the ECN field of outer headers is made from that of inner packets
+        ecn: Defaulted<EcnMode> = EcnMode::default();
         /// whether VXLAN packets have a UDP checksum; without it over IPv6 only
         udp_checksum: Optional<bool>;
         /// whether frames to unknown addresses are flooded
@@ -117,6 +129,16 @@ tables! {
         move_limit: Defaulted<u32> = VniConfig::MOVE_LIMIT;
         /// whether its remotes are asked by BFD whether they are there, and how
         liveness: Defaulted<LivenessWish> = LivenessWish::Off;
+        /// the UDP source ports of packets, which spread flows
+        srcport: Defaulted<SourcePorts> = SourcePorts::DYNAMIC;
+        /// reserved bits of the VXLAN header that received packets may have set
+        reserved_bits: Defaulted<Bits> = Bits(0);
+        /// whether GRE packets are sent with a checksum
+        gre_checksum: Defaulted<bool> = false;
+        /// whether GRE packets are sent with a sequence number
+        gre_sequence: Defaulted<bool> = false;
+        /// what becomes of frames that have a VLAN tag
+        inner_tags: Defaulted<InnerTags> = InnerTags::default();
         /// peers that need no settings of their own: the short form of [[remote]]
         remotes: Defaulted<Vec<Placed<IpAddr>>> = Vec::new();
     }
@@ -129,7 +151,7 @@ tables! {
         address: Required<IpAddr>;
         /// how frames to it are wrapped; without it as the VNI says, or as `udp_port` or `key` implies
         encapsulation: Optional<Wrapping>;
-        /// the UDP destination port of VXLAN to this peer
+        /// the UDP destination port of VXLAN or of GRE in UDP to this peer
         udp_port: Optional<u16>;
         /// the key of GRE with this peer: "vni", "none" or a number
         key: Optional<GreKey>;

@@ -7,13 +7,16 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use forward::marking::{DontFragment, EcnMode};
+use forward::tables::InnerTags;
 use toml::Spanned;
 use toml::de::DeValue;
 use wire::{Mac, Vni};
 
+use super::encapsulation::GreKey;
 use super::entry::FdbKind;
 use super::local::LocalAddresses;
-use super::model::{Busy, GreKey, LogTarget, ModeWish, TransmitWish, XdpMode};
+use super::model::{Busy, LogTarget, ModeWish, TransmitWish, XdpMode};
 use super::source::Span;
 
 /// A type of the values of a key.
@@ -68,6 +71,8 @@ pub(super) struct Seconds(pub(super) u32);
 pub(super) enum Wrapping {
     Vxlan,
     Gre,
+    Nvgre,
+    GreUdp,
 }
 
 /// What a port faces, without the VNI.
@@ -163,8 +168,17 @@ words! {
         "generic" => ModeWish::Only(XdpMode::Generic),
     }
     TransmitWish { "auto" => TransmitWish::Auto, "ring" => TransmitWish::Ring, "burst" => TransmitWish::Burst }
-    Wrapping { "vxlan" => Wrapping::Vxlan, "gre" => Wrapping::Gre }
+    Wrapping { "vxlan" => Wrapping::Vxlan, "gre" => Wrapping::Gre, "nvgre" => Wrapping::Nvgre, "greudp" => Wrapping::GreUdp }
+    InnerTags { "carry" => InnerTags::Carried, "drop" => InnerTags::Dropped }
     FdbKind { "static" => FdbKind::Static, "external" => FdbKind::External, "sticky" => FdbKind::Sticky }
+    DontFragment {
+        "set" => DontFragment::Set, "unset" => DontFragment::Unset, "inherit" => DontFragment::Inherited,
+    }
+    EcnMode {
+        "normal" => EcnMode::Normal,
+        "reset" => EcnMode::Reset,
+        "compatibility" => EcnMode::Compatibility,
+    }
     Facing { "uplink" => Facing::Uplink, "access" => Facing::Access }
 }
 

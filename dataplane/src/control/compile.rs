@@ -9,8 +9,8 @@ use forward::flood::{Flooding, StormLimit};
 use forward::ids::PortId;
 use forward::link::Place;
 use forward::tables::{
-    Domain, Encapsulation, Neighbour, NeighbourFlags, Neighbours, Path, Port, Remote, Role, Tables,
-    TablesParts,
+    Domain, Neighbour, NeighbourFlags, Neighbours, Path, Port, Remote, Role, Tables, TablesParts,
+    TunnelOptions,
 };
 use wire::{Mac, Vni};
 use xsk::{Mode, Unsuitable, UplinkRules};
@@ -18,23 +18,9 @@ use xsk::{Mode, Unsuitable, UplinkRules};
 use super::port::OpenPort;
 use super::state::State;
 use crate::config::{
-    EncapsulationConfig, FdbDestination, FloodConfig, GreKey, PortRole, RemoteConfig, TransmitWish, VniConfig,
+    FdbDestination, FloodConfig, Keyed, PortRole, RemoteConfig, TransmitWish, TunnelConfig, VniConfig,
 };
 use crate::publish::{Published, Wiring};
-
-/// How the wire sees an encapsulation of a VNI.
-pub(super) fn encapsulation(config: EncapsulationConfig, vni: Vni) -> Encapsulation {
-    match config {
-        EncapsulationConfig::Vxlan { port } => Encapsulation::Vxlan { vni, port },
-        EncapsulationConfig::Gre { key } => Encapsulation::Gre {
-            key: match key {
-                GreKey::Vni => Some(vni.value()),
-                GreKey::Number(number) => Some(number),
-                GreKey::Absent => None,
-            },
-        },
-    }
-}
 
 const fn flooding(config: FloodConfig) -> Flooding {
     Flooding { unknown_unicast: config.unicast, multicast: config.multicast, broadcast: config.broadcast }
@@ -45,6 +31,7 @@ impl State {
     pub(super) fn publish(&mut self) {
         self.set_rules();
         self.follow_liveness();
+        self.number_tunnels();
         let pairs: Vec<(IpAddr, IpAddr)> = self.pairs();
         self.paths.require(&mut self.underlay, &pairs);
         let groups = self.group_rows();
@@ -123,7 +110,9 @@ impl State {
             ports: members.filter(|port| self.port_row(port).is_some()).map(|port| port.id).collect(),
             remotes: remotes.filter_map(|remote| self.remote_id(remote.vni, remote.address)).collect(),
             locals: vni.local.iter().collect(),
-            encapsulation: encapsulation(vni.encapsulation, vni.vni),
+            encapsulation: vni.encapsulation.on_wire(vni.vni),
+            further_ports: vni.tunnel.further_ports.clone(),
+            inner_tags: vni.inner_tags,
         })
     }
 
@@ -133,11 +122,12 @@ impl State {
         Some(Remote {
             id: self.remote_id(remote.vni, remote.address)?,
             domain: self.domain_id(remote.vni)?,
-            encapsulation: encapsulation(remote.encapsulation_in(vni), remote.vni),
+            encapsulation: remote.encapsulation_in(vni).on_wire(remote.vni),
             local,
             address: remote.address,
-            ttl: vni.ttl,
+            marking: vni.marking,
             udp_checksum: remote.udp_checksum_in(vni),
+            options: self.tunnel_options(vni, remote),
             path: match self.path(local, remote.address) {
                 Path::Resolved { uplink, source, next_hop }
                     if self.liveness.is_down(remote.vni, remote.address) =>
@@ -148,6 +138,32 @@ impl State {
             },
             storm_limit: StormLimit::frames_per_second(remote.storm_limit),
         })
+    }
+
+    /// What tunnel packets of a remote have that most have not.
+    fn tunnel_options(&self, vni: &VniConfig, remote: &RemoteConfig) -> TunnelOptions {
+        let TunnelConfig { further_ports, source_ports, reserved_bits, gre_checksum, .. } = &vni.tunnel;
+        // A remote that is wrapped in another way names its one port itself.
+        let further_ports = if remote.encapsulation.is_none() { further_ports.clone() } else { Vec::new() };
+        TunnelOptions {
+            further_ports,
+            source_ports: *source_ports,
+            reserved_bits: *reserved_bits,
+            gre_checksum: *gre_checksum,
+            gre_sequence: self.sequences.get(&remote.key()).cloned(),
+        }
+    }
+
+    /// Gives every remote whose GRE packets are numbered its sequence, which goes on as long as they are.
+    fn number_tunnels(&mut self) {
+        let Self { config, sequences, .. } = self;
+        let numbered =
+            |remote: &&RemoteConfig| config.vnis.get(&remote.vni).is_some_and(|vni| vni.tunnel.gre_sequence);
+        let keys: BTreeSet<(Vni, IpAddr)> = config.remotes.iter().filter(numbered).map(Keyed::key).collect();
+        sequences.retain(|key, _| keys.contains(key));
+        for key in keys {
+            sequences.entry(key).or_default();
+        }
     }
 
     /// The way to a peer as the pipeline has it.
@@ -229,18 +245,18 @@ impl State {
         let mut rules = UplinkRules::default();
         let of_vnis =
             self.config.vnis.iter().flat_map(|vni| vni.local.iter().map(|local| (local, vni.encapsulation)));
+        let further = self.config.vnis.iter().filter(|vni| vni.encapsulation.udp_port().is_some());
+        let further = further.flat_map(|vni| &vni.tunnel.further_ports);
         let of_remotes = self.config.remotes.iter().filter_map(|remote| {
             Some((self.config.local_towards(remote.vni, remote.address)?, remote.encapsulation?))
         });
         let mut addresses = BTreeSet::new();
-        let mut udp_ports = BTreeSet::new();
+        let mut udp_ports: BTreeSet<u16> = further.copied().collect();
         for (local, encapsulation) in of_vnis.chain(of_remotes) {
             addresses.insert(local);
-            match encapsulation {
-                EncapsulationConfig::Vxlan { port } => {
-                    udp_ports.insert(port);
-                }
-                EncapsulationConfig::Gre { .. } => rules.gre = true,
+            match encapsulation.udp_port() {
+                Some(port) => drop(udp_ports.insert(port)),
+                None => rules.gre = true,
             }
         }
         rules.addresses = addresses.into_iter().collect();

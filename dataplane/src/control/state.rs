@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use forward::counters::PortCounts;
+use forward::extended::Sequence;
 use forward::fdb::{Fdb, Kind};
 use forward::ids::{DomainId, GroupId, PortId, RemoteId};
 use forward::limits::{MAX_DOMAINS, MAX_GROUPS, MAX_PORTS, MAX_REMOTES};
@@ -122,6 +123,8 @@ pub struct State {
     pub(super) burst_unsupported: Option<String>,
     pub(super) refused_bursts: RefusedBursts,
     pub(super) rules: Option<xsk::UplinkRules>,
+    /// Sequence numbers of remotes whose GRE packets have them.
+    pub(super) sequences: BTreeMap<(Vni, IpAddr), Arc<Sequence>>,
     pub(super) stale: Stale,
 }
 
@@ -211,6 +214,7 @@ impl State {
             burst_unsupported,
             refused_bursts: RefusedBursts::default(),
             rules: None,
+            sequences: BTreeMap::new(),
             stale: Stale { ports: true, entries: true, tables: true },
         })
     }

@@ -10,6 +10,7 @@ mod groups;
 #[cfg(test)]
 pub(crate) mod ledger;
 mod liveness;
+pub mod outer;
 mod page;
 #[cfg(test)]
 mod tests;
@@ -288,9 +289,9 @@ fn vni_config(request: &api::SetVni) -> Result<VniConfig, Refusal> {
     if let Some(seconds) = request.ageing {
         config.ageing = arguments::whole("ageing", seconds, 0..=u32::MAX)?;
     }
-    if let Some(ttl) = request.ttl {
-        config.ttl = arguments::whole("ttl", ttl, 1..=u8::MAX)?;
-    }
+    config.marking = outer::marking(request)?;
+    config.tunnel = outer::tunnel(request)?;
+    config.inner_tags = request.inner_tags.map_or(config.inner_tags, outer::tags);
     config.udp_checksum = request.udp_checksum;
     if let Some(limit) = request.move_limit {
         config.move_limit = arguments::whole("move_limit", limit, 0..=u32::MAX)?;

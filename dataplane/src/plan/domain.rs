@@ -6,7 +6,7 @@ use forward::limits::MAX_DOMAINS;
 use wire::Vni;
 
 use super::fault::{Fault, RefusalKind, Subject, some_of};
-use super::{liveness, remote, udp};
+use super::{liveness, marking, remote, tunnel, udp};
 use crate::config::{Config, EncapsulationConfig, VniConfig};
 
 /// VNIs of one daemon: domain zero is never allocated.
@@ -32,7 +32,7 @@ pub(super) fn check_set(
         faults.push(limit(config, vni.vni));
     }
     check_alone(vni, faults);
-    udp::check_set(config, &Subject::Vni(vni.vni), Some(vni.encapsulation), faults);
+    udp::check_set(config, &Subject::Vni(vni.vni), faults);
     let tunnels_changed =
         before.is_some_and(|before| before.local != vni.local || before.encapsulation != vni.encapsulation);
     if tunnels_changed && faults.is_empty() {
@@ -75,27 +75,22 @@ fn check_alone(vni: &VniConfig, faults: &mut Vec<Fault>) {
     check_encapsulation(vni.encapsulation, &subject(), faults);
     check_checksum(vni.udp_checksum, vni.encapsulation, subject(), faults);
     liveness::check(vni.liveness, &subject(), faults);
-    if vni.ttl == 0 {
-        faults.push(Fault::invalid(
-            subject(),
-            "ttl",
-            format!("packets of VNI {} with a TTL of 0 would not leave the host", vni.vni),
-            format!("use a number from 1 to 255, such as {}", VniConfig::TTL),
-        ));
-    }
+    marking::check(vni.vni, &vni.marking, faults);
+    tunnel::check(vni, faults);
 }
 
 /// Checks what a VNI or a remote says of its outer headers.
 pub(super) fn check_encapsulation(wish: EncapsulationConfig, subject: &Subject, faults: &mut Vec<Fault>) {
-    if wish == (EncapsulationConfig::Vxlan { port: 0 }) {
+    if wish.udp_port() == Some(0) {
+        let registered = match wish {
+            EncapsulationConfig::GreUdp { .. } => EncapsulationConfig::GRE_UDP_PORT,
+            _ => EncapsulationConfig::UDP_PORT,
+        };
         faults.push(Fault::invalid(
             subject.clone(),
             "udp_port",
             format!("{subject} cannot use UDP port 0"),
-            format!(
-                "use {}, or a number from 1 to 65535 that the peers agree on",
-                EncapsulationConfig::UDP_PORT
-            ),
+            format!("use {registered}, or a number from 1 to 65535 that the peers agree on"),
         ));
     }
 }
@@ -107,8 +102,8 @@ pub(super) fn check_checksum(
     subject: Subject,
     faults: &mut Vec<Fault>,
 ) {
-    if wish.is_some() && matches!(encapsulation, EncapsulationConfig::Gre { .. }) {
-        let what = format!("`udp_checksum` is of VXLAN, but {subject} is GRE");
+    if wish.is_some() && encapsulation.udp_port().is_none() {
+        let what = format!("`udp_checksum` is of VXLAN, but {subject} is {}", encapsulation.name());
         let remedy = "remove `udp_checksum`, or set encapsulation = \"vxlan\"";
         faults.push(Fault::invalid(subject, "udp_checksum", what, remedy));
     }

@@ -12,10 +12,12 @@ mod entry;
 mod fault;
 mod group;
 mod liveness;
+mod marking;
 mod memory;
 mod port;
 mod remote;
 mod replace;
+mod tunnel;
 mod udp;
 
 pub use diff::{NeedsRestart, diff};

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 
 use forward::limits::MAX_REMOTES;
 use forward::tables::Encapsulation;
-use wire::Vni;
+use wire::{Vni, gre};
 
 use super::domain::{check_checksum, check_encapsulation, missing_vni, unusable};
 use super::fault::{Fault, RefusalKind, Subject};
 use super::{liveness, udp};
-use crate::config::{Config, EncapsulationConfig, GreKey, PortRole, RemoteConfig, VniConfig};
+use crate::config::{Config, PortRole, RemoteConfig, VniConfig};
 
 /// What a packet on the underlay shows of the VNI it belongs to. No two VNIs may have the same.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -27,22 +27,32 @@ impl Tunnel {
     /// The tunnel to a remote of a VNI; `None` if the VNI has no address of the remote's family.
     #[must_use]
     pub fn new(vni: &VniConfig, remote: &RemoteConfig) -> Option<Self> {
-        let encapsulation = match remote.encapsulation_in(vni) {
-            EncapsulationConfig::Vxlan { port } => Encapsulation::Vxlan { vni: vni.vni, port },
-            EncapsulationConfig::Gre { key } => Encapsulation::Gre {
-                key: match key {
-                    GreKey::Vni => Some(vni.vni.value()),
-                    GreKey::Number(number) => Some(number),
-                    GreKey::Absent => None,
-                },
-            },
-        };
+        let encapsulation = remote.encapsulation_in(vni).on_wire(vni.vni);
         Some(Self { local: vni.local.towards(remote.address)?, address: remote.address, encapsulation })
     }
 
     /// Whether another VNI can have the same: a VXLAN header names its VNI, a GRE key need not.
     const fn ambiguous(&self) -> bool {
-        matches!(self.encapsulation, Encapsulation::Gre { .. })
+        !matches!(self.encapsulation, Encapsulation::Vxlan { .. })
+    }
+
+    /// The same with GRE keys cut to what NVGRE sees of them.
+    fn subnet(&self) -> Option<Self> {
+        let subnet = match self.encapsulation {
+            Encapsulation::Gre { key: Some(key) } => gre::nvgre_split(key).0,
+            Encapsulation::Nvgre { subnet } => subnet,
+            _ => return None,
+        };
+        Some(Self { encapsulation: Encapsulation::Nvgre { subnet }, ..*self })
+    }
+
+    /// Whether packets of one can be taken for those of the other.
+    fn overlaps(&self, other: &Self) -> bool {
+        let is_nvgre = |tunnel: &Self| matches!(tunnel.encapsulation, Encapsulation::Nvgre { .. });
+        self == other
+            || (is_nvgre(self) || is_nvgre(other))
+                && self.subnet().is_some()
+                && self.subnet() == other.subnet()
     }
 }
 
@@ -71,13 +81,13 @@ pub(super) fn check_set(config: &Config, remote: &RemoteConfig, faults: &mut Vec
         faults.push(limit(config, remote));
     }
     check_alone(config, remote, faults);
-    udp::check_set(config, &Subject::Remote(remote.vni, remote.address), remote.encapsulation, faults);
+    udp::check_set(config, &Subject::Remote(remote.vni, remote.address), faults);
     let Some(vni) = config.vnis.get(&remote.vni) else { return };
     let Some(tunnel) = Tunnel::new(vni, remote).filter(Tunnel::ambiguous) else { return };
     let others = config.vnis.iter().filter(|other| other.vni != remote.vni);
     let twin = others
         .filter_map(|other| config.remotes.get(&(other.vni, remote.address)).map(|twin| (other, twin)))
-        .find(|(other, twin)| Tunnel::new(other, twin) == Some(tunnel));
+        .find(|(other, twin)| Tunnel::new(other, twin).is_some_and(|twin| twin.overlaps(&tunnel)));
     if let Some((other, _)) = twin {
         faults.push(collision(&tunnel, other.vni, remote.vni));
     }
@@ -151,15 +161,16 @@ fn check_alone(config: &Config, remote: &RemoteConfig, faults: &mut Vec<Fault>) 
 
 /// Tunnels that two VNIs share.
 fn collisions(config: &Config) -> Vec<Fault> {
-    let mut owners: HashMap<Tunnel, Vni> = HashMap::new();
+    // By the tunnel, and by what NVGRE sees of it: few share that, and then all are looked at.
+    let mut owners: HashMap<Tunnel, Vec<(Tunnel, Vni)>> = HashMap::new();
     let mut faults = Vec::new();
     for remote in &config.remotes {
         let Some(vni) = config.vnis.get(&remote.vni) else { continue };
         let Some(tunnel) = Tunnel::new(vni, remote).filter(Tunnel::ambiguous) else { continue };
-        if let Some(owner) = owners.get(&tunnel) {
-            faults.push(collision(&tunnel, *owner, remote.vni));
-        } else {
-            owners.insert(tunnel, remote.vni);
+        let alike = owners.entry(tunnel.subnet().unwrap_or(tunnel)).or_default();
+        match alike.iter().find(|(other, _)| other.overlaps(&tunnel)) {
+            Some((_, owner)) => faults.push(collision(&tunnel, *owner, remote.vni)),
+            None => alike.push((tunnel, remote.vni)),
         }
     }
     faults
@@ -175,6 +186,16 @@ fn collision(tunnel: &Tunnel, first: Vni, second: Vni) -> Fault {
         Encapsulation::Gre { key: Some(key) } => (
             format!("VNIs {first} and {second} both use GRE key {key} between {local} and {address}"),
             "give one of them another key",
+        ),
+        Encapsulation::Nvgre { subnet } => (
+            format!(
+                "VNIs {first} and {second} both use GRE keys of subnet {subnet} between {local} and {address}"
+            ),
+            "give one of them another key",
+        ),
+        Encapsulation::GreInUdp { .. } => (
+            format!("VNIs {first} and {second} both use one GRE key in UDP between {local} and {address}"),
+            "give one of them another key or UDP port",
         ),
         Encapsulation::Vxlan { .. } => (
             format!("VNIs {first} and {second} look the same between {local} and {address}"),

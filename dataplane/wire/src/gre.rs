@@ -1,4 +1,4 @@
-//! The GRE header (RFC 2784) with key and sequence number (RFC 2890), and NVGRE's use of the key (RFC 7637).
+//! The GRE header (RFC 2784) with key and sequence number (RFC 2890), NVGRE's use of the key (RFC 7637), and GRE in UDP (RFC 8086).
 //!
 //! ```text
 //! 0                 2         4
@@ -13,6 +13,9 @@ use crate::{Error, Result, Vni};
 pub const MIN_LENGTH: usize = 4;
 /// Bytes of the header with all optional fields.
 pub const MAX_LENGTH: usize = 16;
+
+/// The registered UDP destination port of GRE in UDP (RFC 8086 section 8).
+pub const UDP_PORT: u16 = 4754;
 
 /// The C flag: a checksum follows.
 pub const CHECKSUM_FLAG: u16 = 0x8000;
@@ -108,6 +111,29 @@ impl Header {
     }
 }
 
+/// The version of a GRE packet, 0 if there is none to read.
+#[inline]
+#[must_use]
+pub const fn version(packet: &[u8]) -> u8 {
+    match packet {
+        [_, flags, ..] => *flags & 7,
+        _ => 0,
+    }
+}
+
+/// Bytes of the header of a GRE packet as its flags have it, whether or not they are there.
+#[inline]
+#[must_use]
+pub const fn length(packet: &[u8]) -> usize {
+    match packet {
+        [flags, ..] => {
+            let fields = *flags & ((CHECKSUM_FLAG | KEY_FLAG | SEQUENCE_FLAG) >> 8) as u8;
+            MIN_LENGTH + 4 * fields.count_ones() as usize
+        }
+        [] => 0,
+    }
+}
+
 /// Whether the checksum of a GRE packet, header and payload, is right; a packet that has none is right.
 #[inline]
 #[must_use]
@@ -166,6 +192,7 @@ mod tests {
             let length = header.emit(&mut bytes).unwrap();
             assert_eq!(length, 4 + 4 * bits.count_ones() as usize);
             assert_eq!(Header::parse(&bytes[..length]), Ok((header, length)));
+            assert_eq!((super::length(&bytes), version(&bytes)), (length, 0));
             if bits == 7 {
                 assert_eq!(bytes, FULL);
             }
@@ -186,6 +213,7 @@ mod tests {
             // RFC 2784 numbers bits from the left: 1, 4 and 5 are forbidden, so is the version in 13 to 15.
             let is_forbidden = matches!(15 - bit, 1 | 4 | 5 | 13 | 14 | 15);
             assert_eq!(Header::parse(&bytes).is_err(), is_forbidden, "bit {}", 15 - bit);
+            assert_eq!(version(&bytes) != 0, bit < 3, "bit {}", 15 - bit);
         }
     }
 

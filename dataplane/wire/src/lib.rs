@@ -16,6 +16,7 @@ extern crate std;
 pub mod arp;
 pub mod bfd;
 pub mod checksum;
+pub mod ecn;
 mod error;
 pub mod ethernet;
 pub mod gre;

@@ -48,11 +48,29 @@ impl<'t, L: Link> Run<'t, L> {
     #[inline(always)]
     fn encapsulate(&mut self, job: &mut Job, remote: RemoteId, chunk: &mut L::Chunk) {
         let headers = &job.headers;
-        let result = rewrite::to_remote(self.tables, headers, remote).and_then(|egress| {
+        let uplink = rewrite::ordinarily_to_remote(self.tables, headers, remote).and_then(|egress| {
             self.identification = self.identification.wrapping_add(1);
-            egress.push(&mut self.link.frame(chunk), headers.outgoing(self.identification))?;
-            Ok(egress.uplink())
+            egress.push(&mut self.link.frame(chunk), headers.outgoing(self.identification)).ok()?;
+            Some(egress.uplink())
         });
+        match uplink {
+            Some(uplink) => {
+                self.traffic.transmitted(self.counters, headers.domain(), headers.length);
+                self.counters.sent_to(remote, headers.length);
+                job.verdict = Verdict::Leave(uplink);
+            }
+            None => self.encapsulate_aside(job, remote, chunk),
+        }
+    }
+
+    /// [`Run::encapsulate`] of a frame that cannot go as nearly all do.
+    #[inline(never)]
+    fn encapsulate_aside(&mut self, job: &mut Job, remote: RemoteId, chunk: &mut L::Chunk) {
+        let headers = &job.headers;
+        self.identification = self.identification.wrapping_add(1);
+        let exit = Exit::new(self.tables, headers, Place::Remote(remote));
+        let result =
+            exit.and_then(|exit| exit.rewrite(&mut self.link.frame(chunk), headers, self.identification));
         match result {
             Ok(uplink) => {
                 self.traffic.transmitted(self.counters, headers.domain(), headers.length);

@@ -37,12 +37,13 @@ impl<'t, L: Link> Run<'t, L> {
     fn parse_plain(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut Jobs, domain: DomainId) {
         let tables = self.tables;
         let sighting = Sighting::new(Place::Port(self.ingress), self.seconds);
+        let tags = tables.domain(domain).map(|domain| domain.inner_tags).unwrap_or_default();
         let (mut all, mut refused) = (Amount { frames: batch.len() as u64, bytes: 0 }, Amount::default());
         for (job, chunk) in jobs.iter_mut().zip(batch) {
             let mut frame = self.link.frame(chunk);
             let length = frame.length() as u64;
             all.bytes += length;
-            match parse::inner(frame.bytes_mut(), domain, &mut job.headers) {
+            match parse::inner(frame.bytes_mut(), domain, tags, &mut job.headers) {
                 Ok(()) => self.prepare(job, sighting, tables),
                 Err(reason) => {
                     refused += Amount { frames: 1, bytes: length };
@@ -67,7 +68,7 @@ impl<'t, L: Link> Run<'t, L> {
             if let Some((origin, end)) = self.known.recognise(frame.bytes()) {
                 remote = origin.remote;
                 let bytes = frame.narrow(KnownTunnels::INNER, end);
-                result = parse::inner(bytes, origin.domain, &mut job.headers);
+                result = parse::inner(bytes, origin.domain, origin.tags, &mut job.headers);
             } else {
                 let frame = &mut self.link.frame(chunk);
                 match parse::tunnelled(frame, tables.tunnels(), self.known, &mut job.headers) {

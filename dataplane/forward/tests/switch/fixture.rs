@@ -10,11 +10,12 @@ use forward::flood::{Flooding, StormLimit};
 use forward::ids::{DomainId, PortId, RemoteId};
 use forward::limits::BATCH;
 use forward::link::{Event, Link, Now, Place};
+use forward::marking::Marking;
 use forward::memory::Memory;
 use forward::pipeline::Pipeline;
 use forward::tables::{
-    Domain, Encapsulation, Neighbour, NeighbourFlags, Neighbours, Path, Port, Remote, Role, Tables,
-    TablesParts,
+    Domain, Encapsulation, InnerTags, Neighbour, NeighbourFlags, Neighbours, Path, Port, Remote, Role,
+    Tables, TablesParts, TunnelOptions,
 };
 use forward::verdict::DropReason;
 use wire::{Mac, Vni};
@@ -220,6 +221,8 @@ pub(crate) fn domain(
         remotes: remotes.to_vec(),
         locals: vec![IpAddr::V4(LOCAL)],
         encapsulation,
+        further_ports: Vec::new(),
+        inner_tags: InnerTags::default(),
     }
 }
 
@@ -236,8 +239,9 @@ pub(crate) fn remote(
         encapsulation,
         local: IpAddr::V4(LOCAL),
         address: IpAddr::V4(address),
-        ttl: 64,
+        marking: Marking::default(),
         udp_checksum: false,
+        options: TunnelOptions::default(),
         path,
         storm_limit: StormLimit::NONE,
     }

@@ -45,7 +45,7 @@ fn every_malformation_has_its_reason() {
         ("stranger", vxlan6_from(STRANGER6, 500, &inner), PeerNotAllowed),
         ("stranger without a checksum", vxlan6_without_checksum(STRANGER6, 500, &inner), PeerNotAllowed),
         ("no inner header", vxlan6(&[]), FrameTooShort),
-        ("GRE version 1", raw_gre(|frame| frame[55] = 1), GreInvalidHeader),
+        ("GRE version 1", raw_gre(|frame| frame[55] = 1), GreVersion),
         ("GRE cut", underlay6(PEER6, 47, &[0x20, 0, 0x65, 0x58, 0, 0]), FrameTooShort),
         ("unknown GRE key", gre6(Some(601), &inner), VxlanVniNotFound),
         ("GRE stranger", underlay6(STRANGER6, 47, &gre_packet(Some(600), &inner)), PeerNotAllowed),

@@ -16,7 +16,7 @@ use crate::fixture::*;
 use crate::frames::*;
 
 /// A frame from W1 to W9 of any kind and content.
-fn frame() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn frame() -> impl Strategy<Value = Vec<u8>> {
     let bytes = |most| vec(any::<u8>(), 0..most);
     prop_oneof![
         (any::<(u16, u16)>(), bytes(1400)).prop_map(|(ports, payload)| udp_ports(W1, W9, ports, &payload)),
@@ -204,6 +204,7 @@ impl Model {
             Place::Remote(remote) => {
                 let frame = match self.parts.domains[usize::from(domain.0) - 1].encapsulation {
                     Encapsulation::Vxlan { vni, .. } => vxlan_from(peer(remote), vni.value(), &inner),
+                    Encapsulation::Nvgre { .. } | Encapsulation::GreInUdp { .. } => return None,
                     Encapsulation::Gre { key } => {
                         let key = key.expect("a key");
                         let upper = [&[0x20, 0, 0x65, 0x58], &key.to_be_bytes()[..], &inner].concat();

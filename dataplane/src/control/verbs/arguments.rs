@@ -122,9 +122,23 @@ pub(super) fn encapsulation(
 ) -> Result<Option<EncapsulationConfig>, Refusal> {
     match (wrapping, udp_port, key) {
         (None, None, None) => Ok(None),
-        (Some(Encapsulation::Vxlan) | None, port, None) => {
-            let port = port.map(|port| whole("udp_port", port, 1..=u16::MAX)).transpose()?;
-            Ok(Some(EncapsulationConfig::Vxlan { port: port.unwrap_or(EncapsulationConfig::UDP_PORT) }))
+        (Some(Encapsulation::Vxlan) | None, number, None) => {
+            let port = port(number, EncapsulationConfig::UDP_PORT)?;
+            Ok(Some(EncapsulationConfig::Vxlan { port }))
+        }
+        (Some(Encapsulation::GreUdp), number, key) => {
+            let port = port(number, EncapsulationConfig::GRE_UDP_PORT)?;
+            let key = key.map(gre_key).transpose()?.unwrap_or_default();
+            Ok(Some(EncapsulationConfig::GreUdp { port, key }))
+        }
+        (Some(Encapsulation::Nvgre), None, None) => Ok(Some(EncapsulationConfig::Nvgre)),
+        (Some(Encapsulation::Nvgre), Some(port), _) => {
+            let what = format!("udp_port {port} is given, and NVGRE has no ports");
+            Err(Refusal::argument("udp_port", what, "leave the port out, or use encap vxlan"))
+        }
+        (Some(Encapsulation::Nvgre), None, Some(key)) => {
+            let what = format!("key {key} is given, and the key of NVGRE is the VNI");
+            Err(Refusal::argument("key", what, "leave the key out, or use encap gre"))
         }
         (Some(Encapsulation::Gre) | None, None, key) => {
             Ok(Some(EncapsulationConfig::Gre { key: key.map(gre_key).transpose()?.unwrap_or_default() }))
@@ -138,6 +152,10 @@ pub(super) fn encapsulation(
             Err(Refusal::argument("key", what, "leave the key out, or use encap gre"))
         }
     }
+}
+
+fn port(number: Option<i64>, registered: u16) -> Result<u16, Refusal> {
+    number.map_or(Ok(registered), |port| whole("udp_port", port, 1..=u16::MAX))
 }
 
 fn gre_key(text: &str) -> Result<GreKey, Refusal> {

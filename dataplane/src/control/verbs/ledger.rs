@@ -14,6 +14,7 @@ use crate::config::{
     Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, FdbKind, GreKey, Keyed, LivenessConfig,
     NeighbourConfig, Owned, PortConfig, PortRole, Replacement, VniConfig, owner,
 };
+use crate::control::verbs::outer;
 use crate::control::verbs::{FdbFilter, NeighbourFilter, Operator, Page};
 use crate::plan::Difference;
 
@@ -96,13 +97,22 @@ impl Ledger {
             ageing: vni.ageing,
             arp_proxy: vni.arp_proxy,
             nd_proxy: vni.nd_proxy,
-            ttl: vni.ttl,
+            tos: outer::octet_word(vni.marking.tos),
+            ttl: outer::octet_word(vni.marking.ttl),
+            df: outer::df_word(vni.marking.df),
+            ecn: outer::ecn_word(vni.marking.ecn),
             udp_checksum: vni.udp_checksum,
             move_limit: vni.move_limit,
             flood: vni.flood.unicast,
             mcast_flood: vni.flood.multicast,
             bcast_flood: vni.flood.broadcast,
             liveness: vni.liveness.config().map(asked),
+            further_udp_ports: vni.tunnel.further_ports.clone(),
+            port_range: udp_port.map(|_| outer::port_range(vni.tunnel.source_ports)),
+            reserved_bits: outer::bits(vni.tunnel.reserved_bits),
+            gre_checksum: vni.tunnel.gre_checksum,
+            gre_sequence: vni.tunnel.gre_sequence,
+            inner_tags: outer::tags_word(vni.inner_tags),
             ports: self.config.ports.iter().filter(inside).map(|port| port.name.clone()).collect(),
             remotes: self.config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),
         }
@@ -133,17 +143,18 @@ fn asked(config: LivenessConfig) -> api::LivenessItem {
 }
 
 fn wrapping(encapsulation: EncapsulationConfig) -> (api::Encapsulation, Option<u16>, Option<String>) {
-    match encapsulation {
-        EncapsulationConfig::Vxlan { port } => (api::Encapsulation::Vxlan, Some(port), None),
-        EncapsulationConfig::Gre { key } => {
-            let key = match key {
-                GreKey::Vni => "vni".to_owned(),
-                GreKey::Absent => "none".to_owned(),
-                GreKey::Number(number) => number.to_string(),
-            };
-            (api::Encapsulation::Gre, None, Some(key))
-        }
-    }
+    let encap = match encapsulation {
+        EncapsulationConfig::Vxlan { .. } => api::Encapsulation::Vxlan,
+        EncapsulationConfig::Gre { .. } => api::Encapsulation::Gre,
+        EncapsulationConfig::Nvgre => api::Encapsulation::Nvgre,
+        EncapsulationConfig::GreUdp { .. } => api::Encapsulation::GreUdp,
+    };
+    let key = encapsulation.key().map(|key| match key {
+        GreKey::Vni => "vni".to_owned(),
+        GreKey::Number(number) => number.to_string(),
+        GreKey::Absent => "none".to_owned(),
+    });
+    (encap, encapsulation.udp_port(), key)
 }
 
 /// The version of everything that was configured.

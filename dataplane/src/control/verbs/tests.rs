@@ -1,6 +1,9 @@
 //! Requests against an operator in memory: what arrives there, and what is refused on the way.
 
 use api::{Refusal, RefusalKind, Request};
+use forward::entropy::SourcePorts;
+use forward::marking::{DontFragment, EcnMode, Marking, Octet};
+use forward::tables::InnerTags;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use wire::{Mac, Vni};
@@ -9,7 +12,7 @@ use super::ledger::{Ledger, VERSION, sample};
 use super::{Listed, Page, carry_out};
 use crate::config::{
     EncapsulationConfig, FdbDestination, FloodConfig, GreKey, LivenessConfig, LivenessWish, LocalAddresses,
-    ModeWish, PortRole, TransmitWish, XdpMode,
+    ModeWish, PortRole, TransmitWish, TunnelConfig, XdpMode,
 };
 
 fn ask(ledger: &mut Ledger, method: &str, parameters: Value) -> Result<Value, Refusal> {
@@ -57,11 +60,23 @@ fn every_argument_of_a_port_arrives() {
 fn every_argument_of_a_vni_and_a_remote_arrives() {
     let mut ledger = sample();
     let request = json!({ "vni": 300, "local": ["192.0.2.1"], "udp_port": 8472, "learning": false, "ageing": 60,
-        "arp_proxy": false, "nd_proxy": false, "ttl": 9, "udp_checksum": true, "bcast_flood": false, "move_limit": 0 });
+        "arp_proxy": false, "nd_proxy": false, "ttl": "9", "tos": "inherit", "df": "unset",
+        "ecn": "reset", "udp_checksum": true, "further_udp_ports": [4789], "port_range": { "low": 1000, "high": 1999 },
+        "reserved_bits": "0x8000000000000000", "inner_tags": "drop", "bcast_flood": false, "move_limit": 0 });
     ask(&mut ledger, "SetVni", request).unwrap();
     let domain = ledger.config.vnis.get(&vni(300)).unwrap();
     assert_eq!(domain.encapsulation, EncapsulationConfig::Vxlan { port: 8472 });
-    assert_eq!((domain.learning, domain.ageing, domain.ttl, domain.move_limit), (false, 60, 9, 0));
+    assert_eq!((domain.learning, domain.ageing, domain.move_limit), (false, 60, 0));
+    let marking =
+        Marking { tos: Octet::Inherited, ttl: Octet::Fixed(9), df: DontFragment::Unset, ecn: EcnMode::Reset };
+    assert_eq!(domain.marking, marking);
+    let tunnel = TunnelConfig {
+        further_ports: vec![4789],
+        source_ports: SourcePorts::new(1000, 1999).unwrap(),
+        reserved_bits: 1 << 63,
+        ..TunnelConfig::default()
+    };
+    assert_eq!((&domain.tunnel, domain.inner_tags), (&tunnel, InnerTags::Dropped));
     assert_eq!((domain.arp_proxy, domain.nd_proxy, domain.flood.broadcast), (false, false, false));
     assert_eq!(domain.udp_checksum, Some(true));
     let again = json!({ "vni": 300, "local": ["192.0.2.1"] });
@@ -214,9 +229,9 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "SetVni",
-        r#"{"vni":1,"local": ["192.0.2.1"],"ttl":0}"#,
+        r#"{"vni":1,"local": ["192.0.2.1"],"ttl":"0"}"#,
         "ttl",
-        "ttl 0 is out of range",
+        r#"ttl "0" is neither"#,
         "from 1 to 255",
     ),
     (
@@ -464,7 +479,7 @@ proptest! {
         texts in proptest::collection::vec(".{0,20}", 6),
         present in any::<u32>(),
     ) {
-        let fields = ["vni", "udp_port", "ageing", "ttl", "queues", "ring_size"];
+        let fields = ["vni", "udp_port", "ageing", "queues", "ring_size"];
         let words = ["local", "key", "dst", "mac", "lladdr", "name", "device", "dev", "cursor", "port"];
         let mut parameters = json!({ "role": "access" });
         for (index, field) in fields.iter().enumerate().filter(|(index, _)| present >> index & 1 == 1) {

@@ -9,7 +9,7 @@ use forward::tables::Path;
 use super::super::paths::Way;
 use super::super::port::{OpenPort, OpenQueue};
 use super::super::state::State;
-use super::super::verbs;
+use super::super::verbs::{self, outer};
 use crate::config::{self, EncapsulationConfig, GreKey, PortConfig, RemoteConfig, VniConfig};
 
 impl State {
@@ -118,13 +118,22 @@ impl State {
             ageing: vni.ageing,
             arp_proxy: vni.arp_proxy,
             nd_proxy: vni.nd_proxy,
-            ttl: vni.ttl,
+            tos: outer::octet_word(vni.marking.tos),
+            ttl: outer::octet_word(vni.marking.ttl),
+            df: outer::df_word(vni.marking.df),
+            ecn: outer::ecn_word(vni.marking.ecn),
             udp_checksum: vni.udp_checksum,
             move_limit: vni.move_limit,
             flood: vni.flood.unicast,
             mcast_flood: vni.flood.multicast,
             bcast_flood: vni.flood.broadcast,
             liveness: verbs::liveness_item(vni.liveness),
+            further_udp_ports: vni.tunnel.further_ports.clone(),
+            port_range: udp_port.map(|_| outer::port_range(vni.tunnel.source_ports)),
+            reserved_bits: outer::bits(vni.tunnel.reserved_bits),
+            gre_checksum: vni.tunnel.gre_checksum,
+            gre_sequence: vni.tunnel.gre_sequence,
+            inner_tags: outer::tags_word(vni.inner_tags),
             ports: inside.map(|port| port.name.clone()).collect(),
             remotes: self.config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),
         }
@@ -202,15 +211,16 @@ fn queue(queue: &OpenQueue) -> Queue {
 
 /// Encapsulation, UDP port and GRE key as the protocol says them.
 fn wrapping(config: EncapsulationConfig) -> (Encapsulation, Option<u16>, Option<String>) {
-    match config {
-        EncapsulationConfig::Vxlan { port } => (Encapsulation::Vxlan, Some(port), None),
-        EncapsulationConfig::Gre { key } => {
-            let key = match key {
-                GreKey::Vni => "vni".to_owned(),
-                GreKey::Number(number) => number.to_string(),
-                GreKey::Absent => "none".to_owned(),
-            };
-            (Encapsulation::Gre, None, Some(key))
-        }
-    }
+    let encap = match config {
+        EncapsulationConfig::Vxlan { .. } => Encapsulation::Vxlan,
+        EncapsulationConfig::Gre { .. } => Encapsulation::Gre,
+        EncapsulationConfig::Nvgre => Encapsulation::Nvgre,
+        EncapsulationConfig::GreUdp { .. } => Encapsulation::GreUdp,
+    };
+    let key = config.key().map(|key| match key {
+        GreKey::Vni => "vni".to_owned(),
+        GreKey::Number(number) => number.to_string(),
+        GreKey::Absent => "none".to_owned(),
+    });
+    (encap, config.udp_port(), key)
 }
