@@ -1,5 +1,7 @@
 //! Command lines to requests, and answers to tables.
 
+mod lines;
+
 use std::time::{Duration, Instant};
 
 use api::{EntryKind, EntryState, Request};
@@ -13,6 +15,7 @@ use crate::columns::Paint;
 use crate::grammar::{self, FORMS};
 use crate::moving::Moving;
 use crate::print::{self, Printed};
+use lines::LINES;
 
 fn arguments(line: &str) -> Result<Arguments, clap::Error> {
     Arguments::try_parse_from(std::iter::once("vtep-ctl").chain(line.split_whitespace()))
@@ -25,95 +28,6 @@ fn request(line: &str) -> Request {
 fn refused(line: &str) -> String {
     arguments(line).unwrap().request().err().unwrap_or_else(|| panic!("{line} is understood")).to_string()
 }
-
-/// A command line and the parameters of the method that it calls.
-#[rustfmt::skip]
-const LINES: &[(&str, &str, &str)] = &[
-    ("status", "Status", "{}"),
-    ("port", "ShowPorts", "{}"),
-    ("port show", "ShowPorts", "{}"),
-    ("port ls east", "ShowPorts", r#"{"name":"east"}"#),
-    ("port add east vni 100", "AddPort", r#"{"name":"east","role":"access","vni":100}"#),
-    ("port add up uplink dev eth0 mode native require generic queues 2 ring-size 512 transmit ring netns blue", "AddPort",
-        r#"{"name":"up","device":"eth0","role":"uplink","mode":"native","require":"generic","queues":2,"ring_size":512,"transmit":"ring","netns":"blue"}"#),
-    ("port add east vni 100 mcast-flood off isolated on storm-limit 0", "AddPort",
-        r#"{"name":"east","role":"access","vni":100,"mcast_flood":false,"isolated":true,"storm_limit":0}"#),
-    ("port set east flood off bcast-flood on storm-limit 500", "SetPort",
-        r#"{"name":"east","flood":false,"bcast_flood":true,"storm_limit":500}"#),
-    ("port delete east", "RemovePort", r#"{"name":"east"}"#),
-    ("vni show 100", "ShowVnis", r#"{"vni":100}"#),
-    ("vni add 100 local 192.0.2.1", "SetVni", r#"{"vni":100,"local":["192.0.2.1"]}"#),
-    ("vni replace 100 local 192.0.2.1 encap gre key 7 learning off ageing 60 arp-proxy on nd-proxy off ttl 9 move-limit 3 flood off mcast-flood on bcast-flood off", "SetVni",
-        r#"{"vni":100,"local":["192.0.2.1"],"encap":"gre","key":"7","learning":false,"ageing":60,"arp_proxy":true,"nd_proxy":false,"ttl":"9","move_limit":3,"flood":false,"mcast_flood":true,"bcast_flood":false,"replace":true}"#),
-    ("vni add 100 local 192.0.2.1 tos inherit ttl inherit df unset ecn reset", "SetVni",
-        r#"{"vni":100,"local":["192.0.2.1"],"tos":"inherit","ttl":"inherit","df":"unset","ecn":"reset"}"#),
-    ("vni add 100 local 192.0.2.1,2001:DB8::1 udp-checksum off", "SetVni",
-        r#"{"vni":100,"local":["192.0.2.1","2001:db8::1"],"udp_checksum":false}"#),
-    ("vni add 100 local 192.0.2.1 udp-port 4789,8472 srcport 1000-1999 reserved-bits 0x8000000000000000 inner-tags drop", "SetVni",
-        r#"{"vni":100,"local":["192.0.2.1"],"udp_port":4789,"further_udp_ports":[8472],"port_range":{"low":1000,"high":1999},"reserved_bits":"0x8000000000000000","inner_tags":"drop"}"#),
-    ("vni add 100 local 192.0.2.1 encap greudp key 7 gre-checksum on gre-sequence off", "SetVni",
-        r#"{"vni":100,"local":["192.0.2.1"],"encap":"greudp","key":"7","gre_checksum":true,"gre_sequence":false}"#),
-    ("vni del 16777215", "RemoveVni", r#"{"vni":16777215}"#),
-    ("remote list vni 100", "ShowRemotes", r#"{"vni":100}"#),
-    ("remote add 192.0.2.2 vni 100 udp-port 8472 flood off storm-limit 9", "SetRemote",
-        r#"{"dst":"192.0.2.2","vni":100,"udp_port":8472,"flood":false,"storm_limit":9}"#),
-    ("remote replace 2001:DB8::1 vni 100 key none", "SetRemote",
-        r#"{"dst":"2001:db8::1","vni":100,"key":"none","replace":true}"#),
-    ("remote add 2001:db8::2 vni 100 udp-checksum on", "SetRemote",
-        r#"{"dst":"2001:db8::2","vni":100,"udp_checksum":true}"#),
-    ("remote add 192.0.2.3 vni 100 liveness on interval 100 multiplier 5 recovery 20 paths 4 path-mtu off", "SetRemote",
-        r#"{"dst":"192.0.2.3","vni":100,"liveness":{"on":true,"interval":100,"multiplier":5,"recovery":20,"paths":4,"path_mtu":false}}"#),
-    ("vni add 100 local 192.0.2.1 interval 50", "SetVni",
-        r#"{"vni":100,"local":["192.0.2.1"],"liveness":{"on":true,"interval":50}}"#),
-    ("remote replace 192.0.2.3 vni 100 liveness off", "SetRemote",
-        r#"{"dst":"192.0.2.3","vni":100,"liveness":{"on":false},"replace":true}"#),
-    ("remote del 192.0.2.2 vni 100", "RemoveRemote", r#"{"dst":"192.0.2.2","vni":100}"#),
-    ("group show vni 100", "ShowGroups", r#"{"vni":100}"#),
-    ("group add pair vni 100 members 192.0.2.2,3/2001:DB8::1", "SetGroup",
-        r#"{"name":"pair","vni":100,"members":[{"dst":"192.0.2.2","weight":3},{"dst":"2001:db8::1"}]}"#),
-    ("group replace pair vni 100 members 192.0.2.2 backups 192.0.2.3 flood on", "SetGroup",
-        r#"{"name":"pair","vni":100,"members":[{"dst":"192.0.2.2"},{"dst":"192.0.2.3","backup":true}],"flood":true,"replace":true}"#),
-    ("group del pair vni 100", "RemoveGroup", r#"{"name":"pair","vni":100}"#),
-    ("fdb add 02:00:00:00:00:01 vni 100 group pair", "SetFdb",
-        r#"{"mac":"02:00:00:00:00:01","vni":100,"group":"pair"}"#),
-    ("fdb", "ShowFdb", "{}"),
-    ("fdb vni 100 static", "ShowFdb", r#"{"vni":100,"kind":"static"}"#),
-    ("fdb show mac 02:00:00:00:00:AB dev east dynamic", "ShowFdb",
-        r#"{"mac":"02:00:00:00:00:ab","dev":"east","kind":"dynamic"}"#),
-    ("fdb add 02:00:00:00:00:01 vni 100 dev east", "SetFdb", r#"{"mac":"02:00:00:00:00:01","vni":100,"dev":"east"}"#),
-    ("fdb replace 02:00:00:00:00:01 dst 192.0.2.2 vni 100", "SetFdb",
-        r#"{"mac":"02:00:00:00:00:01","vni":100,"dst":"192.0.2.2","replace":true}"#),
-    ("fdb show owner evpn external", "ShowFdb", r#"{"owner":"evpn","kind":"external"}"#),
-    ("fdb add 02:00:00:00:00:01 vni 100 dev east owner evpn sticky", "SetFdb",
-        r#"{"mac":"02:00:00:00:00:01","vni":100,"dev":"east","owner":"evpn","kind":"sticky"}"#),
-    ("fdb replace owner evpn vni 7", "ReplaceFdb", r#"{"owner":"evpn","vni":7,"entries":[]}"#),
-    ("fdb del 02:00:00:00:00:01 vni 100 owner evpn version 7", "RemoveFdb",
-        r#"{"mac":"02:00:00:00:00:01","vni":100,"owner":"evpn","version":7}"#),
-    ("fdb flush owner evpn", "FlushFdb", r#"{"owner":"evpn"}"#),
-    ("neigh show owner evpn", "ShowNeighbours", r#"{"owner":"evpn"}"#),
-    ("neigh replace owner evpn", "ReplaceNeighbours", r#"{"owner":"evpn","neighbours":[]}"#),
-    ("neigh del 10.0.0.1 vni 100 version 7", "RemoveNeighbour", r#"{"dst":"10.0.0.1","vni":100,"version":7}"#),
-    ("fdb get 02:00:00:00:00:01 vni 100", "GetFdb", r#"{"mac":"02:00:00:00:00:01","vni":100}"#),
-    ("fdb del 02:00:00:00:00:01 vni 100", "RemoveFdb", r#"{"mac":"02:00:00:00:00:01","vni":100}"#),
-    ("fdb flush", "FlushFdb", "{}"),
-    ("fdb flush vni 100 dst 192.0.2.2 static", "FlushFdb", r#"{"vni":100,"dst":"192.0.2.2","kind":"static"}"#),
-    ("neigh sh", "ShowNeighbours", "{}"),
-    ("neighbour vni 100", "ShowNeighbours", r#"{"vni":100}"#),
-    ("neigh add 10.0.0.1 lladdr 02:00:00:00:00:01 vni 100", "SetNeighbour",
-        r#"{"dst":"10.0.0.1","lladdr":"02:00:00:00:00:01","vni":100}"#),
-    ("neigh replace 10.0.0.1 vni 100 lladdr 02:00:00:00:00:01", "SetNeighbour",
-        r#"{"dst":"10.0.0.1","lladdr":"02:00:00:00:00:01","vni":100,"replace":true}"#),
-    ("neigh add 2001:db8::1 lladdr 02:00:00:00:00:01 vni 100 router", "SetNeighbour",
-        r#"{"dst":"2001:db8::1","lladdr":"02:00:00:00:00:01","vni":100,"router":true}"#),
-    ("neigh del 2001:db8::1 vni 100", "RemoveNeighbour", r#"{"dst":"2001:db8::1","vni":100}"#),
-    ("neigh del 10.0.0.1 vni 100", "RemoveNeighbour", r#"{"dst":"10.0.0.1","vni":100}"#),
-    ("neigh flush vni 100", "FlushNeighbours", r#"{"vni":100}"#),
-    ("stats show port east", "ShowStats", r#"{"port":"east"}"#),
-    ("stats buckets", "ShowStats", r#"{"buckets":true}"#),
-    ("stats flush", "FlushStats", "{}"),
-    ("drops port east all", "ShowDrops", r#"{"port":"east","all":true}"#),
-    ("reload", "Reload", "{}"),
-];
 
 #[test]
 fn command_lines_mean_requests() {
