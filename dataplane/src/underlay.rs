@@ -13,6 +13,7 @@ mod error;
 mod link;
 mod neighbour;
 mod route;
+mod router;
 mod socket;
 
 use std::net::IpAddr;
@@ -36,6 +37,7 @@ pub use error::Error;
 pub use link::{Link, Peer};
 pub use neighbour::{Neighbour, NeighbourKey};
 pub use route::{NoRoute, Route};
+pub use router::{RouterMessages, TooBig};
 
 use address::Addresses;
 use link::Links;

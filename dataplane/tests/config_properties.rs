@@ -7,7 +7,7 @@ use std::path::Path;
 
 use dataplane::config::{
     self, Busy, Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, FdbKind, FloodConfig, GreKey,
-    GroupConfig, GroupMember, LivenessConfig, LivenessWish, LocalAddresses, LogTarget, ModeWish,
+    GroupConfig, GroupMember, LivenessConfig, LivenessWish, LocalAddresses, LogTarget, ModeWish, MssClamp,
     NeighbourConfig, PortConfig, PortPolicy, PortRole, PortTuning, RemoteConfig, TransmitWish, TunnelConfig,
     VniConfig, WorkerConfig, XdpMode, owner, render,
 };
@@ -154,10 +154,16 @@ prop_compose! {
         liveness in liveness(),
         tunnel in tunnel(),
         inner_tags in select(vec![InnerTags::Carried, InnerTags::Dropped]),
+        mss_clamp in prop_oneof![
+            Just(MssClamp::Off),
+            Just(MssClamp::Path),
+            MssClamp::BYTES.prop_map(MssClamp::Bytes),
+        ],
     ) -> VniConfig {
         let flood = FloodConfig { unicast, multicast, broadcast };
         VniConfig {
             vni, local, encapsulation, learning, ageing, arp_proxy, nd_proxy, marking, udp_checksum, flood, move_limit, liveness, tunnel, inner_tags,
+            mss_clamp,
         }
     }
 }

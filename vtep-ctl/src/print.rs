@@ -286,6 +286,9 @@ fn remote_table(remotes: &[api::Remote], paint: Paint) -> Printed {
         "LLADDR",
         "FLOOD",
         "STORM-LIMIT",
+        ">MTU",
+        "MTU OF",
+        ">INNER MTU",
         "LIVENESS",
         ">RTT",
         ">LOSS",
@@ -311,11 +314,22 @@ fn remote_table(remotes: &[api::Remote], paint: Paint) -> Printed {
             optional(remote.lladdr),
             on_off(remote.flood).into(),
             storm_limit(remote.storm_limit).into(),
+            optional(remote.path_mtu.map(|path| path.mtu)),
+            optional(remote.path_mtu.map(mtu_source)),
+            optional(remote.path_mtu.and_then(|path| path.inner)),
         ];
         cells.extend(liveness::cells(remote.liveness.as_ref()));
         columns.row(cells);
     }
     Printed::table(&columns, "no remotes", paint)
+}
+
+/// How a path MTU is known, and since when if a router has told it.
+fn mtu_source(path: api::PathMtu) -> String {
+    match (path.router, path.age) {
+        (Some(router), Some(age)) => format!("{} {router} {age}s ago", path.source),
+        _ => path.source.to_string(),
+    }
 }
 
 fn fdb_table<'a>(entries: impl Iterator<Item = &'a api::FdbEntry>, paint: Paint) -> Printed {

@@ -188,6 +188,7 @@ fn what_is_known_of_a_remote_is_told_in_its_row() {
         udp_checksum: None,
         storm_limit: 100_000,
         liveness,
+        path_mtu: None,
     };
     let liveness = api::Liveness {
         state: api::LivenessState::Up,
@@ -379,6 +380,7 @@ fn stats(frames: u64) -> Answer {
             cost,
         }],
         ports: Vec::new(),
+        path_mtu: api::PathMtuCounts { accepted: 1, foreign: 2, ..Default::default() },
     })
 }
 
@@ -394,6 +396,8 @@ fn measurements_are_tables_of_what_there_was() {
         "worker 0        100     1    1    1    1      1    1",
         "COST NS/FRAME  OF FRAMES  RECEIVE  PARSE  DECIDE  DELIVER  TRANSMIT  REST  WHOLE",
         "worker 0             100       10      0       0        0       300     0    310",
+        "PATH MTU TOLD  BELIEVED  UNREADABLE  FOREIGN  IMPLAUSIBLE  BELOW FLOOR",
+        "by routers            1           0        2            0            0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line:?} is not in\n{text}");
     }

@@ -195,6 +195,15 @@ impl Given {
         self.checked(name, parsed, || "inherit | a number from 0 to 255".to_owned())
     }
 
+    /// What is done about the maximum segment size.
+    pub(crate) fn clamp(&self) -> Result<Option<String>, Usage> {
+        let parsed = |text: &String| {
+            let is_number = text.parse().is_ok_and(|bytes| (88..=65_495).contains(&bytes));
+            (is_number || matches!(text.as_str(), "on" | "off")).then(|| text.clone())
+        };
+        self.checked("mss-clamp", parsed, || "on | off | a number from 88 to 65495".to_owned())
+    }
+
     /// One of a few words; the type's error lists them.
     pub(crate) fn word<T: FromStr<Err = String>>(&self, name: &str) -> Result<Option<T>, Usage> {
         let Some(text) = self.values.get(name) else { return Ok(None) };

@@ -11,8 +11,8 @@ use forward::ids::{DomainId, PortId, RemoteId};
 use forward::link::{Now, Place};
 use forward::marking::Marking;
 use forward::tables::{
-    Domain, Encapsulation, InnerTags, Neighbour, NeighbourFlags, Neighbours, Path, Port, Remote, Role,
-    Tables, TablesParts, TunnelOptions,
+    Domain, Encapsulation, InnerTags, MssClamp, Neighbour, NeighbourFlags, Neighbours, Path, Port, Remote,
+    Role, Tables, TablesParts, TunnelOptions,
 };
 use wire::{Mac, Vni};
 
@@ -153,7 +153,7 @@ fn parts(remotes: u32, neighbours: &[Station], fdb: Fdb) -> TablesParts {
         udp_checksum: false,
         storm_limit: StormLimit::NONE,
         options: TunnelOptions::default(),
-        path: Path::Resolved { uplink: UPLINK, source: mac(UPLINK), next_hop: NEXT_HOP },
+        path: Path::Resolved { uplink: UPLINK, source: mac(UPLINK), next_hop: NEXT_HOP, mtu: u16::MAX },
     };
     let domain = Domain {
         id: DOMAIN,
@@ -169,6 +169,7 @@ fn parts(remotes: u32, neighbours: &[Station], fdb: Fdb) -> TablesParts {
         encapsulation,
         further_ports: Vec::new(),
         inner_tags: InnerTags::default(),
+        mss_clamp: MssClamp::Off,
     };
     let entry = |it: &Station| {
         (

@@ -27,9 +27,9 @@ pub use liveness::{Liveness, LivenessItem, LivenessPath};
 pub use method::{InvalidRequest, Method};
 pub use refusal::{Refusal, RefusalKind};
 pub use reply::{
-    Balance, Bucket, BurstCosts, Chunks, Cost, Distribution, Drop, DropPage, Empty, Port, PortPage,
-    PortRange, PortStats, Queue, ReloadReply, Remote, RemotePage, StatsReply, StatusReply, Transmit, Vni,
-    VniPage, WorkerStats,
+    Balance, Bucket, BurstCosts, Chunks, Cost, Distribution, Drop, DropPage, Empty, PathMtu, PathMtuCounts,
+    Port, PortPage, PortRange, PortStats, Queue, ReloadReply, Remote, RemotePage, StatsReply, StatusReply,
+    Transmit, Vni, VniPage, WorkerStats,
 };
 pub use request::{
     AddPort, FlushFdb, FlushNeighbours, FlushStats, GetFdb, Reload, RemoveFdb, RemoveGroup, RemoveNeighbour,
@@ -40,7 +40,7 @@ pub use request::{
 pub use wire::Mac;
 pub use word::{
     DontFragment, EcnMode, Encapsulation, EntryKind, EntryState, InnerTags, LivenessState, MemberState,
-    ModeWish, Pages, PortRole, PortState, RemoteState, TransmitPath, TransmitWish, XdpMode,
+    ModeWish, MtuSource, Pages, PortRole, PortState, RemoteState, TransmitPath, TransmitWish, XdpMode,
 };
 
 mod word;

@@ -9,8 +9,8 @@ use wire::Mac;
 use crate::liveness::{Liveness, LivenessItem};
 use crate::text;
 use crate::word::{
-    DontFragment, EcnMode, Encapsulation, InnerTags, Pages, PortRole, PortState, RemoteState, TransmitPath,
-    TransmitWish, XdpMode,
+    DontFragment, EcnMode, Encapsulation, InnerTags, MtuSource, Pages, PortRole, PortState, RemoteState,
+    TransmitPath, TransmitWish, XdpMode,
 };
 
 /// The names of a record's fields, for the comparison with the interface's text.
@@ -38,7 +38,7 @@ pub(crate) use replies;
 
 mod stats;
 
-pub use stats::{Bucket, BurstCosts, Cost, Distribution, PortStats, StatsReply, WorkerStats};
+pub use stats::{Bucket, BurstCosts, Cost, Distribution, PathMtuCounts, PortStats, StatsReply, WorkerStats};
 
 replies! {
     /// A reply that says no more than that it was done.
@@ -285,6 +285,8 @@ replies! {
         gre_sequence: bool,
         /// What becomes of frames that have a VLAN tag.
         inner_tags: InnerTags,
+        /// Whether TCP segments are made to fit: `on`, `off`, or a number of bytes.
+        mss_clamp: String,
         /// Names of its access ports.
         ports: Vec<String>,
         /// Addresses of its remotes.
@@ -336,6 +338,30 @@ replies! {
         /// What is known of it by asking; absent if it is not asked.
         #[serde(skip_serializing_if = "Option::is_none")]
         liveness: Option<Liveness>,
+        /// How large packets to it may be, while it is reachable.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        path_mtu: Option<PathMtu>,
+    }
+
+    /// How large packets to a remote may be.
+    #[derive(Copy, Eq)]
+    PathMtu {
+        /// Largest packet on the underlay, in bytes.
+        mtu: u32,
+        /// Largest packet of a workload, in bytes without Ethernet header.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        inner: Option<u32>,
+        /// How that is known.
+        source: MtuSource,
+        /// The router that told.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        router: Option<IpAddr>,
+        /// Seconds since it told.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        age: Option<u32>,
+        /// Seconds until a larger packet is tried again.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expires: Option<u32>,
     }
 
     /// A page of remotes.

@@ -189,6 +189,9 @@ methods! {
         /// What becomes of frames that have a VLAN tag; they are carried by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         inner_tags: Option<InnerTags>,
+        /// Whether TCP segments are made to fit the path: `on`, `off`, or a number of bytes; `off` by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mss_clamp: Option<String>,
         /// Whether it may exist already; false by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         replace: Option<bool>,

@@ -112,6 +112,8 @@ fn records_are_those_of_the_interface() {
     record::<Liveness>(&idl, "Liveness");
     record::<LivenessPath>(&idl, "LivenessPath");
     record::<LivenessItem>(&idl, "LivenessItem");
+    record::<PathMtu>(&idl, "PathMtu");
+    record::<PathMtuCounts>(&idl, "PathMtuCounts");
     record::<FdbEntry>(&idl, "FdbEntry");
     record::<Neighbour>(&idl, "Neighbour");
     record::<Group>(&idl, "Group");
@@ -145,7 +147,7 @@ fn words_are_those_of_the_interface() {
             assert_eq!("nonsense".parse::<$name>(), Err(words(stringify!($name)).join(" | ")));
         )*};
     }
-    agree!(PortRole XdpMode Pages ModeWish TransmitWish TransmitPath PortState Encapsulation RemoteState LivenessState MemberState EntryState EntryKind);
+    agree!(PortRole XdpMode Pages ModeWish TransmitWish TransmitPath PortState Encapsulation RemoteState MtuSource LivenessState MemberState EntryState EntryKind);
 }
 
 #[test]

@@ -182,6 +182,16 @@ words! {
         Down "down",
     }
 
+    /// How a path MTU is known.
+    MtuSource {
+        /// It is the uplink's.
+        Link "link",
+        /// It is the route's.
+        Route "route",
+        /// A router on the way has told it.
+        Router "router",
+    }
+
     /// Whether an entry stays or ages.
     EntryState {
         /// It stays until it is removed.

@@ -126,7 +126,7 @@ mod tests {
     use wire::Mac;
 
     use super::*;
-    use crate::description::{Domain, InnerTags, Port, Remote, TunnelOptions};
+    use crate::description::{Domain, InnerTags, MssClamp, Port, Remote, TunnelOptions};
     use crate::fdb::Fdb;
     use crate::flood::{Flooding, StormLimit};
     use crate::marking::Marking;
@@ -165,7 +165,7 @@ mod tests {
             udp_checksum: false,
             storm_limit: StormLimit::NONE,
             options: TunnelOptions::default(),
-            path: Path::Resolved { uplink: UPLINK, source: Mac::ZERO, next_hop: Mac::ZERO },
+            path: Path::Resolved { uplink: UPLINK, source: Mac::ZERO, next_hop: Mac::ZERO, mtu: 1500 },
         };
         let domain = Domain {
             id: DOMAIN,
@@ -181,6 +181,7 @@ mod tests {
             encapsulation,
             further_ports: Vec::new(),
             inner_tags: InnerTags::default(),
+            mss_clamp: MssClamp::Off,
         };
         TablesParts {
             version: 7,
@@ -236,7 +237,7 @@ mod tests {
             (
                 |parts| {
                     let (source, next_hop) = (Mac::ZERO, Mac::ZERO);
-                    parts.remotes[0].path = Path::Resolved { uplink: PORT, source, next_hop };
+                    parts.remotes[0].path = Path::Resolved { uplink: PORT, source, next_hop, mtu: 1500 };
                 },
                 Inconsistency::PathUplink(REMOTE, PORT),
             ),

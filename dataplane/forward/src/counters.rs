@@ -11,7 +11,8 @@
 //! `copies` counts the further receivers of a flooded frame, whether or not a chunk was there for each: flooding one
 //! frame to *n* receivers is one `rx` and *n* - 1 `copies`, and each of the *n* is then one `tx` or one drop (a
 //! receiver without a chunk is `NO_CHUNK`, a remote without a next hop `NEIGHBOUR_UNRESOLVED`, and so on). A frame
-//! that is answered by the ARP proxy is one `rx` and one `tx`. In flight is what waits in a ring between workers or in
+//! that is answered by the ARP proxy is one `rx` and one `tx`. Each fragment of a packet but the last is a copy, and so is
+//! what tells a sender that its packet, which is dropped, was too big. In flight is what waits in a ring between workers or in
 //! the hands of the link. The pipeline counts `rx`, `copies` and its own drops at the ingress port; the link counts
 //! `tx` and its own drops at the egress port.
 //!
@@ -33,7 +34,9 @@ const TX_BYTES: usize = 3;
 const COPIES: usize = 4;
 const PROXIED: usize = 5;
 const UNLEARNED: usize = 6;
-const DROPS: usize = 7;
+const FRAGMENTED: usize = 7;
+const TOO_BIG_TOLD: usize = 8;
+const DROPS: usize = 9;
 const PORT_CELLS: usize = DROPS + DropReason::COUNT;
 /// Cells of a domain or remote: received frames and bytes, transmitted frames and bytes.
 const TRAFFIC_CELLS: usize = 4;
@@ -115,6 +118,16 @@ impl Counters {
         self.add_port(ingress, UNLEARNED, frames);
     }
 
+    /// Packets from this port were cut into fragments. The pipeline's.
+    pub fn fragmented(&self, ingress: PortId, packets: u64) {
+        self.add_port(ingress, FRAGMENTED, packets);
+    }
+
+    /// Senders behind this port were told that a packet was too big. The pipeline's.
+    pub fn too_big_told(&self, ingress: PortId, errors: u64) {
+        self.add_port(ingress, TOO_BIG_TOLD, errors);
+    }
+
     /// Frames went nowhere: at the ingress port by the pipeline, at the egress port by the link.
     pub fn dropped(&self, port: PortId, reason: DropReason, frames: u64) {
         self.add_port(port, DROPS + reason.index(), frames);
@@ -150,13 +163,26 @@ impl Counters {
     pub fn port(&self, port: PortId) -> PortCounts {
         let mut counts = PortCounts::default();
         let Some(cells) = self.ports.get(usize::from(port.0)) else { return counts };
-        let [rx_frames, rx_bytes, tx_frames, tx_bytes, copies, proxied, unlearned, drops @ ..] = cells;
+        let [
+            rx_frames,
+            rx_bytes,
+            tx_frames,
+            tx_bytes,
+            copies,
+            proxied,
+            unlearned,
+            fragmented,
+            told,
+            drops @ ..,
+        ] = cells;
         let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
         counts.received = Amount { frames: read(rx_frames), bytes: read(rx_bytes) };
         counts.transmitted = Amount { frames: read(tx_frames), bytes: read(tx_bytes) };
         counts.copies = read(copies);
         counts.proxied = read(proxied);
         counts.unlearned = read(unlearned);
+        counts.fragmented = read(fragmented);
+        counts.too_big_told = read(told);
         for (count, cell) in counts.drops.iter_mut().zip(drops) {
             *count = read(cell);
         }
@@ -253,6 +279,10 @@ pub struct PortCounts {
     pub proxied: u64,
     /// Frames whose source address could not be learned for want of room.
     pub unlearned: u64,
+    /// Packets cut into fragments.
+    pub fragmented: u64,
+    /// Senders told that a packet was too big.
+    pub too_big_told: u64,
     /// Frames that went nowhere, by [`DropReason::index`].
     pub drops: [u64; DropReason::COUNT],
 }
@@ -287,6 +317,8 @@ impl Default for PortCounts {
             copies: 0,
             proxied: 0,
             unlearned: 0,
+            fragmented: 0,
+            too_big_told: 0,
             drops: [0; DropReason::COUNT],
         }
     }
@@ -299,6 +331,8 @@ impl AddAssign<&Self> for PortCounts {
         self.copies += other.copies;
         self.proxied += other.proxied;
         self.unlearned += other.unlearned;
+        self.fragmented += other.fragmented;
+        self.too_big_told += other.too_big_told;
         for (sum, count) in self.drops.iter_mut().zip(other.drops) {
             *sum += count;
         }

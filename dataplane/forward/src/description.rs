@@ -142,6 +142,8 @@ pub enum Path {
         source: Mac,
         /// The next hop's Ethernet address.
         next_hop: Mac,
+        /// Largest packet that the way is known to take, in bytes; the uplink's own MTU counts too.
+        mtu: u16,
     },
     /// The way is there, but the peer does not answer: frames are dropped as `VXLAN_NO_REMOTE`, and nothing but BFD packets
     /// is sent.
@@ -184,6 +186,18 @@ pub struct Remote {
     pub storm_limit: StormLimit,
 }
 
+/// What is done about the maximum segment size that TCP connections of a domain agree upon (RFC 9293 section 3.7.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum MssClamp {
+    /// Nothing.
+    #[default]
+    Off,
+    /// Lowered to what the path to the remote takes.
+    Path,
+    /// Lowered to this many bytes.
+    Bytes(u16),
+}
+
 /// One bridge domain.
 #[derive(Clone, Debug)]
 pub struct Domain {
@@ -213,4 +227,6 @@ pub struct Domain {
     pub further_ports: Vec<u16>,
     /// What becomes of frames that have a VLAN tag.
     pub inner_tags: InnerTags,
+    /// Whether the maximum segment size of TCP is lowered.
+    pub mss_clamp: MssClamp,
 }

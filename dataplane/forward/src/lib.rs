@@ -1,7 +1,9 @@
 //! The pure switch: no I/O, no clock, no log, no allocation per frame. Start reading at [`pipeline`].
 #![forbid(unsafe_code)]
 
+mod allowance;
 pub mod bfd;
+mod clamp;
 mod consistency;
 pub mod counters;
 mod datagram;
@@ -10,6 +12,7 @@ pub mod entropy;
 pub mod extended;
 pub mod fdb;
 pub mod flood;
+mod fragment;
 pub mod frame;
 mod group;
 pub mod ids;
@@ -31,6 +34,7 @@ mod sync;
 pub mod tables;
 mod tally;
 mod tell;
+mod too_big;
 pub mod tunnel;
 pub mod verdict;
 mod wrapped;

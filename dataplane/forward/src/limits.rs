@@ -17,6 +17,9 @@ pub const BATCH: usize = 64;
 /// Largest outer header that encapsulation pushes: Ethernet + IPv6 + UDP + VXLAN, or with a GRE key, checksum and
 /// sequence number (14 + 40 + 8 + 16).
 pub const MAX_OUTER_HEADER: usize = 78;
+/// ICMP errors that workloads behind one port get within a second, from one worker, and at once after a while of none.
+/// What a host sends of its own accord is the measure (Linux: 1000 in all, one a second to each destination).
+pub const ERRORS_PER_SECOND: u16 = 100;
 /// Events that are not repeated within a second; a power of two.
 pub const RECENT_EVENTS: usize = 1024;
 

@@ -262,12 +262,13 @@ fn ipv6_flow(packet: &mut [u8]) -> Option<(Flow, Option<Resolution>)> {
     let (header, _) = ipv6::Header::parse(packet).ok()?;
     let ipv6::Header { source, destination, traffic_class, .. } = header;
     let has_ecn = traffic_class.ecn() != ecn::NOT_ECT;
-    let found = header.upper_layer(packet).ok()?;
-    if found.is_fragment() {
-        // Only the first piece knows what follows further extension headers.
+    let found = header.upper_layer(packet).ok();
+    if found.map_or_else(|| header.is_fragment(packet), |found| found.is_fragment()) {
+        // Only the first piece knows what follows further extension headers, and perhaps not even that one.
         let hash = entropy::of_ipv6(source, destination, Protocol::FRAGMENT, 0);
         return Some((Flow { has_ecn, ..Flow::plain(hash) }, None));
     }
+    let found = found?;
     let upper = Upper::read(found.protocol, packet.get(found.offset..header.end())?);
     let is_completed = upper
         .holds(|length| Sum::of_pseudo_ipv6(source, destination, found.protocol, length.into()))

@@ -16,9 +16,11 @@ mod bfd;
 mod decide;
 mod deliver;
 mod parse;
+mod turn_away;
 
 use arrayvec::ArrayVec;
 
+use crate::allowance::ErrorAllowance;
 use crate::bfd::Allowance;
 use crate::counters::Counters;
 use crate::fdb::{Hash, Probe, Sighting};
@@ -40,6 +42,8 @@ pub struct Pipeline {
     known: KnownTunnels,
     meters: Meters,
     bfd: Allowance,
+    /// ICMP errors that may still be sent.
+    allowance: ErrorAllowance,
     /// Of the next outer packet. Any value will do with DF set (RFC 6864 section 4.1); a running one reads well.
     identification: u16,
     jobs: Box<Jobs>,
@@ -92,7 +96,8 @@ impl Pipeline {
     pub fn new() -> Self {
         let jobs = Box::new([Job::NONE; BATCH]);
         let (recent, known, meters) = (Recent::new(), KnownTunnels::new(), Meters::new());
-        Self { recent, known, meters, bfd: Allowance::default(), identification: 0, jobs }
+        let (bfd, allowance) = (Allowance::default(), ErrorAllowance::new());
+        Self { recent, known, meters, bfd, allowance, identification: 0, jobs }
     }
 
     /// Takes a batch of frames that came in at `ingress` through the switch. Every chunk goes back to the link, in the
@@ -106,7 +111,7 @@ impl Pipeline {
         ingress: PortId,
         batch: &mut ArrayVec<L::Chunk, BATCH>,
     ) {
-        let Self { recent, known, meters, bfd, identification, jobs } = self;
+        let Self { recent, known, meters, bfd, allowance, identification, jobs } = self;
         known.turn_to(tables.version());
         let frames = batch.len();
         let (tally, traffic) = (Tally::default(), TrafficTally::default());
@@ -124,6 +129,7 @@ impl Pipeline {
             known,
             meters,
             bfd,
+            allowance,
             identification: *identification,
             tally,
             traffic,
@@ -133,6 +139,9 @@ impl Pipeline {
         run.decide(batch, jobs);
         if isolated {
             run.isolate(&mut jobs[..frames]);
+        }
+        if tables.clamps() {
+            run.clamp(batch, jobs);
         }
         run.link.passed(Pass::Decide);
         run.deliver(batch, jobs);
@@ -163,6 +172,7 @@ struct Run<'a, L> {
     known: &'a mut KnownTunnels,
     meters: &'a mut Meters,
     bfd: &'a mut Allowance,
+    allowance: &'a mut ErrorAllowance,
     /// Of the outer packet that was made last.
     identification: u16,
     tally: Tally,

@@ -38,17 +38,19 @@ pub struct Egress {
 impl Egress {
     /// The way to a remote whose uplink takes packets of at most `mtu` bytes.
     pub(crate) fn new(remote: Remote, mtu: u16) -> Self {
-        let (closed, uplink, source, next_hop) = match remote.path {
-            Path::Resolved { uplink, source, next_hop } => (None, uplink, source, next_hop),
+        let nowhere = (PortId(0), Mac::ZERO, Mac::ZERO);
+        let (closed, (uplink, source, next_hop), path_mtu) = match remote.path {
+            Path::Resolved { uplink, source, next_hop, mtu } => (None, (uplink, source, next_hop), mtu),
             Path::Withdrawn { uplink, source, next_hop } => {
-                (Some(DropReason::NoRemote), uplink, source, next_hop)
+                (Some(DropReason::NoRemote), (uplink, source, next_hop), 0)
             }
-            Path::NoRoute => (Some(DropReason::NoRoute), PortId(0), Mac::ZERO, Mac::ZERO),
-            Path::Unresolved => (Some(DropReason::NeighbourUnresolved), PortId(0), Mac::ZERO, Mac::ZERO),
+            Path::NoRoute => (Some(DropReason::NoRoute), nowhere, 0),
+            Path::Unresolved => (Some(DropReason::NeighbourUnresolved), nowhere, 0),
         };
         let header = OuterHeader::new(&remote, source, next_hop);
-        let reach = (usize::from(mtu) + ethernet::LENGTH).saturating_sub(header.length()) as u16;
-        let longest = if closed.is_some() { 0 } else { reach };
+        let longest = |mtu: u16| (usize::from(mtu) + ethernet::LENGTH).saturating_sub(header.length()) as u16;
+        let reach = longest(mtu);
+        let longest = if closed.is_some() { 0 } else { longest(mtu.min(path_mtu)) };
         let longest_ordinary = if remote.marking.inherits() { 0 } else { longest };
         Self { remote, uplink, closed, longest, reach, longest_ordinary, header }
     }
@@ -119,6 +121,12 @@ impl Egress {
     #[must_use]
     pub fn overhead(&self) -> u16 {
         (self.header.length() - ethernet::LENGTH) as u16
+    }
+
+    /// Longest frame that can leave, in bytes; 0 if none can.
+    #[must_use]
+    pub const fn longest(&self) -> u16 {
+        self.longest
     }
 
     /// Puts the outer header before a frame.

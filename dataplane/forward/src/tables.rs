@@ -10,7 +10,9 @@ use wire::Mac;
 
 pub use crate::consistency::Inconsistency;
 use crate::consistency::check;
-pub use crate::description::{Domain, Encapsulation, InnerTags, Path, Port, Remote, Role, TunnelOptions};
+pub use crate::description::{
+    Domain, Encapsulation, InnerTags, MssClamp, Path, Port, Remote, Role, TunnelOptions,
+};
 use crate::fdb::Fdb;
 use crate::flood::{self, FloodLists};
 pub use crate::group::Group;
@@ -97,6 +99,7 @@ pub struct Tables {
     tunnels: Tunnels,
     own: OwnAddresses,
     flood_lists: FloodLists,
+    clamps: bool,
     neighbours: Arc<Neighbours>,
     fdb: Arc<Fdb>,
 }
@@ -128,8 +131,21 @@ impl Tables {
             Egress::new(remote, mtu)
         });
         let remotes = dense(egress.collect(), |egress: &Egress| egress.id().0 as usize);
+        let clamps = domains.iter().any(|domain| domain.mss_clamp != MssClamp::Off);
         let domains = dense(domains, |domain| usize::from(domain.id.0));
-        Ok(Self { version, ports, domains, remotes, groups, tunnels, own, flood_lists, neighbours, fdb })
+        Ok(Self {
+            version,
+            ports,
+            domains,
+            remotes,
+            groups,
+            tunnels,
+            own,
+            flood_lists,
+            clamps,
+            neighbours,
+            fdb,
+        })
     }
 
     /// Grows with every publication.
@@ -205,6 +221,12 @@ impl Tables {
     #[must_use]
     pub fn flood_ports(&self, domain: DomainId, kind: flood::Kind, isolated: bool) -> &[PortId] {
         self.flood_lists.ports(domain, kind, isolated)
+    }
+
+    /// Whether any domain lowers the maximum segment size of TCP.
+    #[must_use]
+    pub const fn clamps(&self) -> bool {
+        self.clamps
     }
 
     /// The neighbours of the proxies.

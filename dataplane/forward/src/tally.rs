@@ -11,6 +11,8 @@ pub(crate) struct Tally {
     pub(crate) copies: u64,
     pub(crate) proxied: u64,
     pub(crate) unlearned: u64,
+    pub(crate) fragmented: u64,
+    pub(crate) too_big_told: u64,
     /// Set once there is a drop, since most batches have none.
     has_drops: bool,
     drops: [u32; DropReason::COUNT],
@@ -23,6 +25,8 @@ impl Default for Tally {
             copies: 0,
             proxied: 0,
             unlearned: 0,
+            fragmented: 0,
+            too_big_told: 0,
             has_drops: false,
             drops: [0; DropReason::COUNT],
         }
@@ -44,6 +48,8 @@ impl Tally {
             (self.copies, Counters::copied as fn(&Counters, PortId, u64)),
             (self.proxied, Counters::proxied),
             (self.unlearned, Counters::unlearned),
+            (self.fragmented, Counters::fragmented),
+            (self.too_big_told, Counters::too_big_told),
         ];
         for (count, add) in rare {
             if count != 0 {

@@ -1,7 +1,7 @@
 //! What the pipeline tells the control thread, without repeating itself: a frame a microsecond for an unresolved remote
 //! is one event a second.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::RandomState;
 
@@ -23,12 +23,21 @@ impl Recent {
     /// Tells the link of an event, unless it was told in this period, whose number may be that of a second.
     #[cold]
     pub(crate) fn tell<L: Link>(&mut self, link: &mut L, event: Event, period: u32) {
-        let fingerprint = self.hasher.hash_one((event, period));
-        if let Some(place) = self.fingerprints.get_mut(fingerprint as usize % RECENT_EVENTS)
-            && *place != fingerprint
-        {
-            *place = fingerprint;
+        if self.is_new(event, period) {
             link.event(event);
+        }
+    }
+
+    /// Whether something has not been asked about in this period, as far as is remembered.
+    #[cold]
+    pub(crate) fn is_new(&mut self, what: impl Hash, period: u32) -> bool {
+        let fingerprint = self.hasher.hash_one((what, period));
+        match self.fingerprints.get_mut(fingerprint as usize % RECENT_EVENTS) {
+            Some(place) if *place != fingerprint => {
+                *place = fingerprint;
+                true
+            }
+            _ => false,
         }
     }
 }

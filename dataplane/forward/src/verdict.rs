@@ -86,7 +86,7 @@ drop_reasons! {
     NoRemote "VXLAN_NO_REMOTE" "No receiver: the domain has no other port and no remote, or no remote of the group can be used.",
     NoRoute "NO_ROUTE" "The kernel has no route to the remote through one of our uplinks.",
     NeighbourUnresolved "NEIGHBOUR_UNRESOLVED" "The Ethernet address of the remote's next hop is not known yet.",
-    PacketTooBig "PKT_TOO_BIG" "The packet, with its outer header, exceeds the egress port's MTU.",
+    PacketTooBig "PKT_TOO_BIG" "The packet, with its outer header, exceeds the MTU of the egress port or of the path.",
     Headroom "NO_HEADROOM" "The chunk has no room for the outer header.",
     NoChunk "NO_CHUNK" "No free chunk to copy a flooded frame into.",
     TxRingFull "TX_RING_FULL" "The egress port did not take the frame in time.",

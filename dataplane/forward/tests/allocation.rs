@@ -14,7 +14,7 @@ use forward::marking::Marking;
 use forward::memory::Memory;
 use forward::pipeline::Pipeline;
 use forward::tables::{
-    Domain, Encapsulation, InnerTags, Neighbour, NeighbourFlags, Path, Port, Remote, Role, Tables,
+    Domain, Encapsulation, InnerTags, MssClamp, Neighbour, NeighbourFlags, Path, Port, Remote, Role, Tables,
     TablesParts, TunnelOptions,
 };
 use wire::{Mac, Vni};
@@ -38,7 +38,7 @@ fn tables() -> Tables {
         isolated: false,
         storm_limit: StormLimit::NONE,
     };
-    let path = Path::Resolved { uplink: UPLINK, source: HERE, next_hop: THERE };
+    let path = Path::Resolved { uplink: UPLINK, source: HERE, next_hop: THERE, mtu: u16::MAX };
     let remote = |id, address: [u8; 4], path| Remote {
         id: RemoteId(id),
         domain: DOMAIN,
@@ -65,6 +65,7 @@ fn tables() -> Tables {
         encapsulation,
         further_ports: Vec::new(),
         inner_tags: InnerTags::default(),
+        mss_clamp: MssClamp::Path,
     };
     let neighbour = (
         DOMAIN,

@@ -267,6 +267,7 @@ impl<'r, 's> Lowering<'r, 's> {
             liveness: record.liveness.value,
             tunnel: tunnel::of_row(&record),
             inner_tags: record.inner_tags.value,
+            mss_clamp: record.mss_clamp.value,
         });
         for remote in record.remotes.value {
             self.plain_remote(id, remote.value, remote.span, row.torn);

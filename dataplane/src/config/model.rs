@@ -19,6 +19,7 @@ use super::group::GroupConfig;
 use super::items::{ADDRESSES, InVni, Items, Keyed, Owned};
 use super::liveness::{LivenessConfig, LivenessWish};
 use super::local::LocalAddresses;
+use super::mss::MssClamp;
 use super::owner;
 use super::tunnel::TunnelConfig;
 pub use daemon::{Busy, Daemon, LogTarget, UmemConfig, WorkerConfig};
@@ -213,6 +214,8 @@ pub struct VniConfig {
     pub tunnel: TunnelConfig,
     /// What becomes of frames that have a VLAN tag; carried by default.
     pub inner_tags: InnerTags,
+    /// What is done about the maximum segment size of TCP; nothing by default.
+    pub mss_clamp: MssClamp,
 }
 
 impl Keyed for VniConfig {
@@ -247,6 +250,7 @@ impl VniConfig {
             liveness: LivenessWish::Off,
             tunnel: TunnelConfig::default(),
             inner_tags: InnerTags::default(),
+            mss_clamp: MssClamp::Off,
         }
     }
 }

@@ -145,6 +145,7 @@ fn vni_row(config: &Config, vni: &VniConfig) -> VniRow {
         gre_checksum: vni.tunnel.gre_checksum.into(),
         gre_sequence: vni.tunnel.gre_sequence.into(),
         inner_tags: vni.inner_tags.into(),
+        mss_clamp: vni.mss_clamp.into(),
         remotes: remotes.into(),
     }
 }

@@ -17,6 +17,7 @@ use super::marking::{Tos, Ttl};
 use super::model::{
     Busy, Daemon, FloodConfig, LogTarget, ModeWish, PortConfig, TransmitWish, UmemConfig, VniConfig, XdpMode,
 };
+use super::mss::MssClamp;
 use super::owner;
 use super::reader::Reader;
 use super::schema::{
@@ -139,6 +140,8 @@ tables! {
         gre_sequence: Defaulted<bool> = false;
         /// what becomes of frames that have a VLAN tag
         inner_tags: Defaulted<InnerTags> = InnerTags::default();
+        /// whether TCP segments are made to fit: true to fit the path to the remote, or at most this many bytes
+        mss_clamp: Defaulted<MssClamp> = MssClamp::default();
         /// peers that need no settings of their own: the short form of [[remote]]
         remotes: Defaulted<Vec<Placed<IpAddr>>> = Vec::new();
     }

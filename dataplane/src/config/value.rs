@@ -17,6 +17,7 @@ use super::encapsulation::GreKey;
 use super::entry::FdbKind;
 use super::local::LocalAddresses;
 use super::model::{Busy, LogTarget, ModeWish, TransmitWish, XdpMode};
+use super::mss::MssClamp;
 use super::source::Span;
 
 /// A type of the values of a key.
@@ -344,6 +345,34 @@ impl Value for GreKey {
             Self::Vni => quoted("vni"),
             Self::Absent => quoted("none"),
             Self::Number(number) => number.write(),
+        }
+    }
+}
+
+impl Value for MssClamp {
+    const EXPECTED: &'static str = "true, false or an integer from 88 to 65495";
+
+    fn scalar(value: &DeValue<'_>) -> Option<Self> {
+        match value {
+            DeValue::Boolean(true) => Some(Self::Path),
+            DeValue::Boolean(false) => Some(Self::Off),
+            other => u16::scalar(other).and_then(Self::bytes),
+        }
+    }
+
+    fn hint(value: &DeValue<'_>) -> Option<String> {
+        match value.as_str()?.parse::<Self>().ok()? {
+            Self::Off => Some("write false".to_owned()),
+            Self::Path => Some("write true".to_owned()),
+            Self::Bytes(_) => u16::hint(value),
+        }
+    }
+
+    fn write(&self) -> toml::Value {
+        match self {
+            Self::Off => toml::Value::Boolean(false),
+            Self::Path => toml::Value::Boolean(true),
+            Self::Bytes(bytes) => bytes.write(),
         }
     }
 }

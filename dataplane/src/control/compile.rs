@@ -35,6 +35,7 @@ impl State {
         let pairs: Vec<(IpAddr, IpAddr)> = self.pairs();
         self.paths.require(&mut self.underlay, &pairs);
         let groups = self.group_rows();
+        self.path_mtus.retain(|pair| pairs.contains(&pair));
         let parts = TablesParts {
             version: self.version + 1,
             ports: self.ports.values().filter_map(|port| self.port_row(port)).collect(),
@@ -113,6 +114,7 @@ impl State {
             encapsulation: vni.encapsulation.on_wire(vni.vni),
             further_ports: vni.tunnel.further_ports.clone(),
             inner_tags: vni.inner_tags,
+            mss_clamp: vni.mss_clamp.into(),
         })
     }
 
@@ -129,7 +131,7 @@ impl State {
             udp_checksum: remote.udp_checksum_in(vni),
             options: self.tunnel_options(vni, remote),
             path: match self.path(local, remote.address) {
-                Path::Resolved { uplink, source, next_hop }
+                Path::Resolved { uplink, source, next_hop, .. }
                     if self.liveness.is_down(remote.vni, remote.address) =>
                 {
                     Path::Withdrawn { uplink, source, next_hop }
@@ -168,7 +170,10 @@ impl State {
 
     /// The way to a peer as the pipeline has it.
     pub(super) fn path(&self, local: IpAddr, remote: IpAddr) -> Path {
-        self.paths.way(local, remote).map_or(Path::NoRoute, |way| way.path(|ifindex| self.uplink(ifindex)))
+        let told = self.path_mtus.told((local, remote)).map(|told| told.mtu);
+        self.paths
+            .way(local, remote)
+            .map_or(Path::NoRoute, |way| way.path(told, |ifindex| self.uplink(ifindex)))
     }
 
     /// The open uplink on a device, and its Ethernet address.

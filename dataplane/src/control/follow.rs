@@ -30,7 +30,9 @@ impl State {
                 }
             };
             if changes.any() {
-                let differs = self.paths.follow(&mut self.underlay, &changes);
+                let Self { paths, underlay, path_mtus, .. } = self;
+                // What routers on another way have said does not hold for this one.
+                let differs = paths.follow(underlay, &changes, |pair| path_mtus.forget(pair));
                 self.stale.tables |= differs || changes.links;
                 self.stale.ports |= changes.links;
             }
@@ -81,6 +83,8 @@ impl State {
         self.resolve_awaited();
         // Notifications can be lost; a look from time to time mends that, too.
         self.follow_kernel();
+        self.follow_routers();
+        self.stale.tables |= self.path_mtus.expire(now);
         // A device that refused, or a queue that was busy, may have come round.
         self.stale.ports |= !self.closed.is_empty();
         if now.is_multiple_of(FRESHNESS) {

@@ -15,6 +15,7 @@ mod liveness;
 mod moves;
 mod napi;
 mod operate;
+mod path_mtu;
 mod paths;
 mod port;
 mod provenance;
@@ -46,6 +47,7 @@ pub use self::state::{StartError, State};
 const UNDERLAY: Token = Token(0);
 const WORKERS: Token = Token(1);
 const SIGNALS: Token = Token(2);
+const ROUTERS: Token = Token(3);
 /// Tokens from here on are the server's.
 const SERVER: usize = 16;
 
@@ -81,6 +83,7 @@ impl Control {
         let mut state = State::start(config, path, &bell)?;
         let registry = poll.registry();
         registry.register(&mut state.underlay, UNDERLAY, Interest::READABLE).map_err(host("netlink"))?;
+        registry.register(&mut state.routers, ROUTERS, Interest::READABLE).map_err(host("ICMP"))?;
         registry
             .register(&mut SourceFd(&bell.as_fd().as_raw_fd()), WORKERS, Interest::READABLE)
             .map_err(host("eventfd"))?;
@@ -116,6 +119,7 @@ impl Control {
             for event in &events {
                 match event.token() {
                     UNDERLAY => self.state.follow_kernel(),
+                    ROUTERS => self.state.follow_routers(),
                     WORKERS => {}
                     SIGNALS => {
                         if self.heed_signals() {

@@ -31,6 +31,8 @@ pub(super) enum Way {
         next_hop: IpAddr,
         /// Its Ethernet address.
         mac: Mac,
+        /// Path MTU, where the route gives one.
+        mtu: Option<u32>,
     },
 }
 
@@ -56,8 +58,14 @@ impl Paths {
         changed
     }
 
-    /// Asks again for what the kernel says may differ; says whether anything does.
-    pub(super) fn follow(&mut self, underlay: &mut Underlay, changes: &Changes) -> bool {
+    /// Asks again for what the kernel says may differ; says whether anything does, and tells `moved` of each pair of
+    /// addresses between which packets take another way now.
+    pub(super) fn follow(
+        &mut self,
+        underlay: &mut Underlay,
+        changes: &Changes,
+        mut moved: impl FnMut((IpAddr, IpAddr)),
+    ) -> bool {
         let all = changes.links || changes.addresses;
         let mut differs = false;
         for (&(local, remote), way) in &mut self.ways {
@@ -65,6 +73,9 @@ impl Paths {
             if asked {
                 let now = look(underlay, local, remote);
                 differs |= now != *way;
+                if now.hop() != way.hop() {
+                    moved((local, remote));
+                }
                 *way = now;
             }
         }
@@ -79,12 +90,7 @@ impl Paths {
 
     /// The next hops that are in use.
     pub(super) fn next_hops(&self) -> impl Iterator<Item = (u32, IpAddr)> {
-        self.ways.values().filter_map(|way| match way {
-            Way::None(_) => None,
-            Way::Unresolved { ifindex, next_hop, .. } | Way::Ready { ifindex, next_hop, .. } => {
-                Some((*ifindex, *next_hop))
-            }
-        })
+        self.ways.values().filter_map(Way::hop)
     }
 }
 
@@ -96,7 +102,7 @@ fn look(underlay: &mut Underlay, local: IpAddr, remote: IpAddr) -> Way {
     };
     let (ifindex, next_hop) = (route.ifindex, route.next_hop(remote));
     match underlay.neighbour(ifindex, next_hop) {
-        Neighbour::Resolved(mac) => Way::Ready { ifindex, next_hop, mac },
+        Neighbour::Resolved(mac) => Way::Ready { ifindex, next_hop, mac, mtu: route.mtu },
         state @ (Neighbour::Unresolved | Neighbour::Failed) => {
             if let Err(error) = underlay.resolve(ifindex, next_hop) {
                 tracing::debug!(%error, "the kernel does not resolve a next hop");
@@ -107,13 +113,33 @@ fn look(underlay: &mut Underlay, local: IpAddr, remote: IpAddr) -> Way {
 }
 
 impl Way {
-    /// The way as the pipeline has it. `uplink` knows the uplink port of a device, and its Ethernet address.
-    pub(super) fn path(&self, uplink: impl Fn(u32) -> Option<(forward::ids::PortId, Mac)>) -> Path {
+    /// The device and the next hop, once there is a route.
+    pub(super) const fn hop(&self) -> Option<(u32, IpAddr)> {
+        match self {
+            Self::None(_) => None,
+            Self::Unresolved { ifindex, next_hop, .. } | Self::Ready { ifindex, next_hop, .. } => {
+                Some((*ifindex, *next_hop))
+            }
+        }
+    }
+
+    /// The way as the pipeline has it. `uplink` knows the uplink port of a device, and its Ethernet address; `told` is
+    /// the path MTU that routers have told.
+    pub(super) fn path(
+        &self,
+        told: Option<u16>,
+        uplink: impl Fn(u32) -> Option<(forward::ids::PortId, Mac)>,
+    ) -> Path {
         match *self {
             Self::None(_) => Path::NoRoute,
             Self::Unresolved { ifindex, .. } => uplink(ifindex).map_or(Path::NoRoute, |_| Path::Unresolved),
-            Self::Ready { ifindex, mac, .. } => uplink(ifindex)
-                .map_or(Path::NoRoute, |(uplink, source)| Path::Resolved { uplink, source, next_hop: mac }),
+            Self::Ready { ifindex, mac, mtu, .. } => {
+                uplink(ifindex).map_or(Path::NoRoute, |(uplink, source)| {
+                    let of_route = mtu.and_then(|mtu| u16::try_from(mtu).ok()).unwrap_or(u16::MAX);
+                    let mtu = of_route.min(told.unwrap_or(u16::MAX));
+                    Path::Resolved { uplink, source, next_hop: mac, mtu }
+                })
+            }
         }
     }
 }

@@ -24,6 +24,7 @@ use super::groups::Groups;
 use super::ids::Registry;
 use super::liveness::Liveness;
 use super::moves::Moves;
+use super::path_mtu::PathMtus;
 use super::paths::Paths;
 use super::port::OpenPort;
 use super::provenance::Provenance;
@@ -31,7 +32,7 @@ use super::view::measurements::Measured;
 use crate::config::{Config, Keyed, PortConfig, TransmitWish};
 use crate::fleet::Fleet;
 use crate::publish::{Published, Wiring};
-use crate::underlay::Underlay;
+use crate::underlay::{RouterMessages, Underlay};
 use crate::worker::bell::Bell;
 
 /// Forwarding entries that fit before the first growth.
@@ -76,6 +77,19 @@ pub(super) struct Ids {
     pub(super) groups: Registry<(Vni, String)>,
 }
 
+impl Ids {
+    /// None are taken. VNIs begin with 1: domain 0 is never allocated.
+    fn new() -> Self {
+        let limit = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
+        Self {
+            ports: Registry::new(0, limit(MAX_PORTS)),
+            domains: Registry::new(1, limit(MAX_DOMAINS)),
+            remotes: Registry::new(0, limit(MAX_REMOTES)),
+            groups: Registry::new(0, limit(MAX_GROUPS)),
+        }
+    }
+}
+
 /// What has changed since it was last acted upon.
 #[derive(Default, Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Stale {
@@ -101,6 +115,8 @@ pub struct State {
     pub(super) paths: Paths,
     pub(super) groups: Groups,
     pub(super) liveness: Liveness,
+    pub(super) path_mtus: PathMtus,
+    pub(super) routers: RouterMessages,
     pub(super) book: Book,
     pub(super) moves: Moves,
     pub(super) underlay: Underlay,
@@ -175,13 +191,6 @@ impl State {
         if let Some(why) = burst_unsupported.as_ref().filter(|_| steering.bursts()) {
             tracing::warn!(why, "frames leave by rings only");
         }
-        let limit = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
-        let ids = Ids {
-            ports: Registry::new(0, limit(MAX_PORTS)),
-            domains: Registry::new(1, limit(MAX_DOMAINS)),
-            remotes: Registry::new(0, limit(MAX_REMOTES)),
-            groups: Registry::new(0, limit(MAX_GROUPS)),
-        };
         let mut provenance = Provenance::new();
         config.fdb.iter().for_each(|entry| provenance.fdb_written(entry.key(), 0, None));
         for neighbour in &config.neighbours {
@@ -191,12 +200,14 @@ impl State {
             loaded: config.clone(),
             config,
             path,
-            ids,
+            ids: Ids::new(),
             ports: BTreeMap::new(),
             closed: BTreeMap::new(),
             paths: Paths::default(),
             groups: Groups::default(),
             liveness: Liveness::default(),
+            path_mtus: PathMtus::default(),
+            routers: RouterMessages::open(),
             book: Book::default(),
             moves: Moves::default(),
             underlay,

@@ -292,6 +292,9 @@ fn vni_config(request: &api::SetVni) -> Result<VniConfig, Refusal> {
     config.marking = outer::marking(request)?;
     config.tunnel = outer::tunnel(request)?;
     config.inner_tags = request.inner_tags.map_or(config.inner_tags, outer::tags);
+    if let Some(clamp) = &request.mss_clamp {
+        config.mss_clamp = arguments::mss_clamp(clamp)?;
+    }
     config.udp_checksum = request.udp_checksum;
     if let Some(limit) = request.move_limit {
         config.move_limit = arguments::whole("move_limit", limit, 0..=u32::MAX)?;

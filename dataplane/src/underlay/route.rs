@@ -19,7 +19,8 @@ pub struct Route {
     /// The router that they go to; `None` when the remote itself is on that link. It may be an IPv6 address for an IPv4
     /// remote (RFC 8950).
     pub gateway: Option<IpAddr>,
-    /// Path MTU in bytes where the route or its cache gives one; otherwise the device's holds. It may exceed the latter.
+    /// Path MTU in bytes where the route gives one; otherwise the device's holds. It may exceed the latter. What the
+    /// kernel has learned for its own connections does not count: it expires, and nobody is told when.
     pub mtu: Option<u32>,
 }
 
@@ -166,6 +167,7 @@ pub(super) fn decision(remote: IpAddr, message: &RouteMessage, links: &Links) ->
         _ => return Err(NoRoute::Missing { remote }),
     }
     let mut route = Route { ifindex: 0, gateway: None, mtu: None };
+    let mut expires = false;
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Oif(ifindex) => route.ifindex = *ifindex,
@@ -173,6 +175,7 @@ pub(super) fn decision(remote: IpAddr, message: &RouteMessage, links: &Links) ->
             | RouteAttribute::Via(RouteVia::Inet(gateway)) => route.gateway = Some(IpAddr::V4(*gateway)),
             RouteAttribute::Gateway(RouteAddress::Inet6(gateway))
             | RouteAttribute::Via(RouteVia::Inet6(gateway)) => route.gateway = Some(IpAddr::V6(*gateway)),
+            RouteAttribute::CacheInfo(info) => expires = info.expires != 0,
             RouteAttribute::Metrics(metrics) => {
                 route.mtu = metrics.iter().find_map(|metric| match metric {
                     RouteMetric::Mtu(mtu) => Some(*mtu),
@@ -182,6 +185,7 @@ pub(super) fn decision(remote: IpAddr, message: &RouteMessage, links: &Links) ->
             _ => {}
         }
     }
+    route.mtu = route.mtu.filter(|_| !expires);
     usable(remote, route, links)
 }
 

@@ -41,8 +41,10 @@ pub mod offset {
 
 /// The DF flag, in the field of flags and fragment offset.
 pub const DONT_FRAGMENT: u16 = 0x4000;
-const MORE_FRAGMENTS: u16 = 0x2000;
-const FRAGMENT_OFFSET: u16 = 0x1fff;
+/// The MF flag, in the same field.
+pub const MORE_FRAGMENTS: u16 = 0x2000;
+/// The fragment offset, in the same field.
+pub const FRAGMENT_OFFSET: u16 = 0x1fff;
 
 /// The header without its options and checksum. Parsing does not verify the checksum ([`checksum_is_valid`] does),
 /// emitting computes it.

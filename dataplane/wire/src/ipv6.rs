@@ -139,6 +139,28 @@ impl Header {
         }
         walk(packet.get(..self.end()).unwrap_or(packet), upper)
     }
+
+    /// Whether the packet is a fragment, as [`UpperLayer::is_fragment`] tells, but also of one in which what follows the
+    /// fragment header is malformed: all pieces of a packet are alike in this.
+    #[must_use]
+    pub fn is_fragment(&self, packet: &[u8]) -> bool {
+        let packet = packet.get(..self.end()).unwrap_or(packet);
+        let mut upper = UpperLayer {
+            protocol: self.next_header,
+            offset: LENGTH,
+            fragment: None,
+            is_source_routed: false,
+        };
+        for _ in 0..=MAX_EXTENSION_HEADERS {
+            if upper.is_fragment() {
+                return true;
+            }
+            if !is_extension(upper.protocol) || step(packet, &mut upper).is_err() {
+                return false;
+            }
+        }
+        upper.is_fragment()
+    }
 }
 
 /// A fragment header's content (RFC 8200 section 4.5).
@@ -184,34 +206,41 @@ impl UpperLayer {
 
 fn walk(packet: &[u8], mut upper: UpperLayer) -> Result<UpperLayer> {
     for _ in 0..=MAX_EXTENSION_HEADERS {
-        let kind = upper.protocol;
-        if !is_extension(kind) {
+        if !is_extension(upper.protocol) {
             return Ok(upper);
         }
-        let rest = packet.get(upper.offset..).ok_or(Error::Truncated)?;
-        let [next, units, b2, b3, b4, b5, b6, b7] = *rest.first_chunk::<8>().ok_or(Error::Truncated)?;
-        let length = match kind {
-            Protocol::FRAGMENT => 8,
-            Protocol::AUTHENTICATION => (usize::from(units) + 2) * 4,
-            _ => (usize::from(units) + 1) * 8,
-        };
-        if length > rest.len() {
-            return Err(Error::Truncated);
-        }
-        upper.protocol = Protocol(next);
-        upper.offset += length;
-        if kind == Protocol::ROUTING {
-            upper.is_source_routed |= b3 != 0;
-        } else if kind == Protocol::FRAGMENT {
-            let field = u16::from_be_bytes([b2, b3]);
-            let identification = u32::from_be_bytes([b4, b5, b6, b7]);
-            upper.fragment = Some(Fragment { offset: field >> 3, more: field & 1 != 0, identification });
-            if !upper.has_upper_header() {
-                return Ok(upper);
-            }
+        step(packet, &mut upper)?;
+        if !upper.has_upper_header() {
+            return Ok(upper);
         }
     }
     Err(Error::Malformed)
+}
+
+/// Walks over one extension header.
+fn step(packet: &[u8], upper: &mut UpperLayer) -> Result<()> {
+    let kind = upper.protocol;
+    let rest = packet.get(upper.offset..).ok_or(Error::Truncated)?;
+    let [next, units, b2, b3, b4, b5, b6, b7] = *rest.first_chunk::<8>().ok_or(Error::Truncated)?;
+    let length = match kind {
+        Protocol::FRAGMENT => 8,
+        Protocol::AUTHENTICATION => (usize::from(units) + 2) * 4,
+        _ => (usize::from(units) + 1) * 8,
+    };
+    if length > rest.len() {
+        return Err(Error::Truncated);
+    }
+    upper.protocol = Protocol(next);
+    upper.offset += length;
+    if kind == Protocol::ROUTING {
+        upper.is_source_routed |= b3 != 0;
+    } else if kind == Protocol::FRAGMENT && !upper.is_fragment() {
+        // A second fragment header belongs to what was fragmented, and every piece has to look like one.
+        let field = u16::from_be_bytes([b2, b3]);
+        let identification = u32::from_be_bytes([b4, b5, b6, b7]);
+        upper.fragment = Some(Fragment { offset: field >> 3, more: field & 1 != 0, identification });
+    }
+    Ok(())
 }
 
 const fn is_extension(protocol: Protocol) -> bool {

@@ -37,6 +37,7 @@ pub(super) const SET: Shape = Shape {
         ("gre-checksum", "on|off"),
         ("gre-sequence", "on|off"),
         ("inner-tags", "carry|drop"),
+        ("mss-clamp", "on|off|BYTES"),
     ],
     ..NOTHING
 };
@@ -45,7 +46,7 @@ pub(super) const SET_TAIL: &str = "N local IP[,IP] [encap vxlan|gre|nvgre|greudp
     [ecn normal|reset|compatibility] [udp-checksum on|off] [srcport LOW-HIGH] [reserved-bits 0xBITS] \
     [gre-checksum on|off] [gre-sequence on|off] [inner-tags carry|drop] [move-limit N] \
     [flood on|off] [mcast-flood on|off] [bcast-flood on|off] [liveness on|off] [interval MS] \
-    [multiplier N] [recovery N] [paths N] [path-mtu on|off]";
+    [multiplier N] [recovery N] [paths N] [path-mtu on|off] [mss-clamp on|off|BYTES]";
 
 /// Adds a VNI, or changes one.
 pub(super) fn set(given: &Given, replace: bool) -> Result<Request, Usage> {
@@ -80,6 +81,7 @@ pub(super) fn set(given: &Given, replace: bool) -> Result<Request, Usage> {
         gre_checksum: given.switch("gre-checksum")?,
         gre_sequence: given.switch("gre-sequence")?,
         inner_tags: given.word("inner-tags")?,
+        mss_clamp: given.clamp()?,
         replace: replace.then_some(true),
     }))
 }

@@ -16,6 +16,7 @@ pub(super) fn stats(reply: &api::StatsReply, moving: &mut Moving, paint: Paint) 
         batches(&reply.workers, moving),
         cost(&reply.workers, moving),
         ports(&reply.ports, moving),
+        path_mtu(&reply.path_mtu, moving),
     ];
     tables
         .iter()
@@ -141,8 +142,17 @@ fn cost(workers: &[api::WorkerStats], moving: &mut Moving) -> Columns {
 }
 
 fn ports(ports: &[api::PortStats], moving: &mut Moving) -> Columns {
-    let mut columns =
-        Columns::new(&["PORT", ">RX PACKETS", ">RX BYTES", ">TX PACKETS", ">TX BYTES", ">DROPPED"]);
+    const HEADS: &[&str] = &[
+        "PORT",
+        ">RX PACKETS",
+        ">RX BYTES",
+        ">TX PACKETS",
+        ">TX BYTES",
+        ">DROPPED",
+        ">FRAGMENTED",
+        ">TOO BIG TOLD",
+    ];
+    let mut columns = Columns::new(HEADS);
     for port in ports {
         let mut count =
             |what: &str, value| moving.count(format!("port {} {what}", port.ifname), value).into();
@@ -153,6 +163,26 @@ fn ports(ports: &[api::PortStats], moving: &mut Moving) -> Columns {
             count("tx_packets", port.tx_packets),
             count("tx_bytes", port.tx_bytes),
             count("dropped", port.dropped),
+            count("fragmented", port.fragmented),
+            count("too_big_told", port.too_big_told),
+        ]);
+    }
+    columns
+}
+
+/// What routers have told of path MTUs; empty if nothing.
+fn path_mtu(counts: &api::PathMtuCounts, moving: &mut Moving) -> Columns {
+    let heads = &["PATH MTU TOLD", ">BELIEVED", ">UNREADABLE", ">FOREIGN", ">IMPLAUSIBLE", ">BELOW FLOOR"];
+    let mut columns = Columns::new(heads);
+    if *counts != api::PathMtuCounts::default() {
+        let mut count = |what: &str, value| moving.count(format!("path_mtu {what}"), value).into();
+        columns.row(vec![
+            "by routers".into(),
+            count("accepted", counts.accepted),
+            count("unreadable", counts.unreadable),
+            count("foreign", counts.foreign),
+            count("implausible", counts.implausible),
+            count("below_floor", counts.below_floor),
         ]);
     }
     columns

@@ -15,6 +15,7 @@ fn options(vni: &api::Vni) -> String {
     options.extend(vni.gre_checksum.then(|| "gre-checksum".to_owned()));
     options.extend(vni.gre_sequence.then(|| "gre-sequence".to_owned()));
     options.extend((vni.inner_tags == InnerTags::Drop).then(|| "inner-tags drop".to_owned()));
+    options.extend((vni.mss_clamp != "off").then(|| format!("mss-clamp {}", vni.mss_clamp)));
     if options.is_empty() { "-".to_owned() } else { options.join(", ") }
 }
 

@@ -123,6 +123,25 @@ replies! {
         tx_bytes: u64,
         /// Frames that came in here and were dropped.
         dropped: u64,
+        /// Packets that came in here and were cut into fragments to fit the path to a remote.
+        fragmented: u64,
+        /// Packets that came in here and whose senders were told that they do not fit the path to a remote.
+        too_big_told: u64,
+    }
+
+    /// Messages about path MTUs that came from routers on the underlay, by what was made of them.
+    #[derive(Copy, Eq, Default)]
+    PathMtuCounts {
+        /// Believed.
+        accepted: u64,
+        /// Not believed: they do not quote enough of a packet to tell whose it was.
+        unreadable: u64,
+        /// Not believed: the packet quoted is of no tunnel of ours.
+        foreign: u64,
+        /// Not believed: the packet quoted would have fitted.
+        implausible: u64,
+        /// Not believed: no link has such an MTU (576 bytes for IPv4, 1280 for IPv6).
+        below_floor: u64,
     }
 
     /// The counters.
@@ -136,5 +155,7 @@ replies! {
         workers: Vec<WorkerStats>,
         /// By name.
         ports: Vec<PortStats>,
+        /// What routers have told.
+        path_mtu: PathMtuCounts,
     }
 }

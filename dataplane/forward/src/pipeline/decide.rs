@@ -4,6 +4,7 @@ use arrayvec::ArrayVec;
 use wire::bfd;
 
 use super::{Job, Jobs, Run};
+use crate::clamp::Clamp;
 use crate::fdb::Fdb;
 use crate::learn::{self, Lesson};
 use crate::limits::BATCH;
@@ -94,6 +95,19 @@ impl<'t, L: Link> Run<'t, L> {
                 && self.tables.port(port).is_some_and(|port| port.isolated)
             {
                 job.verdict = Verdict::Drop(DropReason::Isolated);
+            }
+        }
+    }
+
+    /// Lowers the maximum segment size that connections begin with, in domains that want it.
+    #[inline(never)]
+    pub(super) fn clamp(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &Jobs) {
+        for (job, chunk) in jobs.iter().zip(batch) {
+            if !matches!(job.verdict, Verdict::Drop(_))
+                && let Some(domain) = self.tables.domain(job.headers.domain())
+                && let Some(clamp) = Clamp::new(self.tables, domain, &job.headers, job.from(), job.verdict)
+            {
+                clamp.apply(&job.headers, self.link.frame(chunk).bytes_mut());
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::flood::{self, StormLimit};
 use crate::ids::{GroupId, RemoteId};
 use crate::limits::BATCH;
 use crate::link::{Event, Link, Place};
+use crate::parse::Headers;
 use crate::rewrite::{self, Exit};
 use crate::tables::{Domain, Role};
 use crate::verdict::{DropReason, Verdict};
@@ -77,6 +78,8 @@ impl<'t, L: Link> Run<'t, L> {
                 self.counters.sent_to(remote, headers.length);
                 job.verdict = Verdict::Leave(uplink);
             }
+            // Its verdict stays, for `deliver_otherwise`.
+            Err(DropReason::PacketTooBig) => {}
             Err(reason) => {
                 self.explain(Place::Remote(remote), reason);
                 job.verdict = Verdict::Drop(reason);
@@ -87,8 +90,14 @@ impl<'t, L: Link> Run<'t, L> {
     /// To one of several remotes. Out of line, so that the plain frame's way stays as short as it was.
     #[inline(never)]
     fn spread(&mut self, job: &Job, group: GroupId, chunk: L::Chunk) {
-        match Exit::new(self.tables, &job.headers, Place::Group(group)) {
-            Ok(exit) => self.send(job, exit, chunk),
+        let headers = &job.headers;
+        let remote = match rewrite::member(self.tables, headers, group) {
+            Ok(remote) => remote,
+            Err(reason) => return self.discard(chunk, reason),
+        };
+        match Exit::new(self.tables, headers, Place::Remote(remote)) {
+            Ok(exit) => self.send(headers, exit, chunk),
+            Err(DropReason::PacketTooBig) => self.too_big(job, remote, chunk),
             Err(reason) => self.discard(chunk, reason),
         }
     }
@@ -101,10 +110,10 @@ impl<'t, L: Link> Run<'t, L> {
             Verdict::Flood => self.flood(job, chunk),
             Verdict::Answer => self.answer(job, chunk),
             Verdict::Drop(reason) => self.discard(chunk, reason),
+            // What `rewrite` has left.
+            Verdict::Encapsulate(remote) => self.too_big(job, remote, chunk),
             // None of these gets here.
-            Verdict::Forward(_) | Verdict::Leave(_) | Verdict::Encapsulate(_) => {
-                self.discard(chunk, DropReason::PortUnknown);
-            }
+            Verdict::Forward(_) | Verdict::Leave(_) => self.discard(chunk, DropReason::PortUnknown),
         }
     }
 
@@ -141,20 +150,20 @@ impl<'t, L: Link> Run<'t, L> {
             let exit = match Exit::new(tables, &job.headers, place) {
                 Ok(exit) => exit,
                 Err(reason) => {
-                    self.refused(place, reason);
+                    self.turn_away(job, place, reason, &mut chunk);
                     continue;
                 }
             };
             if let Some(previous) = last.replace(exit) {
                 match self.link.duplicate(&mut chunk) {
-                    Some(copy) => self.send(job, previous, copy),
+                    Some(copy) => self.send(&job.headers, previous, copy),
                     None => self.tally.dropped(DropReason::NoChunk),
                 }
             }
         }
         self.tally.copies += receivers.saturating_sub(1);
         match last {
-            Some(exit) => self.send(job, exit, chunk),
+            Some(exit) => self.send(&job.headers, exit, chunk),
             None if receivers == 0 => self.discard(chunk, DropReason::NoRemote),
             // Each receiver has been counted as refused.
             None => self.link.release(chunk),
@@ -175,13 +184,12 @@ impl<'t, L: Link> Run<'t, L> {
         if admitted { Ok(()) } else { Err(DropReason::StormLimit) }
     }
 
-    fn send(&mut self, job: &Job, exit: Exit<'t>, mut chunk: L::Chunk) {
+    pub(super) fn send(&mut self, headers: &Headers, exit: Exit<'t>, mut chunk: L::Chunk) {
         self.identification = self.identification.wrapping_add(1);
-        let flow = job.headers.flow;
-        match exit.rewrite(&mut self.link.frame(&mut chunk), &job.headers, self.identification) {
+        let Headers { flow, length, .. } = *headers;
+        match exit.rewrite(&mut self.link.frame(&mut chunk), headers, self.identification) {
             Ok(port) => {
-                let length = job.headers.length;
-                self.traffic.transmitted(self.counters, job.headers.domain(), length);
+                self.traffic.transmitted(self.counters, headers.domain(), length);
                 if let Place::Remote(remote) = exit.place() {
                     self.counters.sent_to(remote, length);
                 }
@@ -201,7 +209,7 @@ impl<'t, L: Link> Run<'t, L> {
 
     /// A receiver that does not get its frame.
     #[cold]
-    fn refused(&mut self, place: Place, reason: DropReason) {
+    pub(super) fn refused(&mut self, place: Place, reason: DropReason) {
         self.tally.dropped(reason);
         self.explain(place, reason);
     }

@@ -14,8 +14,8 @@ use forward::marking::Marking;
 use forward::memory::Memory;
 use forward::pipeline::Pipeline;
 use forward::tables::{
-    Domain, Encapsulation, InnerTags, Neighbour, NeighbourFlags, Neighbours, Path, Port, Remote, Role,
-    Tables, TablesParts, TunnelOptions,
+    Domain, Encapsulation, InnerTags, MssClamp, Neighbour, NeighbourFlags, Neighbours, Path, Port, Remote,
+    Role, Tables, TablesParts, TunnelOptions,
 };
 use forward::verdict::DropReason;
 use wire::{Mac, Vni};
@@ -223,6 +223,7 @@ pub(crate) fn domain(
         encapsulation,
         further_ports: Vec::new(),
         inner_tags: InnerTags::default(),
+        mss_clamp: MssClamp::Off,
     }
 }
 
@@ -254,7 +255,7 @@ fn remote6(id: RemoteId, domain: u16, encapsulation: Encapsulation, address: Ipv
 }
 
 pub(crate) fn resolved(uplink: PortId) -> Path {
-    Path::Resolved { uplink, source: UPLINK_MAC, next_hop: NEXT_HOP }
+    Path::Resolved { uplink, source: UPLINK_MAC, next_hop: NEXT_HOP, mtu: u16::MAX }
 }
 
 pub(crate) fn topology() -> TablesParts {

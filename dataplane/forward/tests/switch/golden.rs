@@ -233,7 +233,9 @@ fn packets_up_to_the_mtu_leave_and_larger_ones_do_not() {
         let mut switch = Switch::new();
         switch.bind(DomainId(domain), W9, at(remote));
         assert_eq!(switch.receive_one(ingress, &udp(W1, W9, largest)).len(), 1);
-        assert_eq!(switch.receive_one(ingress, &udp(W1, W9, largest + 1)), []);
+        // What carries no IP can neither be cut nor answered.
+        assert_eq!(switch.receive_one(ingress, &opaque(W1, W9, 28 + largest)).len(), 1);
+        assert_eq!(switch.receive_one(ingress, &opaque(W1, W9, 28 + largest + 1)), []);
         assert_eq!(switch.drops(), [(DropReason::PacketTooBig, 1)]);
     }
     // A port's MTU bounds the packet, VLAN tags and Ethernet header excluded.
@@ -251,7 +253,7 @@ fn packets_up_to_the_mtu_leave_and_larger_ones_do_not() {
 fn flooding_counts_each_receiver() {
     let mut switch = Switch::new();
     // Too big for SMALL and, wrapped, for both uplinks.
-    let out = switch.receive_one(A, &udp(W1, W9, 1450));
+    let out = switch.receive_one(A, &opaque(W1, W9, 1478));
     assert_eq!(out.iter().map(|out| out.port).collect::<Vec<_>>(), [B]);
     assert_eq!(switch.counters.port(A).copies, 3);
     assert_eq!(switch.drops(), [(DropReason::PacketTooBig, 3)]);

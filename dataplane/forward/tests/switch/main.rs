@@ -4,8 +4,10 @@
 
 mod arbitrary;
 mod bfd;
+mod clamp;
 mod fixture;
 mod flood;
+mod fragments;
 mod frames;
 mod frames6;
 mod golden;
@@ -18,4 +20,5 @@ mod properties;
 mod proxy;
 mod regressions;
 mod simulation;
+mod too_big;
 mod tunnels;

@@ -174,7 +174,9 @@ fn packets_up_to_the_mtu_leave_and_larger_ones_do_not() {
         let mut switch = Switch::new();
         switch.bind(DomainId(domain), W9, Place::Remote(remote));
         assert_eq!(switch.receive_one(ingress, &udp(W1, W9, largest)).len(), 1);
-        assert_eq!(switch.receive_one(ingress, &udp(W1, W9, largest + 1)), []);
+        // What carries no IP can neither be cut nor answered.
+        assert_eq!(switch.receive_one(ingress, &opaque(W1, W9, 28 + largest)).len(), 1);
+        assert_eq!(switch.receive_one(ingress, &opaque(W1, W9, 28 + largest + 1)), []);
         assert_eq!(switch.drops(), [(DropReason::PacketTooBig, 1)]);
     }
 }

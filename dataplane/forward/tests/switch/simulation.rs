@@ -117,7 +117,7 @@ fn remote_id(domain: u16, switch: usize) -> RemoteId {
 }
 
 fn path() -> Path {
-    Path::Resolved { uplink: UP, source: UPLINK_MAC, next_hop: NEXT_HOP }
+    Path::Resolved { uplink: UP, source: UPLINK_MAC, next_hop: NEXT_HOP, mtu: u16::MAX }
 }
 
 fn topology(own: usize, seed: u64) -> TablesParts {

@@ -8,7 +8,7 @@ use api::{Encapsulation, EntryKind, Refusal};
 use wire::{Mac, Vni};
 
 use crate::config::{
-    EncapsulationConfig, FdbConfig, FdbDestination, FdbKind, GreKey, LocalAddresses, ModeWish,
+    EncapsulationConfig, FdbConfig, FdbDestination, FdbKind, GreKey, LocalAddresses, ModeWish, MssClamp,
     NeighbourConfig, TransmitWish, XdpMode,
 };
 
@@ -167,6 +167,15 @@ fn gre_key(text: &str) -> Result<GreKey, Refusal> {
             Refusal::argument("key", what, format!("write vni, none, or a number from 0 to {}", u32::MAX))
         }),
     }
+}
+
+/// What is done about the maximum segment size.
+pub(super) fn mss_clamp(text: &str) -> Result<MssClamp, Refusal> {
+    text.parse().map_err(|()| {
+        let what = format!("mss_clamp {text:?} is no clamp of the maximum segment size");
+        let (least, most) = (MssClamp::BYTES.start(), MssClamp::BYTES.end());
+        Refusal::argument("mss_clamp", what, format!("write on, off, or a number from {least} to {most}"))
+    })
 }
 
 pub(super) const fn xdp_mode(mode: api::XdpMode) -> XdpMode {

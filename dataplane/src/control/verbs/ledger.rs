@@ -113,6 +113,7 @@ impl Ledger {
             gre_checksum: vni.tunnel.gre_checksum,
             gre_sequence: vni.tunnel.gre_sequence,
             inner_tags: outer::tags_word(vni.inner_tags),
+            mss_clamp: vni.mss_clamp.to_string(),
             ports: self.config.ports.iter().filter(inside).map(|port| port.name.clone()).collect(),
             remotes: self.config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),
         }
@@ -298,6 +299,14 @@ impl Operator for Ledger {
                 flood: remote.flood,
                 udp_checksum: udp_port.map(|_| remote.udp_checksum_in(domain)),
                 storm_limit: remote.storm_limit,
+                path_mtu: Some(api::PathMtu {
+                    mtu: 1400,
+                    inner: Some(1350),
+                    source: api::MtuSource::Router,
+                    router: Some("192.0.2.254".parse().unwrap()),
+                    age: Some(12),
+                    expires: Some(588),
+                }),
                 liveness: None,
             });
         }
@@ -404,8 +413,11 @@ impl Operator for Ledger {
                     tx_packets: port.tx_packets,
                     tx_bytes: port.tx_bytes,
                     dropped: port.dropped,
+                    fragmented: 0,
+                    too_big_told: 0,
                 })
                 .collect(),
+            path_mtu: api::PathMtuCounts { accepted: 1, foreign: 2, ..api::PathMtuCounts::default() },
         }
     }
 

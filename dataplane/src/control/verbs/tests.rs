@@ -12,7 +12,7 @@ use super::ledger::{Ledger, VERSION, sample};
 use super::{Listed, Page, carry_out};
 use crate::config::{
     EncapsulationConfig, FdbDestination, FloodConfig, GreKey, LivenessConfig, LivenessWish, LocalAddresses,
-    ModeWish, PortRole, TransmitWish, TunnelConfig, XdpMode,
+    ModeWish, MssClamp, PortRole, TransmitWish, TunnelConfig, XdpMode,
 };
 
 fn ask(ledger: &mut Ledger, method: &str, parameters: Value) -> Result<Value, Refusal> {
@@ -62,7 +62,8 @@ fn every_argument_of_a_vni_and_a_remote_arrives() {
     let request = json!({ "vni": 300, "local": ["192.0.2.1"], "udp_port": 8472, "learning": false, "ageing": 60,
         "arp_proxy": false, "nd_proxy": false, "ttl": "9", "tos": "inherit", "df": "unset",
         "ecn": "reset", "udp_checksum": true, "further_udp_ports": [4789], "port_range": { "low": 1000, "high": 1999 },
-        "reserved_bits": "0x8000000000000000", "inner_tags": "drop", "bcast_flood": false, "move_limit": 0 });
+        "reserved_bits": "0x8000000000000000", "inner_tags": "drop", "bcast_flood": false, "move_limit": 0,
+        "mss_clamp": "1300" });
     ask(&mut ledger, "SetVni", request).unwrap();
     let domain = ledger.config.vnis.get(&vni(300)).unwrap();
     assert_eq!(domain.encapsulation, EncapsulationConfig::Vxlan { port: 8472 });
@@ -78,7 +79,7 @@ fn every_argument_of_a_vni_and_a_remote_arrives() {
     };
     assert_eq!((&domain.tunnel, domain.inner_tags), (&tunnel, InnerTags::Dropped));
     assert_eq!((domain.arp_proxy, domain.nd_proxy, domain.flood.broadcast), (false, false, false));
-    assert_eq!(domain.udp_checksum, Some(true));
+    assert_eq!((domain.udp_checksum, domain.mss_clamp), (Some(true), MssClamp::Bytes(1300)));
     let again = json!({ "vni": 300, "local": ["192.0.2.1"] });
     assert_eq!(refused(&mut ledger, "SetVni", again).0, RefusalKind::AlreadyExists);
     let again = json!({ "vni": 300, "local": ["2001:db8::1", "192.0.2.1"], "replace": true, "key": "none" });

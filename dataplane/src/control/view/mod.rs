@@ -3,4 +3,6 @@
 mod entries;
 pub(super) mod measurements;
 mod numbers;
+mod path_mtu;
 mod ports;
+mod room;

@@ -38,6 +38,8 @@ impl State {
             counts.copies -= before.copies;
             counts.proxied -= before.proxied;
             counts.unlearned -= before.unlearned;
+            counts.fragmented -= before.fragmented;
+            counts.too_big_told -= before.too_big_told;
             for (count, before) in counts.drops.iter_mut().zip(before.drops) {
                 *count -= before;
             }
@@ -143,7 +145,14 @@ impl State {
             .ports
             .iter()
             .flat_map(|(name, port)| port.degraded.iter().map(move |why| format!("port {name}: {why}")))
-            .chain(self.closed.iter().map(|(name, why)| format!("port {name} is down: {why}")));
+            .chain(self.ports.iter().filter_map(|(name, port)| {
+                let why = self.cramped(self.underlay.link_by_index(port.ifindex)?)?;
+                Some(format!("port {name}: {why}"))
+            }))
+            .chain(self.closed.iter().map(|(name, why)| format!("port {name} is down: {why}")))
+            .chain(self.routers.refusals().map(|(family, why)| {
+                format!("path MTUs over {family} are not learned from ICMP: no raw socket: {why}")
+            }));
         StatusReply {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -178,6 +187,8 @@ impl State {
                 tx_packets: counts.transmitted.frames,
                 tx_bytes: counts.transmitted.bytes,
                 dropped: counts.dropped(),
+                fragmented: counts.fragmented,
+                too_big_told: counts.too_big_told,
             }
         });
         StatsReply {
@@ -185,6 +196,7 @@ impl State {
             chunks: self.chunks(),
             ports: ports.collect(),
             workers: self.workers(&balances, buckets),
+            path_mtu: self.path_mtus.counts,
         }
     }
 

@@ -30,6 +30,7 @@ impl State {
         let mut degraded: Vec<String> = open.map(|port| port.degraded.clone()).unwrap_or_default();
         degraded.extend(self.closed.get(&config.name).cloned());
         degraded.extend(open.and_then(OpenPort::napi_refusal).map(str::to_owned));
+        degraded.extend(link.filter(|_| open.is_some()).and_then(|link| self.cramped(link)));
         match link {
             Some(link) if open.is_some() && !link.up => {
                 degraded.push(format!("device {0} is down; `ip link set {0} up`", link.name));
@@ -134,6 +135,7 @@ impl State {
             gre_checksum: vni.tunnel.gre_checksum,
             gre_sequence: vni.tunnel.gre_sequence,
             inner_tags: outer::tags_word(vni.inner_tags),
+            mss_clamp: vni.mss_clamp.to_string(),
             ports: inside.map(|port| port.name.clone()).collect(),
             remotes: self.config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),
         }
@@ -175,6 +177,7 @@ impl State {
             udp_checksum: udp_port.map(|_| remote.udp_checksum_in(vni)),
             storm_limit: remote.storm_limit,
             liveness: self.liveness_view(remote.vni, remote.address),
+            path_mtu: self.path_mtu_view(local, remote),
         })
     }
 }

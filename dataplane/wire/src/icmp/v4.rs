@@ -28,6 +28,9 @@ pub const CODE_FRAGMENTATION_NEEDED: u8 = 4;
 /// section 4.3.2.3).
 pub const MAX_QUOTE: usize = 576 - ipv4::LENGTH - LENGTH;
 
+/// Where the offending packet begins in a packet with an error.
+pub const QUOTE_OFFSET: usize = ipv4::LENGTH + LENGTH;
+
 /// Whether the checksum of a message is right. `message` is exactly the IPv4 payload.
 #[inline]
 #[must_use]
@@ -64,14 +67,7 @@ impl<'a> FragmentationNeeded<'a> {
     /// # Errors
     /// [`Error::Truncated`] if there is no room.
     pub fn emit(&self, message: &mut [u8]) -> Result<usize> {
-        let [m0, m1] = self.mtu.to_be_bytes();
-        let header = Header {
-            message_type: DESTINATION_UNREACHABLE,
-            code: CODE_FRAGMENTATION_NEEDED,
-            checksum: 0,
-            content: [0, 0, m0, m1],
-        };
-        let length = emit_error(message, header, self.packet, MAX_QUOTE)?;
+        let length = emit_error(message, fragmentation_needed(self.mtu), self.packet, MAX_QUOTE)?;
         let message = message.get_mut(..length).ok_or(Error::Truncated)?;
         write_checksum(message, Sum::of(message).checksum());
         Ok(length)
@@ -83,22 +79,57 @@ impl<'a> FragmentationNeeded<'a> {
     /// [`Error::Truncated`] if there is no room.
     pub fn emit_packet(&self, source: Ipv4Addr, destination: Ipv4Addr, bytes: &mut [u8]) -> Result<usize> {
         let length = ipv4::LENGTH + self.emit(bytes.get_mut(ipv4::LENGTH..).ok_or(Error::Truncated)?)?;
-        let header = ipv4::Header {
-            // Internetwork control, as RFC 1812 section 4.3.2.5 asks of ICMP errors.
-            traffic_class: TrafficClass::new(48, 0),
-            total_length: u16::try_from(length).map_err(|_| Error::Malformed)?,
-            identification: 0,
-            dont_fragment: true,
-            more_fragments: false,
-            fragment_offset: 0,
-            ttl: HOP_LIMIT,
-            protocol: Protocol::ICMP,
-            source,
-            destination,
-        };
-        header.emit(bytes)?;
+        emit_ip_header(source, destination, length, bytes)?;
         Ok(length)
     }
+}
+
+/// Makes an IPv4 packet with "fragmentation needed" around an offending packet that already stands in place: behind
+/// [`QUOTE_OFFSET`] bytes. Gives the length; what is left of the offending packet behind it is no longer needed.
+///
+/// # Errors
+/// [`Error::Truncated`] if there is no room for the headers.
+pub fn wrap_fragmentation_needed(
+    mtu: u16,
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    bytes: &mut [u8],
+) -> Result<usize> {
+    let length = bytes.len().min(QUOTE_OFFSET + MAX_QUOTE);
+    let message = bytes.get_mut(ipv4::LENGTH..length).ok_or(Error::Truncated)?;
+    fragmentation_needed(mtu).emit(message)?;
+    write_checksum(message, Sum::of(message).checksum());
+    emit_ip_header(source, destination, length, bytes)?;
+    Ok(length)
+}
+
+const fn fragmentation_needed(mtu: u16) -> Header {
+    let [m0, m1] = mtu.to_be_bytes();
+    Header {
+        message_type: DESTINATION_UNREACHABLE,
+        code: CODE_FRAGMENTATION_NEEDED,
+        checksum: 0,
+        content: [0, 0, m0, m1],
+    }
+}
+
+/// Writes the IPv4 header of an error of `length` bytes, itself included.
+fn emit_ip_header(source: Ipv4Addr, destination: Ipv4Addr, length: usize, bytes: &mut [u8]) -> Result<()> {
+    let header = ipv4::Header {
+        // Internetwork control, as RFC 1812 section 4.3.2.5 asks of ICMP errors.
+        traffic_class: TrafficClass::new(48, 0),
+        total_length: u16::try_from(length).map_err(|_| Error::Malformed)?,
+        identification: 0,
+        dont_fragment: true,
+        more_fragments: false,
+        fragment_offset: 0,
+        ttl: HOP_LIMIT,
+        protocol: Protocol::ICMP,
+        source,
+        destination,
+    };
+    header.emit(bytes)?;
+    Ok(())
 }
 
 /// Whether an error about this packet may be sent at all (RFC 1122 section 3.2.2, RFC 1812 section 4.3.2.7): not about
@@ -168,6 +199,21 @@ mod tests {
         assert_eq!((quoted.total_length, quoted.identification), (1500, 7));
         assert_eq!(error.emit_packet(US, THEM, &mut bytes[..575]), Err(Error::Truncated));
         assert_eq!(FragmentationNeeded::parse(&[3, 3, 0, 0, 0, 0, 0, 0]), Err(Error::Malformed));
+    }
+
+    #[test]
+    fn an_error_can_be_put_around_a_packet_in_place() {
+        for size in [20, 100, 547, 548, 549, 1500] {
+            let offending = packet(|_| ());
+            let error = FragmentationNeeded { mtu: 1450, packet: &offending[..size] };
+            let (mut copied, mut wrapped) = ([0; 600], [0; 1600]);
+            let length = error.emit_packet(US, THEM, &mut copied).unwrap();
+            wrapped[QUOTE_OFFSET..QUOTE_OFFSET + size].copy_from_slice(&offending[..size]);
+            let bytes = &mut wrapped[..QUOTE_OFFSET + size];
+            assert_eq!(wrap_fragmentation_needed(1450, US, THEM, bytes), Ok(length));
+            assert_eq!(wrapped[..length], copied[..length]);
+        }
+        assert_eq!(wrap_fragmentation_needed(1450, US, THEM, &mut [0; 27]), Err(Error::Truncated));
     }
 
     #[test]

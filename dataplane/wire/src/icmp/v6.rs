@@ -27,6 +27,9 @@ pub const REDIRECT: u8 = 137;
 /// Most bytes of the offending packet that an error quotes: the error stays within the least MTU of IPv6.
 pub const MAX_QUOTE: usize = 1280 - ipv6::LENGTH - LENGTH;
 
+/// Where the offending packet begins in a packet with an error.
+pub const QUOTE_OFFSET: usize = ipv6::LENGTH + LENGTH;
+
 /// Whether the checksum of a message is right. `message` is exactly the upper-layer packet.
 #[inline]
 #[must_use]
@@ -101,9 +104,7 @@ impl<'a> PacketTooBig<'a> {
     /// # Errors
     /// [`Error::Truncated`] if there is no room.
     pub fn emit(&self, message: &mut [u8]) -> Result<usize> {
-        let content = self.mtu.to_be_bytes();
-        let header = Header { message_type: PACKET_TOO_BIG, code: 0, checksum: 0, content };
-        emit_error(message, header, self.packet, MAX_QUOTE)
+        emit_error(message, packet_too_big(self.mtu), self.packet, MAX_QUOTE)
     }
 
     /// Writes a whole IPv6 packet with the message, checksum computed, and gives its length, at most 1280 bytes.
@@ -114,6 +115,28 @@ impl<'a> PacketTooBig<'a> {
         let length = self.emit(bytes.get_mut(ipv6::LENGTH..).ok_or(Error::Truncated)?)?;
         finish_packet(source, destination, HOP_LIMIT, bytes, length)
     }
+}
+
+/// Makes an IPv6 packet with "packet too big" around an offending packet that already stands in place: behind
+/// [`QUOTE_OFFSET`] bytes. Gives the length; what is left of the offending packet behind it is no longer needed.
+///
+/// # Errors
+/// [`Error::Truncated`] if there is no room for the headers.
+pub fn wrap_packet_too_big(
+    mtu: u32,
+    source: Ipv6Addr,
+    destination: Ipv6Addr,
+    bytes: &mut [u8],
+) -> Result<usize> {
+    let length = bytes.len().min(QUOTE_OFFSET + MAX_QUOTE);
+    let message = bytes.get_mut(ipv6::LENGTH..length).ok_or(Error::Truncated)?;
+    packet_too_big(mtu).emit(message)?;
+    let length = message.len();
+    finish_packet(source, destination, HOP_LIMIT, bytes, length)
+}
+
+const fn packet_too_big(mtu: u32) -> Header {
+    Header { message_type: PACKET_TOO_BIG, code: 0, checksum: 0, content: mtu.to_be_bytes() }
 }
 
 /// Whether "packet too big" may be sent about this packet (RFC 4443 section 2.4 e): not about an ICMPv6 error or
@@ -172,6 +195,21 @@ mod tests {
         assert_eq!((read.mtu, read.packet), (1400, &offending[..MAX_QUOTE]));
         assert_eq!(error.emit_packet(US, THEM, &mut bytes[..1279]), Err(Error::Truncated));
         assert_eq!(PacketTooBig::parse(&[3, 0, 0, 0, 0, 0, 0, 0]), Err(Error::Malformed));
+    }
+
+    #[test]
+    fn an_error_can_be_put_around_a_packet_in_place() {
+        for size in [40, 100, 1231, 1232, 1233, 1500] {
+            let offending = packet(THEM, Protocol::UDP, &[1; 1460]);
+            let error = PacketTooBig { mtu: 1400, packet: &offending[..size] };
+            let (mut copied, mut wrapped) = ([0; 1300], [0; 1600]);
+            let length = error.emit_packet(US, THEM, &mut copied).unwrap();
+            wrapped[QUOTE_OFFSET..QUOTE_OFFSET + size].copy_from_slice(&offending[..size]);
+            let bytes = &mut wrapped[..QUOTE_OFFSET + size];
+            assert_eq!(wrap_packet_too_big(1400, US, THEM, bytes), Ok(length));
+            assert_eq!(wrapped[..length], copied[..length]);
+        }
+        assert_eq!(wrap_packet_too_big(1400, US, THEM, &mut [0; 47]), Err(Error::Truncated));
     }
 
     #[test]
