@@ -1,7 +1,7 @@
 //! TCP transfers between hosts by their kernels' own TCP, with every byte compared.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -13,18 +13,26 @@ use crate::wait::SOON;
 #[derive(Clone, Copy, Debug)]
 pub struct Host<'a> {
     namespace: &'a Namespace,
-    address: Ipv4Addr,
+    address: IpAddr,
+}
+
+impl<'a> Host<'a> {
+    /// A host by any of its addresses.
+    #[must_use]
+    pub fn at(namespace: &'a Namespace, address: impl Into<IpAddr>) -> Self {
+        Self { namespace, address: address.into() }
+    }
 }
 
 impl<'a> From<&'a Workload> for Host<'a> {
     fn from(workload: &'a Workload) -> Self {
-        Self { namespace: &workload.namespace, address: workload.address }
+        Self::at(&workload.namespace, workload.address)
     }
 }
 
 impl<'a> From<&'a Node> for Host<'a> {
     fn from(node: &'a Node) -> Self {
-        Self { namespace: &node.namespace, address: node.address }
+        Self::at(&node.namespace, node.address)
     }
 }
 

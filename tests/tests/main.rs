@@ -33,6 +33,8 @@ mod liveness;
 mod malformed;
 mod marking;
 mod measurements;
+mod mtu;
+mod mtu_forgeries;
 mod nd_proxy;
 mod overlay;
 mod ovs_gre;
