@@ -7,16 +7,21 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::json;
 use vtep_tests::filter::Tunnel;
 use vtep_tests::frames::{self, RawSocket};
+use vtep_tests::trouble::Trouble;
 use vtep_tests::wait::SOON;
 use vtep_tests::{Capture, Daemon, Node, Segment, Underlay, Variant, Workload, wait_until};
 
 /// Flows of a test: UDP datagrams to as many ports from here on.
 const FIRST_PORT: u16 = 5000;
 const FLOWS: u16 = 48;
+
+/// A session comes up at one packet a second.
+const PATIENT: Duration = Duration::from_secs(30);
 
 struct Net {
     underlay: Underlay,
@@ -41,9 +46,9 @@ impl Net {
     }
 
     /// Node 1, whose two remotes are a group.
-    fn near(&self, variant: Variant, group: &str) -> Daemon<'_> {
+    fn near(&self, variant: Variant, group: &str, words: &str) -> Daemon<'_> {
         let [a, b, c] = &self.nodes;
-        let segment = Segment::vxlan(100).access(&self.a1).remote(b).remote(c);
+        let segment = Segment::vxlan(100).access(&self.a1).remote(b).remote(c).key(words);
         let more = format!(
             "[[group]]\nvni = 100\nname = \"pair\"\nmembers = {group}\n\n\
              [[fdb]]\nvni = 100\nmac = \"{mac}\"\ngroup = \"pair\"\n\n\
@@ -56,11 +61,16 @@ impl Net {
         daemon
     }
 
+    /// Both remotes as equal members.
+    fn both(&self) -> String {
+        format!("[\"{}\", \"{}\"]", self.nodes[1].address, self.nodes[2].address)
+    }
+
     /// Nodes 2 and 3, which know node 1 alone.
-    fn far(&self) -> [Daemon<'_>; 2] {
+    fn far(&self, words: &str) -> [Daemon<'_>; 2] {
         let [a, b, c] = &self.nodes;
         [(b, &self.b1), (c, &self.c1)].map(|(node, workload)| {
-            let segment = Segment::vxlan(100).access(workload).remote(a);
+            let segment = Segment::vxlan(100).access(workload).remote(a).key(words);
             Daemon::start(node, Variant::ONE_WORKER, &[segment])
         })
     }
@@ -84,7 +94,7 @@ impl Net {
         let mut places = BTreeMap::new();
         for (node, capture) in captures {
             // Both destination ports; the last is that of the inner datagram.
-            let ports = capture.stop().decoded("vxlan && udp.srcport == 40000", &["udp.dstport"]);
+            let ports = capture.stop().decoded("vxlan && udp.srcport == 40000 && !icmp", &["udp.dstport"]);
             for port in ports.iter().filter_map(|ports| ports.rsplit(',').next()) {
                 let before = places.insert(port.parse().unwrap(), node);
                 assert_eq!(before, None, "flow {port} went to two remotes");
@@ -108,8 +118,8 @@ in_every_variant!(only_the_flows_of_a_lost_remote_move);
 
 fn only_the_flows_of_a_lost_remote_move(variant: Variant) {
     let net = Net::new();
-    let _far = net.far();
-    let near = net.near(variant, &format!("[\"{}\", \"{}\"]", net.nodes[1].address, net.nodes[2].address));
+    let _far = net.far("");
+    let near = net.near(variant, &net.both(), "");
     let [a, b, c] = &net.nodes;
     wait_until("both are in use", SOON, || is(&near, b, "active") && is(&near, c, "active"));
     net.a1.reaches(&net.b1);
@@ -131,14 +141,38 @@ fn only_the_flows_of_a_lost_remote_move(variant: Variant) {
     assert_eq!(near.drops("VXLAN_ENTRY_EXISTS"), 0, "either remote may send from the address");
 }
 
+/// Nothing but silence says that the remote is lost: its routes, its next hop and its link are as they were.
+#[test]
+fn the_flows_of_a_silent_remote_move_and_come_back() {
+    const ASKED: &str = "liveness = { interval = \"100ms\" }";
+    let net = Net::new();
+    let _far = net.far(ASKED);
+    let near = net.near(Variant::ONE_WORKER, &net.both(), ASKED);
+    let [_, _, c] = &net.nodes;
+    let is_up = |daemon: &Daemon<'_>| {
+        daemon.list("remote show").iter().all(|remote| remote["liveness"]["state"] == "up")
+    };
+    wait_until("both answer", PATIENT, || is_up(&near));
+    let whole = net.places();
+    assert!(whole.values().any(|node| *node == 3) && whole.values().any(|node| *node == 2), "{whole:?}");
+
+    let silence = Trouble::from_node(&net.underlay, c, "");
+    wait_until("node 3 is out of use", SOON, || is(&near, c, "down"));
+    assert!(net.places().values().all(|node| *node == 2));
+    drop(silence);
+    wait_until("node 3 is in use again", PATIENT, || is(&near, c, "active"));
+    assert_eq!(net.places(), whole, "every flow is where it was");
+}
+
 #[test]
 fn a_backup_is_used_while_it_must_be_and_weights_share() {
     let net = Net::new();
-    let _far = net.far();
+    let _far = net.far("");
     let [a, b, c] = &net.nodes;
     let near = net.near(
         Variant::ONE_WORKER,
         &format!("[\"{}\", {{ remote = \"{}\", backup = true }}]", b.address, c.address),
+        "",
     );
     wait_until("the backup stands by", SOON, || is(&near, b, "active") && is(&near, c, "standby"));
     assert!(net.places().values().all(|node| *node == 2));

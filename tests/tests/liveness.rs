@@ -31,7 +31,7 @@ struct Net {
 impl Net {
     fn new() -> Self {
         let underlay = Underlay::new();
-        let (a, b) = (underlay.node(1), underlay.node(2));
+        let (a, b) = (underlay.node_with_ipv6(1), underlay.node_with_ipv6(2));
         let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
         Self { underlay, a, b, a1, b1 }
     }
@@ -94,11 +94,27 @@ fn a_remote_over_gre_is_asked_as_well() {
     net.b1.ping(net.a1.address, 3);
 }
 
+#[test]
+fn a_remote_over_ipv6_is_asked_as_well() {
+    let net = Net::new();
+    let segment = Segment::vxlan(100).key(FAST);
+    let near = segment.clone().access(&net.a1).remote6(&net.b);
+    let near = Daemon::start(&net.a, Variant::ONE_WORKER, &[near]);
+    let far = Daemon::start(&net.b, Variant::ONE_WORKER, &[segment.access(&net.b1).remote6(&net.a)]);
+    wait_until("both know each other", UP, || is(&near, "up") && is(&far, "up"));
+    wait_until("the path MTU is known", SOON, || liveness(&near)["mtu"] == 1600);
+    net.a1.reaches(&net.b1);
+    let cut = Trouble::from_node(&net.underlay, &net.b, "");
+    wait_until("node 2 is withdrawn", SOON, || is(&near, "down"));
+    drop(cut);
+    wait_until("it is used again", UP, || is(&near, "up"));
+}
+
 /// Two packets in five are lost: a session may come up over that now and then, the remote is not used for it.
 #[test]
 fn a_remote_that_answers_now_and_then_stays_withdrawn() {
     let net = Net::new();
-    let words = "liveness = { interval = \"50ms\", recovery = 30 }";
+    let words = "liveness = { interval = \"50ms\", recovery = 100 }";
     let [near, far] = net.daemons(Variant::ONE_WORKER, &Segment::vxlan(100), words);
     wait_until("both know each other", UP, || is(&near, "up") && is(&far, "up"));
     let cut = Trouble::from_node(&net.underlay, &net.b, "");

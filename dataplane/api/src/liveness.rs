@@ -69,7 +69,7 @@ pub struct LivenessItem {
     /// Packets that may be lost in sequence; 3 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multiplier: Option<i64>,
-    /// Packets in sequence before a lost one is used again; 10 by default.
+    /// Packets that must come, no two lost in sequence, before a lost one is used again; 10 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery: Option<i64>,
     /// Source ports tried in turn; 8 by default.

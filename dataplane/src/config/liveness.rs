@@ -9,7 +9,7 @@ pub struct LivenessConfig {
     pub interval: u32,
     /// Packets that may be lost in sequence before the peer counts as lost, 1 to 255; 3 by default.
     pub multiplier: u8,
-    /// Packets that must come in sequence before a lost peer is used again, 0 to 1000; 10 by default.
+    /// Packets that must come, no two lost in sequence, before a lost peer is used again, 0 to 1000; 10 by default.
     pub recovery: u16,
     /// Source ports that are tried in turn, 1 to 64; 8 by default.
     pub paths: u8,

@@ -70,6 +70,8 @@ pub struct Paths {
     turn: usize,
     smoothed: Option<Duration>,
     last_loss: Option<Duration>,
+    /// Echoes that ended lost in sequence, on whatever paths.
+    lost_in_sequence: u32,
 }
 
 /// What a path has come to be.
@@ -92,6 +94,7 @@ impl Paths {
             turn: 0,
             smoothed: None,
             last_loss: None,
+            lost_in_sequence: 0,
         }
     }
 
@@ -111,6 +114,12 @@ impl Paths {
     #[must_use]
     pub const fn last_loss(&self) -> Option<Duration> {
         self.last_loss
+    }
+
+    /// How many echoes in sequence are lost by now, on whatever paths: with one dead path among others never two.
+    #[must_use]
+    pub const fn lost_in_sequence(&self) -> u32 {
+        self.lost_in_sequence
     }
 
     /// How long an answer is waited for.
@@ -151,6 +160,7 @@ impl Paths {
     pub fn returned(&mut self, sequence: u32, round_trip: Duration) -> Option<PathChange> {
         let at = self.pending.iter().position(|pending| pending.sequence == sequence)?;
         let Pending { path, .. } = self.pending.swap_remove(at);
+        self.lost_in_sequence = 0;
         // As TCP smooths it (RFC 6298 section 2).
         self.smoothed = Some(self.smoothed.map_or(round_trip, |usual| (usual * 7 + round_trip) / 8));
         let record = self.records.get_mut(path)?;
@@ -172,11 +182,12 @@ impl Paths {
         let Self { records, pending, .. } = self;
         let patience = self.smoothed.map_or(PATIENCE, |usual| usual * 4).clamp(PATIENCE, MOST_PATIENCE);
         let mut changes = Vec::new();
-        let last_loss = &mut self.last_loss;
+        let (last_loss, lost_in_sequence) = (&mut self.last_loss, &mut self.lost_in_sequence);
         pending.retain(|it| {
             let over = now >= it.sent + patience;
             if over && let Some(record) = records.get_mut(it.path) {
                 *last_loss = Some(now);
+                *lost_in_sequence += 1;
                 let was_dead = record.is_dead();
                 record.ended(true);
                 if record.is_dead() && !was_dead {
@@ -191,6 +202,7 @@ impl Paths {
     /// Forgets what is under way: the session is down, and what it loses is not the paths'.
     pub fn reset(&mut self) {
         self.pending.clear();
+        self.lost_in_sequence = 0;
     }
 }
 
