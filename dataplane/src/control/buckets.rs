@@ -65,12 +65,12 @@ impl Buckets {
         }
         let before = self.holders.clone();
         if self.members != members {
+            let keen = keen(&self.members, members);
             self.members = members.to_vec();
             let homes = shares(members.iter().filter(|member| !member.backup));
             retain(&mut self.homes, |home| homes.contains_key(&home));
             fill(&mut self.homes, &homes);
-            let anybody: BTreeSet<IpAddr> = homes.keys().copied().collect();
-            level(&mut self.homes, &homes, &anybody, |_, _| true);
+            level(&mut self.homes, &homes, &keen, |_, _| true);
         }
         let fresh: BTreeSet<IpAddr> = active.difference(&self.active).copied().collect();
         self.active = active;
@@ -92,6 +92,14 @@ impl Buckets {
         // Whoever comes back has a share in what is lent, too; nobody else's flows move.
         level(holders, &shares, fresh, |bucket, holder| homes.get(bucket) != Some(&Some(holder)));
     }
+}
+
+/// Who is to get homes of others when the members change: those that are new, or everybody if a weight is another one.
+/// Otherwise nobody's share changes but for rounding, which is not worth a flow.
+fn keen(before: &[GroupMember], now: &[GroupMember]) -> BTreeSet<IpAddr> {
+    let same = |member: &GroupMember| before.iter().find(|other| other.remote == member.remote);
+    let reweighed = now.iter().any(|member| same(member).is_some_and(|other| other != member));
+    now.iter().filter(|member| reweighed || same(member).is_none()).map(|member| member.remote).collect()
 }
 
 /// The members that are to be used: the best that there are, and backups rather than what may not answer.
