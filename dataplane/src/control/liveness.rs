@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use forward::bfd::{Address, HEADERS, Message};
-use forward::entropy::{self, FIRST_SOURCE_PORT};
+use forward::entropy::{FIRST_SOURCE_PORT, SourcePorts};
 use forward::fdb::Kind;
 use forward::ids::RemoteId;
 use forward::link::Place;
@@ -230,7 +230,8 @@ impl State {
     /// The outer source port of a path.
     pub(super) fn source_port(&self, (vni, remote): (Vni, IpAddr), path: usize) -> u16 {
         let local = self.config.local_towards(vni, remote);
-        entropy::source_port(address(Mac::ZERO, local, path).flow())
+        let ports = self.config.vnis.get(&vni).map_or(SourcePorts::DYNAMIC, |vni| vni.tunnel.source_ports);
+        ports.port(address(Mac::ZERO, local, path).flow())
     }
 
     /// Gives a packet to a worker; which one differs from remote to remote, so that no worker sends all.
