@@ -69,6 +69,12 @@ def exercise(connection, device):
     (port,) = call("ShowPorts", name=PORT)["ports"]
     expect(port, flood=True, mcast_flood=False, bcast_flood=True, isolated=True, storm_limit=500)
     refused(connection, "InUse", "RemoveVni", vni=VNI)
+    bind = [{"mac": MAC, "addresses": [WORKLOAD]}]
+    guard = {"trusted": True, "locked": False, "bind": bind, "learn_limit": 8}
+    call("GuardPort", name=PORT, guard=guard)
+    (port,) = call("ShowPorts", name=PORT)["ports"]
+    expect(port, guard=guard, learned=0, unlearned=0)
+    call("GuardPort", name=PORT, guard={})
 
     call("SetFdb", mac=MAC, vni=VNI, dst=PEER)
     call("SetFdb", mac=MAC, vni=VNI, dev=PORT, replace=True)

@@ -186,6 +186,7 @@ mod tests {
 
     fn state(version: u64) -> Published {
         let parts = TablesParts {
+            protection: forward::protection::Protection::default(),
             version,
             ports: Vec::new(),
             domains: Vec::new(),

@@ -447,3 +447,39 @@ fn remotes_without_an_uplink_are_warned_of() {
          [\"192.0.2.2\"]\n      |            ^^^^^^^^^^^\n  help: add a port with role = \"uplink\"\n"
     );
 }
+
+#[test]
+fn what_a_port_is_held_against_is_checked() {
+    let more = r#"
+[[port]]
+name = "x"
+vni = 100
+bind = [{ mac = "02:00:00:00:00:01", addresses = ["10.0.0.1", "fd00::1"] }, { mac = "02:00:00:00:00:01" }]
+[[port]]
+name = "y"
+vni = 100
+bind = [{ mac = "ff:ff:ff:ff:ff:ff" }, { mac = "02:00:00:00:00:02", addresses = ["224.0.0.1"] }]
+[[port]]
+name = "z"
+role = "uplink"
+trusted = true
+"#;
+    assert_eq!(
+        words_of(&with(more)),
+        [
+            "port x binds 02:00:00:00:00:01 twice | put all its addresses into one binding",
+            "port y cannot be bound to ff:ff:ff:ff:ff:ff, which is no address of a workload | use one such as 02:00:00:00:00:01",
+            "port y cannot be bound to 224.0.0.1: it is a multicast group | use the address of one workload",
+            "port z is an uplink and cannot be trusted: that is for access ports | leave it out; from an uplink only the remotes of a VNI are believed",
+        ]
+    );
+    for wrong in [
+        r#"bind = [{ mca = "02:00:00:00:00:01" }]"#,
+        r#"bind = ["02:00:00:00:00:01"]"#,
+        r#"bind = [{ mac = "02:00:00:00:00:01", addresses = "10.0.0.1" }]"#,
+    ] {
+        let text = with(&format!("[[port]]\nname = \"x\"\nvni = 100\n{wrong}\n"));
+        let said = faults_of(&text);
+        assert!(said.contains("a table such as { mac = "), "{said}");
+    }
+}

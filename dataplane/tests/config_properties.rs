@@ -6,10 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use dataplane::config::{
-    self, Busy, Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, FdbKind, FloodConfig, GreKey,
-    GroupConfig, GroupMember, LivenessConfig, LivenessWish, LocalAddresses, LogTarget, ModeWish, MssClamp,
-    NeighbourConfig, PortConfig, PortPolicy, PortRole, PortTuning, RemoteConfig, TransmitWish, TunnelConfig,
-    VniConfig, WorkerConfig, XdpMode, owner, render,
+    self, BindingConfig, Busy, Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, FdbKind,
+    FloodConfig, GreKey, GroupConfig, GroupMember, GuardConfig, LivenessConfig, LivenessWish, LocalAddresses,
+    LogTarget, ModeWish, MssClamp, NeighbourConfig, PortConfig, PortPolicy, PortRole, PortTuning,
+    RemoteConfig, TransmitWish, TunnelConfig, VniConfig, WorkerConfig, XdpMode, owner, render,
 };
 use dataplane::plan::{Severity, diff, validate};
 use forward::entropy::SourcePorts;
@@ -78,6 +78,18 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn guard()(
+        trusted in prop_oneof![4 => Just(false), 1 => Just(true)],
+        locked in prop_oneof![4 => Just(false), 1 => Just(true)],
+        bind in prop_oneof![4 => Just(Vec::new()), 1 => vec((mac(), vec(underlay(), 0..3)), 0..3)],
+        learn_limit in select(vec![GuardConfig::LEARN_LIMIT, 0, 8]),
+    ) -> GuardConfig {
+        let bind = bind.into_iter().map(|(mac, addresses)| BindingConfig { mac, addresses }).collect();
+        GuardConfig { trusted, locked, bind, learn_limit }
+    }
+}
+
+prop_compose! {
     fn port()(
         name in name(),
         device in name(),
@@ -88,10 +100,10 @@ prop_compose! {
         ring_size in select(vec![64, 2048, 16_384, 1000]),
         transmit in select(vec![TransmitWish::Auto, TransmitWish::Ring, TransmitWish::Burst]),
         namespace in option::of(select(vec!["blue", "/proc/1/ns/net", "a/b", ""]).prop_map(str::to_owned)),
-        tuning in tuning(),
+        (tuning, guard) in (tuning(), guard()),
     ) -> PortConfig {
         let policy = tuning.of(PortPolicy::default());
-        PortConfig { name, device, role, mode, require, queues, ring_size, transmit, namespace, policy }
+        PortConfig { name, device, role, mode, require, queues, ring_size, transmit, namespace, policy, guard }
     }
 }
 
@@ -150,7 +162,7 @@ prop_compose! {
         marking in marking(),
         udp_checksum in option::weighted(0.2, any::<bool>()),
         (unicast, multicast, broadcast) in any::<(bool, bool, bool)>(),
-        move_limit in 0u32..7,
+        (move_limit, learn_limit) in (0u32..7, select(vec![VniConfig::LEARN_LIMIT, 8])),
         liveness in liveness(),
         tunnel in tunnel(),
         inner_tags in select(vec![InnerTags::Carried, InnerTags::Dropped]),
@@ -163,7 +175,7 @@ prop_compose! {
         let flood = FloodConfig { unicast, multicast, broadcast };
         VniConfig {
             vni, local, encapsulation, learning, ageing, arp_proxy, nd_proxy, marking, udp_checksum, flood, move_limit, liveness, tunnel, inner_tags,
-            mss_clamp,
+            mss_clamp, learn_limit,
         }
     }
 }
@@ -176,9 +188,10 @@ prop_compose! {
         flood: bool,
         udp_checksum in option::weighted(0.2, any::<bool>()),
         storm_limit in prop_oneof![Just(FloodConfig::STORM_LIMIT), any::<u32>()],
+        learn_limit in select(vec![RemoteConfig::LEARN_LIMIT, 8]),
         liveness in option::weighted(0.2, liveness()),
     ) -> RemoteConfig {
-        RemoteConfig { vni, address, encapsulation, flood, udp_checksum, storm_limit, liveness }
+        RemoteConfig { vni, address, encapsulation, flood, udp_checksum, storm_limit, liveness, learn_limit }
     }
 }
 
@@ -220,6 +233,7 @@ fn change() -> impl Strategy<Value = Change> {
         4 => port().prop_map(Change::AddPort),
         1 => name().prop_map(Change::RemovePort),
         2 => (name(), tuning()).prop_map(|(name, tuning)| Change::TunePort { name, tuning }),
+        1 => (name(), guard()).prop_map(|(name, guard)| Change::GuardPort { name, guard }),
         6 => (domain(), any::<bool>()).prop_map(|(vni, replace)| Change::SetVni { vni, replace }),
         1 => vni().prop_map(Change::RemoveVni),
         6 => (remote(), any::<bool>()).prop_map(|(remote, replace)| Change::SetRemote { remote, replace }),

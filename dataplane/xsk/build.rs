@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, exit};
 
 fn main() {
-    for file in ["bpf/steering.bpf.c", "bpf/kernel.h"] {
+    for file in ["bpf/steering.bpf.c", "bpf/underlay.h", "bpf/kernel.h"] {
         println!("cargo:rerun-if-changed={file}");
     }
     println!("cargo:rerun-if-env-changed=CLANG");

@@ -34,6 +34,21 @@ fn stranger_arp() -> Vec<u8> {
     Arp { to: BROADCAST, operation: 1, sender_mac, sender, target_mac, target }.frame()
 }
 
+/// What a third party behind the underlay's bridge sends that claims to be node `peer`, or nobody we know.
+fn tunnel_packets(local: Ipv4Addr, peer: Ipv4Addr) -> [Vec<u8>; 6] {
+    let macs = ([2, 0, 0, 0, 1, 2], [2, 0, 0, 0, 1, 1]);
+    let (addresses, stranger) = ((peer, local), (Ipv4Addr::new(192, 0, 2, 66), local));
+    let tunnelled = |frame: &[u8]| frames::tunnelled(macs, addresses, 100, frame);
+    [
+        tunnelled(&inner()),
+        tunnelled(&stranger_arp()),
+        tunnelled(&tunnelled(&inner())),
+        frames::udp(macs, addresses, (55_555, 4789), &frames::vxlan(100, &inner())),
+        frames::gre(macs, addresses, 300, &inner()),
+        frames::tunnelled(macs, stranger, 100, &inner()),
+    ]
+}
+
 fn rubbish_from_the_underlay_harms_nobody(variant: Variant) {
     let underlay = Underlay::new();
     let (a, b) = (underlay.node(1), underlay.node(2));
@@ -46,19 +61,7 @@ fn rubbish_from_the_underlay_harms_nobody(variant: Variant) {
 
     let streams =
         [(&a1, &b1), (&b1, &a1)].map(|(from, to)| UdpStream::start(from, to, Duration::from_millis(2)));
-    // The sender is a third party behind the bridge that claims to be node 2.
-    let macs = ([2, 0, 0, 0, 1, 2], [2, 0, 0, 0, 1, 1]);
-    let addresses = (b.address, a.address);
-    let stranger = (Ipv4Addr::new(192, 0, 2, 66), a.address);
-    let tunnelled = |frame: &[u8]| frames::tunnelled(macs, addresses, 100, frame);
-    let originals = [
-        tunnelled(&inner()),
-        tunnelled(&stranger_arp()),
-        tunnelled(&tunnelled(&inner())),
-        frames::udp(macs, addresses, (55_555, 4789), &frames::vxlan(100, &inner())),
-        frames::gre(macs, addresses, 300, &inner()),
-        frames::tunnelled(macs, stranger, 100, &inner()),
-    ];
+    let originals = tunnel_packets(a.address, b.address);
     let mut socket = RawSocket::open(&underlay.namespace, &a.underlay_device);
     let mut noise = Noise::new(1);
     for round in 0..ROUNDS {
@@ -78,7 +81,7 @@ fn rubbish_from_the_underlay_harms_nobody(variant: Variant) {
     a1.ping(b1.address, 10);
     assert!(daemon.is_running() && daemon.id() == id);
     let reasons = daemon.list("drops show port up0");
-    for reason in ["VXLAN_INVALID_HDR", "VXLAN_VNI_NOT_FOUND", "GRE_INVALID_HDR", "PEER_NOT_ALLOWED"] {
+    for reason in ["VXLAN_INVALID_HDR", "VXLAN_VNI_NOT_FOUND", "GRE_INVALID_HDR", "PEER_UNKNOWN"] {
         assert!(reasons.iter().any(|drop| drop["reason"] == reason), "{reason} was not counted: {reasons:?}");
     }
 }
@@ -118,4 +121,53 @@ fn rubbish_from_a_workload_harms_nobody(variant: Variant) {
         let port = &daemon.list("port show a2")[0];
         port["rx_packets"].as_u64().is_some_and(|count| count >= (3 * ROUNDS) as u64 / 2)
     });
+}
+
+/// From both sides at once, a million in all.
+#[test]
+fn a_million_malformed_frames_end_nothing() {
+    const MILLION: usize = 1_000_000;
+    const AT_ONCE: usize = 50;
+    let underlay = Underlay::new();
+    let (a, b) = (underlay.node(1), underlay.node(2));
+    let (a1, a2) = (a.workload("a1", "10.0.0.1"), a.workload("a2", "10.0.0.3"));
+    let b1 = b.workload("b1", "10.0.0.2");
+    let _far = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
+    let segments = [Segment::vxlan(100).access(&a1).access(&a2).remote(&b), Segment::gre(300).remote(&b)];
+    let mut daemon = Daemon::start(&a, Variant::ONE_WORKER, &segments);
+    a1.reaches(&b1);
+    // Among so many frames are some that claim a1's addresses: what is pinned must not be taken over.
+    daemon.change(&format!("fdb add {} vni 100 dev a1", a1.mac));
+    daemon.change(&format!("fdb add {} vni 100 dst {}", b1.mac, b.address));
+    for (here, there) in [(&a1, &b1), (&b1, &a1)] {
+        let (address, mac) = (there.address, &there.mac);
+        here.namespace.ip(&format!("neigh replace {address} lladdr {mac} nud permanent dev eth0"));
+    }
+    let id = daemon.id();
+    let streams =
+        [(&a1, &b1), (&b1, &a1)].map(|(from, to)| UdpStream::start(from, to, Duration::from_millis(2)));
+    let outside = tunnel_packets(a.address, b.address);
+    let inside = [inner(), stranger_arp()];
+    let mut sockets = [RawSocket::open(&underlay.namespace, &a.underlay_device), RawSocket::of(&a2)];
+    let mut noise = Noise::new(3);
+    let mut sent = 0;
+    while sent < MILLION {
+        for (socket, originals) in sockets.iter_mut().zip([&outside[..], &inside]) {
+            for original in originals.iter().cycle().take(AT_ONCE * 6) {
+                socket.send(&noise.mutated(original, 12));
+            }
+            for _ in 0..AT_ONCE {
+                socket.send(&noise.random(12, &originals[0]));
+            }
+            sent += AT_ONCE * 7;
+        }
+        streams.iter().for_each(|stream| stream.wait_for_more(1));
+    }
+    for stream in streams {
+        stream.wait_for_more(20);
+        stream.stop().assert_complete();
+    }
+    a1.ping(b1.address, 10);
+    assert!(daemon.is_running() && daemon.id() == id);
+    daemon.stop();
 }

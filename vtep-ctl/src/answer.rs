@@ -79,6 +79,7 @@ pub(crate) fn ask(client: &mut Client, request: &Request) -> Result<Answer, Fail
         }
         Request::AddPort(request) => done(client, request)?,
         Request::SetPort(request) => done(client, request)?,
+        Request::GuardPort(request) => done(client, request)?,
         Request::RemovePort(request) => done(client, request)?,
         Request::ShowVnis(request) => Answer::Vnis(all(client, request)?),
         Request::SetVni(request) => done(client, request)?,

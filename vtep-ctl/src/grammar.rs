@@ -1,11 +1,12 @@
 //! The commands: one table of objects and verbs, each with its words and the request that it makes.
 
-use api::{EntryKind, PortRole, Request};
+use api::{EntryKind, Request};
 
 use crate::words::{Given, Shape, Usage};
 
 mod group;
 mod liveness;
+mod port;
 mod vni;
 
 /// One verb of one object.
@@ -50,44 +51,6 @@ const MAC_IN_VNI: Shape = Shape { positional: &["MAC"], keywords: &[VNI], ..NOTH
 const IP_IN_VNI: Shape = Shape { positional: &["IP"], keywords: &[VNI], ..NOTHING };
 const OF_PORT: Shape = Shape { keywords: &[("port", "NAME")], ..NOTHING };
 
-const PORT_ADD: Shape = Shape {
-    positional: &["NAME"],
-    keywords: &[
-        ("dev", "DEVICE"),
-        VNI,
-        ("mode", "auto|zerocopy|native|generic"),
-        ("require", "zerocopy|native|generic"),
-        ("queues", "N"),
-        ("ring-size", "N"),
-        ("transmit", "auto|ring|burst"),
-        ("netns", "NAME|PATH"),
-        ("flood", "on|off"),
-        ("mcast-flood", "on|off"),
-        ("bcast-flood", "on|off"),
-        ("isolated", "on|off"),
-        ("storm-limit", "N"),
-    ],
-    flags: &["uplink"],
-    ..NOTHING
-};
-const PORT_ADD_TAIL: &str = "NAME [dev DEVICE] (vni N | uplink) [mode auto|zerocopy|native|generic] \
-    [require zerocopy|native|generic] [queues N] [ring-size N] [transmit auto|ring|burst] \
-    [netns NAME|PATH] \
-    [flood on|off] [mcast-flood on|off] [bcast-flood on|off] [isolated on|off] [storm-limit N]";
-const PORT_SET: Shape = Shape {
-    positional: &["NAME"],
-    keywords: &[
-        ("flood", "on|off"),
-        ("mcast-flood", "on|off"),
-        ("bcast-flood", "on|off"),
-        ("isolated", "on|off"),
-        ("storm-limit", "N"),
-    ],
-    ..NOTHING
-};
-const PORT_SET_TAIL: &str =
-    "NAME [flood on|off] [mcast-flood on|off] [bcast-flood on|off] [isolated on|off] [storm-limit N]";
-
 const REMOTE_SET: Shape = Shape {
     positional: &["IP"],
     keywords: &[
@@ -104,12 +67,13 @@ const REMOTE_SET: Shape = Shape {
         liveness::RECOVERY,
         liveness::PATHS,
         liveness::PATH_MTU,
+        port::LEARN_LIMIT,
     ],
     ..NOTHING
 };
 const REMOTE_SET_TAIL: &str = "IP vni N [encap vxlan|gre|nvgre|greudp] [udp-port P] [key vni|none|NUMBER] [flood on|off] \
     [udp-checksum on|off] [storm-limit N] [liveness on|off] [interval MS] [multiplier N] [recovery N] \
-    [paths N] [path-mtu on|off]";
+    [paths N] [path-mtu on|off] [learn-limit N]";
 
 const OWNER: (&str, &str) = ("owner", "NAME");
 const VERSION: (&str, &str) = ("version", "N");
@@ -160,8 +124,9 @@ pub(crate) const FORMS: &[Form] = &[
     form("port", "show", "[NAME]", Shape { optional: true, ..NAMED }, |given| {
         Ok(Request::ShowPorts(api::ShowPorts { name: given.text("NAME"), cursor: None }))
     }),
-    form("port", "add", PORT_ADD_TAIL, PORT_ADD, port_add),
-    form("port", "set", PORT_SET_TAIL, PORT_SET, port_set),
+    form("port", "add", port::ADD_TAIL, port::ADD, port::add),
+    form("port", "set", port::SET_TAIL, port::SET, port::set),
+    form("port", "guard", port::GUARD_TAIL, port::GUARD, port::guard),
     form("port", "del", "NAME", NAMED, |given| {
         Ok(Request::RemovePort(api::RemovePort { name: given.required("NAME")? }))
     }),
@@ -247,8 +212,8 @@ pub(crate) const FORMS: &[Form] = &[
             version: version(given)?,
         }))
     }),
-    form("neigh", "flush", "[vni N]", WITHIN_VNI, |given| {
-        Ok(Request::FlushNeighbours(api::FlushNeighbours { vni: given.vni()? }))
+    form("neigh", "flush", "[vni N] [owner NAME]", NEIGH_SHOW, |given| {
+        Ok(Request::FlushNeighbours(api::FlushNeighbours { vni: given.vni()?, owner: given.text("owner") }))
     }),
     form("stats", "show", "[port NAME] [buckets]", Shape { flags: &["buckets"], ..OF_PORT }, |given| {
         let buckets = given.has("buckets").then_some(true);
@@ -357,44 +322,6 @@ fn version(given: &Given) -> Result<Option<i64>, Usage> {
     given.number("version", i64::MAX.unsigned_abs())
 }
 
-fn port_add(given: &Given) -> Result<Request, Usage> {
-    let vni = given.vni()?;
-    let role = match (vni.is_some(), given.has("uplink")) {
-        (true, false) => PortRole::Access,
-        (false, true) => PortRole::Uplink,
-        (true, true) => return Err(Usage::new("both vni and uplink are given", "vni N | uplink")),
-        (false, false) => return Err(Usage::new("what the port faces is missing", "vni N | uplink")),
-    };
-    Ok(Request::AddPort(api::AddPort {
-        name: given.required("NAME")?,
-        device: given.text("dev"),
-        role,
-        vni,
-        mode: given.word("mode")?,
-        require: given.word("require")?,
-        queues: given.number("queues", u32::MAX.into())?,
-        ring_size: given.number("ring-size", u32::MAX.into())?,
-        transmit: given.word("transmit")?,
-        netns: given.text("netns"),
-        flood: given.switch("flood")?,
-        mcast_flood: given.switch("mcast-flood")?,
-        bcast_flood: given.switch("bcast-flood")?,
-        isolated: given.switch("isolated")?,
-        storm_limit: given.number("storm-limit", u32::MAX.into())?,
-    }))
-}
-
-fn port_set(given: &Given) -> Result<Request, Usage> {
-    Ok(Request::SetPort(api::SetPort {
-        name: given.required("NAME")?,
-        flood: given.switch("flood")?,
-        mcast_flood: given.switch("mcast-flood")?,
-        bcast_flood: given.switch("bcast-flood")?,
-        isolated: given.switch("isolated")?,
-        storm_limit: given.number("storm-limit", u32::MAX.into())?,
-    }))
-}
-
 fn remote_set(given: &Given, replace: bool) -> Result<Request, Usage> {
     Ok(Request::SetRemote(api::SetRemote {
         dst: address(given)?,
@@ -406,6 +333,7 @@ fn remote_set(given: &Given, replace: bool) -> Result<Request, Usage> {
         udp_checksum: given.switch("udp-checksum")?,
         storm_limit: given.number("storm-limit", u32::MAX.into())?,
         liveness: liveness::item(given)?,
+        learn_limit: port::learn_limit(given)?,
         replace: replace.then_some(true),
     }))
 }

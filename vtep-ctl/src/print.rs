@@ -2,6 +2,7 @@
 
 mod group;
 mod liveness;
+mod port;
 mod stats;
 mod vni;
 
@@ -178,7 +179,7 @@ fn port_alone(port: &api::Port, moving: &mut Moving, paint: Paint) -> String {
     let mut path = format!("{} (configured {})", transmit.active, transmit.configured);
     path += &transmit.threshold.map_or_else(String::new, |frames| format!(", burst from {frames} frames on"));
     path += &transmit.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-    let pairs = [
+    let mut pairs = vec![
         ("port", port.ifname.clone()),
         ("device", port.device.clone()),
         ("role", role),
@@ -211,32 +212,13 @@ fn port_alone(port: &api::Port, moving: &mut Moving, paint: Paint) -> String {
         ),
         ("dropped", count("dropped", port.dropped)),
     ];
-    const HEADS: &[&str] = &[
-        ">QUEUE",
-        ">WORKER",
-        ">RX_DROPPED",
-        ">RX_INVALID",
-        ">RX_RING_FULL",
-        ">FILL_EMPTY",
-        ">TX_INVALID",
-        ">TX_EMPTY",
-    ];
-    let mut columns = Columns::new(HEADS);
-    for queue in &port.queues {
-        let mut count =
-            |what: &str, value| moving.count(format!("{} {} {what}", port.ifname, queue.queue), value).into();
-        columns.row(vec![
-            queue.queue.into(),
-            queue.worker.into(),
-            count("rx_dropped", queue.rx_dropped),
-            count("rx_invalid", queue.rx_invalid_descs),
-            count("rx_ring_full", queue.rx_ring_full),
-            count("fill_empty", queue.rx_fill_ring_empty_descs),
-            count("tx_invalid", queue.tx_invalid_descs),
-            count("tx_empty", queue.tx_ring_empty_descs),
-        ]);
+    if let Some(held) = &port.guard {
+        let unlearned = count("unlearned", port.unlearned);
+        let limit = held.learn_limit.unwrap_or_default();
+        pairs.push(("learned", format!("{} of {limit}, {unlearned} frames beyond", port.learned)));
+        pairs.push(("guard", port::guard(held)));
     }
-    let queues = if columns.is_empty() { String::new() } else { columns.render(paint) };
+    let queues = port::queue_table(port, moving, paint);
     lines(&pairs, paint) + &queues + &degraded(&port.degraded, paint)
 }
 
@@ -286,6 +268,7 @@ fn remote_table(remotes: &[api::Remote], paint: Paint) -> Printed {
         "LLADDR",
         "FLOOD",
         "STORM-LIMIT",
+        ">LEARNED",
         ">MTU",
         "MTU OF",
         ">INNER MTU",
@@ -314,6 +297,7 @@ fn remote_table(remotes: &[api::Remote], paint: Paint) -> Printed {
             optional(remote.lladdr),
             on_off(remote.flood).into(),
             storm_limit(remote.storm_limit).into(),
+            format!("{}/{}", remote.learned, remote.learn_limit).into(),
             optional(remote.path_mtu.map(|path| path.mtu)),
             optional(remote.path_mtu.map(mtu_source)),
             optional(remote.path_mtu.and_then(|path| path.inner)),

@@ -1,6 +1,7 @@
 //! Command lines to requests, and answers to tables.
 
 mod lines;
+mod port;
 
 use std::time::{Duration, Instant};
 
@@ -69,7 +70,7 @@ fn flags_may_stand_before_and_after() {
 #[rustfmt::skip]
 const WRONG: &[(&str, &str, &str)] = &[
     ("status now", r#""now" is not understood after status"#, "show"),
-    ("port shwo", r#""shwo" is not understood after port"#, "show | add | set | del"),
+    ("port shwo", r#""shwo" is not understood after port"#, "show | add | set | guard | del"),
     ("port add", "NAME is missing", "NAME"),
     ("port add east", "what the port faces is missing", "vni N | uplink"),
     ("port add east vni 100 uplink", "both vni and uplink are given", "vni N | uplink"),
@@ -83,6 +84,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("vni add 100 local 192.0.2.1/24", r#"local "192.0.2.1/24" is not understood"#, "without a prefix length"),
     ("vni add 100 local 192.0.2.1 learning yes", r#"learning "yes" is not understood"#, "on | off"),
     ("vni add 100 local 192.0.2.1 key -1", r#"key "-1" is not understood"#, "vni | none | a number from 0 to 4294967295"),
+    ("port guard east bind 02:00:00:00:00:01,nowhere", r#"bind "02:00:00:00:00:01,nowhere" is not understood"#, "MAC[,IP...]"),
     ("vni del", "vni is missing", "vni"),
     ("vni show 100 200", r#""200" is not understood"#, "nothing more"),
     ("remote add 192.0.2.2", "the VNI is missing", "vni N"),
@@ -187,6 +189,8 @@ fn what_is_known_of_a_remote_is_told_in_its_row() {
         flood: true,
         udp_checksum: None,
         storm_limit: 100_000,
+        learned: 0,
+        learn_limit: 65_536,
         liveness,
         path_mtu: None,
     };
@@ -272,73 +276,11 @@ fn nothing_is_said_to_be_nothing_beside_the_data() {
     );
 }
 
-fn port() -> api::Port {
-    api::Port {
-        ifname: "east".into(),
-        device: "veth-east".into(),
-        role: api::PortRole::Access,
-        vni: Some(100),
-        mode: None,
-        pages: None,
-        state: api::PortState::Down,
-        address: None,
-        mtu: None,
-        ring_size: 2048,
-        queues: vec![api::Queue { rx_ring_full: 9, ..api::Queue::default() }],
-        degraded: vec!["there is no device veth-east".into()],
-        transmit: api::Transmit {
-            configured: api::TransmitWish::Auto,
-            active: api::TransmitPath::Ring,
-            threshold: None,
-            reason: Some("the peer does not run NAPI".into()),
-        },
-        netns: Some("blue".into()),
-        netns_device: Some("eth0".into()),
-        flood: true,
-        mcast_flood: false,
-        bcast_flood: true,
-        isolated: true,
-        storm_limit: 500,
-        rx_packets: 1000,
-        rx_bytes: 64_000,
-        tx_packets: 0,
-        tx_bytes: 0,
-        dropped: 3,
-    }
-}
-
-#[test]
-fn a_port_is_a_row_among_others_and_a_page_alone() {
-    let row = printed(&Answer::Ports { ports: vec![port()], alone: false }).data;
-    let expected = "\
-NAME  DEVICE     ROLE    VNI  STATE  TRANSMIT  RX PACKETS  RX BYTES  TX PACKETS  TX BYTES  DROPPED
-east  veth-east  access  100  DOWN   ring            1000     64000           0         0        3
-degraded: east: there is no device veth-east
-";
-    assert_eq!(row, expected);
-    let page = printed(&Answer::Ports { ports: vec![port()], alone: true }).data;
-    for line in [
-        "role      access of VNI 100",
-        "mode      none",
-        "pages     none",
-        "transmit  ring (configured auto): the peer does not run NAPI",
-        "netns     blue (NAPI turned on at eth0)",
-        "flood     unicast,broadcast",
-        "isolated  on",
-        "storm     500/s",
-        "QUEUE  WORKER  RX_DROPPED  RX_INVALID  RX_RING_FULL  FILL_EMPTY  TX_INVALID  TX_EMPTY",
-        "degraded: there is no device veth-east",
-    ] {
-        assert!(page.lines().any(|found| found == line), "{line:?} is not in\n{page}");
-    }
-    assert_eq!(Answer::Ports { ports: vec![port()], alone: false }.json().unwrap()[0]["mode"], "");
-}
-
 #[test]
 fn watching_shows_rates() {
     let (mut moving, start) = (Moving::default(), Instant::now());
     moving.begin(start);
-    let mut before = port();
+    let mut before = port::port();
     print::answer(&Answer::Ports { ports: vec![before.clone()], alone: false }, &mut moving, Paint(false));
     before.rx_packets += 500;
     moving.begin(start + Duration::from_secs(2));

@@ -153,6 +153,15 @@ impl Given {
         })
     }
 
+    /// Ethernet addresses with the protocol addresses that go with each: `MAC,IP,IP/MAC`.
+    pub(crate) fn bindings(&self, name: &str) -> Result<Option<Vec<api::Binding>>, Usage> {
+        let parsed = |text: &String| text.split('/').map(binding).collect::<Option<Vec<_>>>();
+        self.checked(name, parsed, || {
+            "MAC[,IP...], several behind another with a slash, such as 02:00:00:00:00:01,10.0.0.1,fd00::1"
+                .to_owned()
+        })
+    }
+
     /// `on` or `off`.
     pub(crate) fn switch(&self, name: &str) -> Result<Option<bool>, Usage> {
         let parsed = |text: &String| match text.as_str() {
@@ -223,4 +232,11 @@ impl Given {
             .ok_or_else(|| Usage::new(format!("{name} {text:?} is not understood"), expected()))?;
         Ok(Some(value))
     }
+}
+
+fn binding(text: &str) -> Option<api::Binding> {
+    let mut words = text.split(',');
+    let mac = words.next()?.parse::<api::Mac>().ok()?.to_string();
+    let addresses = words.map(|word| word.parse::<IpAddr>().ok().map(|address| address.to_string()));
+    Some(api::Binding { mac, addresses: addresses.collect::<Option<_>>()? })
 }

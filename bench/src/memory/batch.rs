@@ -12,6 +12,7 @@ use forward::proxy;
 use forward::rewrite::Exit;
 use forward::signature::KnownTunnels;
 use forward::tables::InnerTags;
+use forward::trust::Trust;
 
 use super::overlay::{ACCESS, DOMAIN, Overlay};
 use super::traffic::{Mix, Traffic};
@@ -65,7 +66,8 @@ impl Batch {
             room[start..start + original.len()].copy_from_slice(&original);
             let inner = if mix == Mix::Decapsulate { &mut original[50..] } else { &mut original[..] };
             let mut headers = Headers::NONE;
-            parse::inner(inner, DOMAIN, InnerTags::Carried, &mut headers).expect("a frame of a workload");
+            parse::inner(inner, DOMAIN, InnerTags::Carried, Trust::FULL, &mut headers)
+                .expect("a frame of a workload");
             let fdb = overlay.tables.fdb();
             let place = fdb.place(&fdb.probe(headers.destination)).unwrap_or(Place::Port(ACCESS));
             Loaded { room, original, headers, place }
@@ -77,10 +79,11 @@ impl Batch {
     /// formed.
     #[inline(never)]
     pub fn parse(&mut self) -> usize {
+        let trust = Trust::of_workload(&[4789]);
         let parse = |loaded: &mut Loaded| {
             loaded.frame(|frame, _, _| {
                 let mut headers = Headers::NONE;
-                let parsed = parse::inner(frame.bytes_mut(), DOMAIN, InnerTags::Carried, &mut headers);
+                let parsed = parse::inner(frame.bytes_mut(), DOMAIN, InnerTags::Carried, trust, &mut headers);
                 black_box(&headers);
                 parsed.is_ok()
             })

@@ -10,6 +10,7 @@ use forward::flood::{Flooding, StormLimit};
 use forward::ids::{DomainId, PortId, RemoteId};
 use forward::link::{Now, Place};
 use forward::marking::Marking;
+use forward::protection::{Guard, LearningLimits, Protection};
 use forward::tables::{
     Domain, Encapsulation, InnerTags, MssClamp, Neighbour, NeighbourFlags, Neighbours, Path, Port, Remote,
     Role, Tables, TablesParts, TunnelOptions,
@@ -179,6 +180,7 @@ fn parts(remotes: u32, neighbours: &[Station], fdb: Fdb) -> TablesParts {
         )
     };
     TablesParts {
+        protection: protection(remotes),
         version: 1,
         ports: vec![
             port(UPLINK, Role::Uplink),
@@ -190,5 +192,17 @@ fn parts(remotes: u32, neighbours: &[Station], fdb: Fdb) -> TablesParts {
         groups: Vec::new(),
         neighbours: Arc::new(neighbours.iter().map(entry).collect::<Neighbours>()),
         fdb: Arc::new(fdb),
+    }
+}
+
+/// What the daemon has by default: nobody is trusted, and everybody has a learning limit.
+fn protection(remotes: u32) -> Protection {
+    Protection {
+        guards: [ACCESS, OTHER].map(|port| (port, Guard::default())).into(),
+        limits: LearningLimits {
+            ports: [ACCESS, OTHER].map(|port| (port, 1 << 24)).into(),
+            remotes: (0..remotes).map(|remote| (RemoteId(remote), 1 << 24)).collect(),
+            domains: [(DOMAIN, 1 << 24)].into(),
+        },
     }
 }

@@ -8,7 +8,7 @@ use crate::word::EntryKind;
 macro_rules! items {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* })*) => {$(
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct $name {
             $($(#[$field_doc])* pub $field: $kind,)*
@@ -65,5 +65,29 @@ items! {
         /// Whether it is a router, of IPv6; false by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         router: Option<bool>,
+    }
+
+    /// What an access port's frames are held against; what is absent is at its default.
+    Guard {
+        /// Whether the workload may act as a router, a DHCP server or the end of a tunnel; false by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        trusted: Option<bool>,
+        /// Whether only addresses that are bound or written may send; false by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        locked: Option<bool>,
+        /// The addresses that the workload may use; all by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bind: Option<Vec<Binding>>,
+        /// Most addresses that are learned from it; 8192 by default.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        learn_limit: Option<i64>,
+    }
+
+    /// An Ethernet address that a workload may use.
+    Binding {
+        /// The address.
+        mac: String,
+        /// The protocol addresses that go with it; with none, any.
+        addresses: Vec<String>,
     }
 }

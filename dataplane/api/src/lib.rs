@@ -22,7 +22,7 @@ mod text;
 
 pub use entry::{FdbEntry, FdbEntryReply, FdbPage, FlushReply, Neighbour, NeighbourPage, ReplaceReply};
 pub use group::{Group, GroupMember, GroupPage};
-pub use item::{FdbItem, GroupMemberItem, NeighbourItem};
+pub use item::{Binding, FdbItem, GroupMemberItem, Guard, NeighbourItem};
 pub use liveness::{Liveness, LivenessItem, LivenessPath};
 pub use method::{InvalidRequest, Method};
 pub use refusal::{Refusal, RefusalKind};
@@ -32,10 +32,10 @@ pub use reply::{
     Transmit, Vni, VniPage, WorkerStats,
 };
 pub use request::{
-    AddPort, FlushFdb, FlushNeighbours, FlushStats, GetFdb, Reload, RemoveFdb, RemoveGroup, RemoveNeighbour,
-    RemovePort, RemoveRemote, RemoveVni, ReplaceFdb, ReplaceNeighbours, Request, SetFdb, SetGroup,
-    SetNeighbour, SetPort, SetRemote, SetVni, ShowDrops, ShowFdb, ShowGroups, ShowNeighbours, ShowPorts,
-    ShowRemotes, ShowStats, ShowVnis, Status,
+    AddPort, FlushFdb, FlushNeighbours, FlushStats, GetFdb, GuardPort, Reload, RemoveFdb, RemoveGroup,
+    RemoveNeighbour, RemovePort, RemoveRemote, RemoveVni, ReplaceFdb, ReplaceNeighbours, Request, SetFdb,
+    SetGroup, SetNeighbour, SetPort, SetRemote, SetVni, ShowDrops, ShowFdb, ShowGroups, ShowNeighbours,
+    ShowPorts, ShowRemotes, ShowStats, ShowVnis, Status,
 };
 pub use wire::Mac;
 pub use word::{

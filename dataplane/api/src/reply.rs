@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use wire::Mac;
 
+use crate::item::Guard;
 use crate::liveness::{Liveness, LivenessItem};
 use crate::text;
 use crate::word::{
@@ -196,6 +197,13 @@ replies! {
         isolated: bool,
         /// Frames a second from it that are flooded, 0 for no limit.
         storm_limit: u32,
+        /// What its frames are held against; of an access port.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        guard: Option<Guard>,
+        /// Addresses learned from it.
+        learned: u32,
+        /// Frames whose source address was not learned because a limit was reached; they were forwarded.
+        unlearned: u64,
         /// Frames received.
         rx_packets: u64,
         /// Bytes of those, Ethernet header included.
@@ -287,6 +295,10 @@ replies! {
         inner_tags: InnerTags,
         /// Whether TCP segments are made to fit: `on`, `off`, or a number of bytes.
         mss_clamp: String,
+        /// Addresses learned in it.
+        learned: u32,
+        /// Most that are.
+        learn_limit: u32,
         /// Names of its access ports.
         ports: Vec<String>,
         /// Addresses of its remotes.
@@ -338,6 +350,10 @@ replies! {
         /// What is known of it by asking; absent if it is not asked.
         #[serde(skip_serializing_if = "Option::is_none")]
         liveness: Option<Liveness>,
+        /// Addresses learned from it.
+        learned: u32,
+        /// Most that are.
+        learn_limit: u32,
         /// How large packets to it may be, while it is reachable.
         #[serde(skip_serializing_if = "Option::is_none")]
         path_mtu: Option<PathMtu>,

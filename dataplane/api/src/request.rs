@@ -3,7 +3,7 @@
 
 use crate::entry::{FdbEntryReply, FdbPage, FlushReply, NeighbourPage, ReplaceReply};
 use crate::group::GroupPage;
-use crate::item::{FdbItem, GroupMemberItem, NeighbourItem};
+use crate::item::{FdbItem, GroupMemberItem, Guard, NeighbourItem};
 use crate::liveness::LivenessItem;
 use crate::method::{InvalidRequest, Method, decode_parameters, methods};
 use crate::reply::{
@@ -24,8 +24,7 @@ methods! {
         #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<String>,
         /// Where the page begins: `next` of the page before.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")] cursor: Option<String>,
     } -> PortPage;
 
     /// Adds a port.
@@ -73,6 +72,8 @@ methods! {
         /// Frames a second from it that are flooded, 0 for no limit; 100000 by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         storm_limit: Option<i64>,
+        /// What its frames are held against; of an access port.
+        #[serde(skip_serializing_if = "Option::is_none")] guard: Option<Guard>,
     } -> Empty;
 
     /// Changes what can be changed of a port while frames pass; what is absent stays as it is.
@@ -97,6 +98,14 @@ methods! {
         storm_limit: Option<i64>,
     } -> Empty;
 
+    /// Changes what an access port's frames are held against, live.
+    GuardPort {
+        /// Its name.
+        name: String,
+        /// All of it; what is absent is at its default.
+        guard: Guard,
+    } -> Empty;
+
     /// Removes a port.
     RemovePort {
         /// Its name.
@@ -110,8 +119,7 @@ methods! {
         #[serde(skip_serializing_if = "Option::is_none")]
         vni: Option<i64>,
         /// Where the page begins: `next` of the page before.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")] cursor: Option<String>,
     } -> VniPage;
 
     /// Adds a VNI, or with `replace` changes one; what is absent is at its default.
@@ -192,9 +200,10 @@ methods! {
         /// Whether TCP segments are made to fit the path: `on`, `off`, or a number of bytes; `off` by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         mss_clamp: Option<String>,
+        /// Most addresses that are learned in it; 131072 by default.
+        #[serde(skip_serializing_if = "Option::is_none")] learn_limit: Option<i64>,
         /// Whether it may exist already; false by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        replace: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")] replace: Option<bool>,
     } -> Empty;
 
     /// Removes a VNI.
@@ -210,8 +219,7 @@ methods! {
         #[serde(skip_serializing_if = "Option::is_none")]
         vni: Option<i64>,
         /// Where the page begins: `next` of the page before.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")] cursor: Option<String>,
     } -> RemotePage;
 
     /// Adds a remote, or with `replace` changes one.
@@ -241,9 +249,10 @@ methods! {
         /// How it is asked whether it is there; as the VNI says by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         liveness: Option<LivenessItem>,
+        /// Most addresses that are learned from it; 65536 by default.
+        #[serde(skip_serializing_if = "Option::is_none")] learn_limit: Option<i64>,
         /// Whether it may exist already; false by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        replace: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")] replace: Option<bool>,
     } -> Empty;
 
     /// Removes a remote.
@@ -261,8 +270,7 @@ methods! {
         #[serde(skip_serializing_if = "Option::is_none")]
         vni: Option<i64>,
         /// Where the page begins: `next` of the page before.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")] cursor: Option<String>,
     } -> GroupPage;
 
     /// Adds a group of remotes, or with `replace` changes one.
@@ -277,8 +285,7 @@ methods! {
         #[serde(skip_serializing_if = "Option::is_none")]
         flood: Option<bool>,
         /// Whether it may exist already; false by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        replace: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")] replace: Option<bool>,
     } -> Empty;
 
     /// Removes a group.
@@ -311,8 +318,7 @@ methods! {
         #[serde(skip_serializing_if = "Option::is_none")]
         owner: Option<String>,
         /// Where the page begins: `next` of the page before.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")] cursor: Option<String>,
     } -> FdbPage;
 
     /// Adds a forwarding entry, or with `replace` changes one; exactly one of `dev`, `dst` and `group` is given.
@@ -337,8 +343,7 @@ methods! {
         #[serde(skip_serializing_if = "Option::is_none")]
         owner: Option<String>,
         /// Whether it may exist already, whoever wrote it; false by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        replace: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")] replace: Option<bool>,
     } -> Empty;
 
     /// One forwarding entry.
@@ -404,8 +409,7 @@ methods! {
         #[serde(skip_serializing_if = "Option::is_none")]
         owner: Option<String>,
         /// Where the page begins: `next` of the page before.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")] cursor: Option<String>,
     } -> NeighbourPage;
 
     /// Adds a static neighbour, or with `replace` changes one.
@@ -423,8 +427,7 @@ methods! {
         #[serde(skip_serializing_if = "Option::is_none")]
         owner: Option<String>,
         /// Whether it may exist already, whoever wrote it; false by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        replace: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")] replace: Option<bool>,
     } -> Empty;
 
     /// Removes a neighbour.
@@ -452,12 +455,15 @@ methods! {
         neighbours: Vec<NeighbourItem>,
     } -> ReplaceReply;
 
-    /// Removes learned neighbours.
+    /// Removes neighbours that satisfy every condition: learned ones, unless an owner is given.
     #[derive(Default)]
     FlushNeighbours {
         /// Of this VNI only.
         #[serde(skip_serializing_if = "Option::is_none")]
         vni: Option<i64>,
+        /// Written by this owner.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
     } -> FlushReply;
 
     /// The counters.
@@ -484,8 +490,7 @@ methods! {
         #[serde(skip_serializing_if = "Option::is_none")]
         all: Option<bool>,
         /// Where the page begins: `next` of the page before.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cursor: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")] cursor: Option<String>,
     } -> DropPage;
 
     /// Reads the configuration file again and applies the difference.

@@ -89,7 +89,7 @@ macro_rules! methods_agree {
 #[test]
 fn methods_are_those_of_the_interface() {
     let idl = interface();
-    let tested = methods_agree!(idl, Status ShowPorts AddPort SetPort RemovePort ShowVnis SetVni RemoveVni ShowRemotes SetRemote
+    let tested = methods_agree!(idl, Status ShowPorts AddPort SetPort GuardPort RemovePort ShowVnis SetVni RemoveVni ShowRemotes SetRemote
         RemoveRemote ShowGroups SetGroup RemoveGroup ShowFdb SetFdb GetFdb RemoveFdb ReplaceFdb FlushFdb ShowNeighbours
         SetNeighbour RemoveNeighbour
         ReplaceNeighbours FlushNeighbours ShowStats FlushStats ShowDrops Reload);
@@ -119,6 +119,7 @@ fn records_are_those_of_the_interface() {
     record::<Group>(&idl, "Group");
     record::<GroupMember>(&idl, "GroupMember");
     record::<GroupMemberItem>(&idl, "GroupMemberItem");
+    record::<Binding>(&idl, "Binding");
     record::<FdbItem>(&idl, "FdbItem");
     record::<NeighbourItem>(&idl, "NeighbourItem");
     record::<Bucket>(&idl, "Bucket");

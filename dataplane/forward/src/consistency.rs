@@ -184,6 +184,7 @@ mod tests {
             mss_clamp: MssClamp::Off,
         };
         TablesParts {
+            protection: crate::protection::Protection::default(),
             version: 7,
             ports: vec![port(PORT, Role::Access(DOMAIN)), port(UPLINK, Role::Uplink)],
             domains: vec![domain],

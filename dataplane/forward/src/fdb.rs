@@ -17,6 +17,7 @@ mod growth;
 mod key;
 mod lock;
 mod room;
+mod share;
 mod shared;
 mod table;
 #[cfg(all(test, not(loom)))]

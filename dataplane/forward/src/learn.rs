@@ -1,7 +1,7 @@
 //! Second stage: remember where the source address is. Sees the source's key, the forwarding database, and where the
 //! frame came from.
 
-use crate::fdb::{Fdb, Learned, Probe};
+use crate::fdb::{Fdb, Learned, Limits, Probe};
 use crate::ids::DomainId;
 use crate::link::{Event, Place};
 use crate::verdict::DropReason;
@@ -17,7 +17,8 @@ pub enum Lesson {
     Unlearned,
 }
 
-/// Learns that the probe's key is at `place`. `ageing` is any domain's ageing time in seconds.
+/// Learns that the probe's key is at `place`. `limits` are those of this place and domain; `ageing` is any domain's ageing
+/// time in seconds.
 ///
 /// # Errors
 /// `VXLAN_ENTRY_EXISTS` if the address is bound to another place: whoever uses it here is not whom it belongs to, and
@@ -27,12 +28,19 @@ pub fn learn(
     probe: &Probe,
     place: Place,
     now: u32,
+    limits: Limits,
     ageing: impl Fn(DomainId) -> u32,
 ) -> Result<Lesson, DropReason> {
-    match fdb.learn(probe, place, now, None, ageing) {
+    let domain = probe.key().domain();
+    let mut learned = fdb.learn(probe, place, now, Some(limits), &ageing);
+    // Where it is the domain that is full and not the place, who has most makes room.
+    if learned == Learned::Limited && fdb.learned_at(place) < limits.place && fdb.make_room(domain, place) {
+        learned = fdb.learn(probe, place, now, Some(limits), &ageing);
+    }
+    match learned {
         Learned::Known | Learned::Refreshed | Learned::New | Learned::Deferred => Ok(Lesson::Known),
         Learned::Moved { from } => {
-            let (domain, mac) = (probe.key().domain(), probe.key().mac());
+            let mac = probe.key().mac();
             Ok(Lesson::Moved(Event::Moved { domain, mac, from, to: place }))
         }
         Learned::Full | Learned::Limited => Ok(Lesson::Unlearned),

@@ -62,7 +62,7 @@ pub enum Pass {
 }
 
 /// Where a frame came from or a forwarding entry points to.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Place {
     /// One of our ports.
     Port(PortId),

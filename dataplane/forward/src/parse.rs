@@ -18,6 +18,7 @@ use crate::marking;
 use crate::outer6;
 use crate::signature::KnownTunnels;
 use crate::size::Size;
+use crate::trust::Trust;
 use crate::tunnel::{Origin, Tunnels};
 use crate::verdict::DropReason;
 use crate::wrapped::{self, Ends};
@@ -89,22 +90,24 @@ impl Headers {
     }
 }
 
-/// Reads a frame of a workload, and completes its TCP or UDP checksum if only the pseudo-header's sum is there.
+/// Reads a frame of a workload, and completes its TCP or UDP checksum if only the pseudo-header's sum is there. `trust` is
+/// what whoever sent it is trusted with.
 ///
 /// # Errors
-/// `FRAME_TOO_SHORT`, `MAC_INVALID_SOURCE` for a source address that nobody can have, or `VLAN_TAGGED` for a tag where there
-/// must be none.
+/// `FRAME_TOO_SHORT`, `MAC_INVALID_SOURCE` for a source address that nobody can have, `VLAN_TAGGED` for a tag where there
+/// must be none, or what [`crate::trust`] says.
 #[inline(always)]
 pub fn inner(
     frame: &mut [u8],
     domain: DomainId,
     tags: InnerTags,
+    trust: Trust<'_>,
     headers: &mut Headers,
 ) -> Result<(), DropReason> {
-    if plain(frame, domain, headers).is_some() {
+    if plain(frame, domain, trust, headers).is_some() {
         return Ok(());
     }
-    *headers = any(frame, domain, tags)?;
+    *headers = any(frame, domain, tags, trust)?;
     Ok(())
 }
 
@@ -117,9 +120,9 @@ const SHAPE: u32 = 0x0800_4500;
 const SHAPE_MASK: u32 = 0xffff_ff03;
 
 /// [`inner`] of nearly every frame: untagged, with a whole IPv4 packet without options and ECN, TCP or UDP with a checksum
-/// that is complete. All others are left to [`any`], which says the same of these.
+/// that is complete, and above suspicion. All others are left to [`any`], which says the same of these.
 #[inline(always)]
-fn plain(frame: &[u8], domain: DomainId, headers: &mut Headers) -> Option<()> {
+fn plain(frame: &[u8], domain: DomainId, trust: Trust<'_>, headers: &mut Headers) -> Option<()> {
     let header = frame.first_chunk::<PLAIN>()?;
     let length = u16::try_from(frame.len()).ok()?;
     let address = |at| u64::from_be_bytes(bytes(header, at)) >> 16;
@@ -137,23 +140,26 @@ fn plain(frame: &[u8], domain: DomainId, headers: &mut Headers) -> Option<()> {
         return None;
     }
     let protocol = Protocol(header[IP + ipv4::offset::PROTOCOL]);
-    let (checksum, covered) = match protocol {
+    let ports = u32::from_be_bytes(bytes(header, UPPER));
+    let (checksum, covered, is_suspect) = match protocol {
         Protocol::TCP => {
-            (u16::from_ne_bytes(bytes(header, UPPER + 16)), total.checked_sub(ipv4::LENGTH as u16 + 18)? + 18)
+            let covered = total.checked_sub(ipv4::LENGTH as u16 + 18)? + 18;
+            (u16::from_ne_bytes(bytes(header, UPPER + 16)), covered, false)
         }
         Protocol::UDP => {
             total.checked_sub((ipv4::LENGTH + udp::LENGTH) as u16)?;
             let length = u16::from_be_bytes(bytes(header, UPPER + udp::offset::LENGTH));
-            (u16::from_ne_bytes(bytes(header, UPPER + udp::offset::CHECKSUM)), length)
+            let checksum = u16::from_ne_bytes(bytes(header, UPPER + udp::offset::CHECKSUM));
+            (checksum, length, trust.suspects(ports as u16))
         }
         _ => return None,
     };
     let [from, to] =
         [ipv4::offset::SOURCE, ipv4::offset::DESTINATION].map(|at| Ipv4Addr::from(bytes(header, IP + at)));
-    if Sum::of_pseudo_ipv4(from, to, protocol, covered).fold_ne() == checksum {
+    let is_partial = Sum::of_pseudo_ipv4(from, to, protocol, covered).fold_ne() == checksum;
+    if is_partial | is_suspect {
         return None;
     }
-    let ports = u32::from_be_bytes(bytes(header, UPPER));
     *headers = Headers {
         destination: Key::of_bits(domain, destination),
         source: Key::of_bits(domain, source),
@@ -176,7 +182,7 @@ fn bytes<const N: usize>(header: &[u8; PLAIN], at: usize) -> [u8; N] {
 
 /// [`inner`] of any frame.
 #[inline(never)]
-fn any(frame: &mut [u8], domain: DomainId, tags: InnerTags) -> Result<Headers, DropReason> {
+fn any(frame: &mut [u8], domain: DomainId, tags: InnerTags, trust: Trust<'_>) -> Result<Headers, DropReason> {
     let length = u16::try_from(frame.len()).map_err(|_| DropReason::PacketTooBig)?;
     let Some((destination, source, ethertype)) = addresses(frame) else {
         return Err(DropReason::FrameTooShort);
@@ -187,9 +193,9 @@ fn any(frame: &mut [u8], domain: DomainId, tags: InnerTags) -> Result<Headers, D
     let (ethertype, offset) = behind_tags(frame, ethertype, tags)?;
     let packet = frame.get_mut(usize::from(offset)..).unwrap_or_default();
     let (flow, resolution) = match ethertype {
-        EtherType::IPV4 => (ipv4_flow(packet), None),
+        EtherType::IPV4 => (ipv4_flow(packet, trust)?, None),
         EtherType::IPV6 => {
-            ipv6_flow(packet).map_or((None, None), |(flow, resolution)| (Some(flow), resolution))
+            ipv6_flow(packet, trust)?.map_or((None, None), |(flow, resolution)| (Some(flow), resolution))
         }
         EtherType::ARP => (None, Some(Resolution::Arp)),
         _ => (None, None),
@@ -243,38 +249,43 @@ fn behind_tags(frame: &[u8], ethertype: EtherType, tags: InnerTags) -> Result<(E
 }
 
 /// The flow of an IPv4 packet; `None` if it is malformed.
-fn ipv4_flow(packet: &mut [u8]) -> Option<Flow> {
-    let (header, length) = ipv4::Header::parse(packet).ok()?;
+fn ipv4_flow(packet: &mut [u8], trust: Trust<'_>) -> Result<Option<Flow>, DropReason> {
+    let Ok((header, length)) = ipv4::Header::parse(packet) else { return Ok(None) };
+    let segment = packet.get(length..usize::from(header.total_length)).unwrap_or_default();
+    trust.check_ipv4(&header, segment)?;
     let ipv4::Header { source, destination, protocol, traffic_class, .. } = header;
     let has_ecn = traffic_class.ecn() != ecn::NOT_ECT;
     if header.is_fragment() {
         let hash = entropy::of_ipv4(source, destination, protocol, 0);
-        return Some(Flow { has_ecn, ..Flow::plain(hash) });
+        return Ok(Some(Flow { has_ecn, ..Flow::plain(hash) }));
     }
-    let upper = Upper::read(protocol, packet.get(length..usize::from(header.total_length))?);
+    let upper = Upper::read(protocol, segment);
     let is_completed = upper.holds(|length| Sum::of_pseudo_ipv4(source, destination, protocol, length))
         && checksum::complete_partial_ipv4(packet);
-    Some(Flow { hash: entropy::of_ipv4(source, destination, protocol, upper.ports), is_completed, has_ecn })
+    let hash = entropy::of_ipv4(source, destination, protocol, upper.ports);
+    Ok(Some(Flow { hash, is_completed, has_ecn }))
 }
 
 /// The flow of an IPv6 packet, and whether it resolves addresses; `None` if it is malformed.
-fn ipv6_flow(packet: &mut [u8]) -> Option<(Flow, Option<Resolution>)> {
-    let (header, _) = ipv6::Header::parse(packet).ok()?;
+fn ipv6_flow(packet: &mut [u8], trust: Trust<'_>) -> Result<Option<(Flow, Option<Resolution>)>, DropReason> {
+    let Ok((header, _)) = ipv6::Header::parse(packet) else { return Ok(None) };
     let ipv6::Header { source, destination, traffic_class, .. } = header;
     let has_ecn = traffic_class.ecn() != ecn::NOT_ECT;
-    let found = header.upper_layer(packet).ok();
+    let upper = header.upper_layer(packet);
+    trust.check_ipv6(&header, upper, packet)?;
+    let found = upper.ok();
     if found.map_or_else(|| header.is_fragment(packet), |found| found.is_fragment()) {
         // Only the first piece knows what follows further extension headers, and perhaps not even that one.
         let hash = entropy::of_ipv6(source, destination, Protocol::FRAGMENT, 0);
-        return Some((Flow { has_ecn, ..Flow::plain(hash) }, None));
+        return Ok(Some((Flow { has_ecn, ..Flow::plain(hash) }, None)));
     }
-    let found = found?;
-    let upper = Upper::read(found.protocol, packet.get(found.offset..header.end())?);
+    let Some(found) = found else { return Ok(None) };
+    let upper = Upper::read(found.protocol, packet.get(found.offset..header.end()).unwrap_or_default());
     let is_completed = upper
         .holds(|length| Sum::of_pseudo_ipv6(source, destination, found.protocol, length.into()))
         && checksum::complete_partial_ipv6(packet);
     let hash = entropy::of_ipv6(source, destination, found.protocol, upper.ports);
-    Some((Flow { hash, is_completed, has_ecn }, upper.resolution))
+    Ok(Some((Flow { hash, is_completed, has_ecn }, upper.resolution)))
 }
 
 /// What an upper-layer header says about the flow, and about its checksum.
@@ -339,7 +350,7 @@ pub fn tunnelled(
     headers: &mut Headers,
 ) -> Result<RemoteId, DropReason> {
     let Origin { remote, domain, tags } = outer(frame, tunnels, known)?;
-    inner(frame.bytes_mut(), domain, tags, headers)?;
+    inner(frame.bytes_mut(), domain, tags, Trust::FULL, headers)?;
     Ok(remote)
 }
 

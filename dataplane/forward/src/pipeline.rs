@@ -1,10 +1,11 @@
 //! START HERE: one frame's way through the switch.
 //!
 //! ```text
-//!          parse            learn           proxy             lookup           rewrite
+//!          guard, parse     learn           proxy             lookup           rewrite
 //! batch ─▶ what is it? ───▶ who is where ─▶ asks us? ───────▶ where to? ─────▶ push header, copies ─▶ link
-//!          strip the outer  source address  answer or learn   verdict          MTU, next hop
-//!          header           in the FDB      the neighbour
+//!          may it be sent?  source address  answer or learn   verdict          MTU, next hop
+//!          strip the outer  in the FDB      the neighbour
+//!          header
 //!          └─── pass 1 ───┘ └──────────── pass 2 ───────────────────────────┘ └─── pass 3 ───┘
 //! ```
 //!

@@ -13,12 +13,16 @@ use crate::consistency::check;
 pub use crate::description::{
     Domain, Encapsulation, InnerTags, MssClamp, Path, Port, Remote, Role, TunnelOptions,
 };
-use crate::fdb::Fdb;
+use crate::fdb::{Fdb, Limits};
 use crate::flood::{self, FloodLists};
 pub use crate::group::Group;
 use crate::group::Groups;
+use crate::guard::Held;
 use crate::ids::{DomainId, GroupId, PortId, RemoteId};
+use crate::link::Place;
+use crate::protection::{Protection, Shield};
 use crate::remote::Egress;
+use crate::trust::Trust;
 use crate::tunnel::Tunnels;
 
 /// What [`Tables::build`] takes, in any order; indices need not be consecutive.
@@ -36,6 +40,8 @@ pub struct TablesParts {
     pub groups: Vec<Group>,
     /// Neighbours of the proxies.
     pub neighbours: Arc<Neighbours>,
+    /// Who may send what.
+    pub protection: Protection,
     /// The forwarding database, as it is to be seen with these tables.
     pub fdb: Arc<Fdb>,
 }
@@ -100,6 +106,7 @@ pub struct Tables {
     own: OwnAddresses,
     flood_lists: FloodLists,
     clamps: bool,
+    shield: Shield,
     neighbours: Arc<Neighbours>,
     fdb: Arc<Fdb>,
 }
@@ -115,11 +122,12 @@ impl Tables {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let TablesParts { version, ports, domains, remotes, groups, neighbours, fdb } = parts;
+        let TablesParts { version, ports, domains, remotes, groups, neighbours, protection, fdb } = parts;
         let groups = Groups::new(groups);
         let own = OwnAddresses::new(ports.iter().map(|port| port.mac));
         let tunnels = Tunnels::new(&domains, &remotes);
         let flood_lists = FloodLists::new(&domains, &ports);
+        let shield = Shield::new(protection, &domains, &remotes);
         let ports = dense(ports, |port| usize::from(port.id.0));
         let egress = remotes.into_iter().map(|remote| {
             let mtu = match remote.path {
@@ -143,6 +151,7 @@ impl Tables {
             own,
             flood_lists,
             clamps,
+            shield,
             neighbours,
             fdb,
         })
@@ -227,6 +236,24 @@ impl Tables {
     #[must_use]
     pub const fn clamps(&self) -> bool {
         self.clamps
+    }
+
+    /// What frames of a port are trusted with.
+    #[must_use]
+    pub fn trust(&self, port: PortId) -> Trust<'_> {
+        self.shield.trust(port)
+    }
+
+    /// The addresses that an access port is held to, if it is.
+    #[must_use]
+    pub fn held(&self, port: PortId) -> Option<Held<'_>> {
+        self.shield.held(self.port(port)?)
+    }
+
+    /// How much may be learned from a place in a domain.
+    #[must_use]
+    pub fn limits(&self, domain: DomainId, place: Place) -> Limits {
+        self.shield.limits(domain, place)
     }
 
     /// The neighbours of the proxies.

@@ -75,6 +75,7 @@ fn tables() -> Tables {
     let fdb = Fdb::new(64, [5, 6]);
     fdb.set(Key::new(DOMAIN, THERE), Place::Remote(RemoteId(0)), Kind::Static, 0).expect("room");
     let parts = TablesParts {
+        protection: forward::protection::Protection::default(),
         version: 1,
         ports: vec![
             port(UPLINK, Role::Uplink),

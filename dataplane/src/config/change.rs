@@ -6,6 +6,7 @@ use wire::{Mac, Vni};
 
 use super::entry::FdbConfig;
 use super::group::GroupConfig;
+use super::guard::GuardConfig;
 use super::model::{NeighbourConfig, PortConfig, PortTuning, RemoteConfig, VniConfig};
 
 /// Everything of one kind that an owner wants there to be.
@@ -24,6 +25,13 @@ pub struct Replacement<T> {
 pub enum Change {
     /// Adds a port; one of this name must not exist.
     AddPort(PortConfig),
+    /// Changes what a port's frames are held against.
+    GuardPort {
+        /// The port.
+        name: String,
+        /// The new state.
+        guard: GuardConfig,
+    },
     /// Removes a port by name, with the static entries that point to it.
     RemovePort(String),
     /// Changes what can be changed of a port while frames pass.

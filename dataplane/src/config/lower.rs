@@ -9,6 +9,7 @@ use wire::Vni;
 
 use super::encapsulation::{EncapsulationConfig, GreKey};
 use super::entry::{FdbConfig, FdbDestination};
+use super::guard::GuardConfig;
 use super::items::Items;
 use super::items::Keyed;
 use super::marking;
@@ -198,6 +199,12 @@ impl<'r, 's> Lowering<'r, 's> {
                 isolated: record.isolated.value,
                 storm_limit: record.storm_limit.value,
             },
+            guard: GuardConfig {
+                trusted: record.trusted.value,
+                locked: record.locked.value,
+                bind: record.bind.value.iter().map(|binding| binding.value.clone()).collect(),
+                learn_limit: record.learn_limit.value,
+            },
         };
         if record.device.is_malformed() {
             self.places.insert_malformed(subject.clone(), "device");
@@ -268,6 +275,7 @@ impl<'r, 's> Lowering<'r, 's> {
             tunnel: tunnel::of_row(&record),
             inner_tags: record.inner_tags.value,
             mss_clamp: record.mss_clamp.value,
+            learn_limit: record.learn_limit.value,
         });
         for remote in record.remotes.value {
             self.plain_remote(id, remote.value, remote.span, row.torn);
@@ -349,7 +357,17 @@ impl<'r, 's> Lowering<'r, 's> {
         let encapsulation = self.encapsulation(&subject, row, &wish);
         let (flood, storm_limit) = (record.flood.value, record.storm_limit.value);
         let (udp_checksum, liveness) = (record.udp_checksum.value, record.liveness.value);
-        let remote = RemoteConfig { vni, address, encapsulation, flood, udp_checksum, storm_limit, liveness };
+        let learn_limit = record.learn_limit.value;
+        let remote = RemoteConfig {
+            vni,
+            address,
+            encapsulation,
+            flood,
+            udp_checksum,
+            storm_limit,
+            liveness,
+            learn_limit,
+        };
         self.add(|config| &mut config.remotes, remote, &subject, row, &record);
     }
 

@@ -16,6 +16,7 @@ use wire::{Mac, Vni};
 use super::encapsulation::EncapsulationConfig;
 use super::entry::FdbConfig;
 use super::group::GroupConfig;
+use super::guard::GuardConfig;
 use super::items::{ADDRESSES, InVni, Items, Keyed, Owned};
 use super::liveness::{LivenessConfig, LivenessWish};
 use super::local::LocalAddresses;
@@ -80,6 +81,8 @@ pub struct PortConfig {
     pub namespace: Option<String>,
     /// What is flooded.
     pub policy: PortPolicy,
+    /// What its frames are held against; of an access port.
+    pub guard: GuardConfig,
 }
 
 impl Keyed for PortConfig {
@@ -108,6 +111,7 @@ impl PortConfig {
             transmit: TransmitWish::Auto,
             namespace: None,
             policy: PortPolicy::default(),
+            guard: GuardConfig::default(),
         }
     }
 
@@ -124,7 +128,7 @@ impl PortConfig {
     /// Whether two ports differ in nothing that a device must be opened anew for.
     #[must_use]
     pub fn opens_as(&self, other: &Self) -> bool {
-        Self { policy: other.policy, ..self.clone() } == *other
+        Self { policy: other.policy, guard: other.guard.clone(), ..self.clone() } == *other
     }
 }
 
@@ -216,6 +220,8 @@ pub struct VniConfig {
     pub inner_tags: InnerTags,
     /// What is done about the maximum segment size of TCP; nothing by default.
     pub mss_clamp: MssClamp,
+    /// Most addresses that are learned in it.
+    pub learn_limit: u32,
 }
 
 impl Keyed for VniConfig {
@@ -231,6 +237,8 @@ impl VniConfig {
     pub const AGEING: u32 = 300;
     /// Moves that freeze an address unless the VNI says otherwise (RFC 7432 section 15.1).
     pub const MOVE_LIMIT: u32 = 5;
+    /// Most addresses that are learned in a VNI unless it says otherwise: some 4 MiB of forwarding database.
+    pub const LEARN_LIMIT: u32 = 131_072;
 
     /// A VXLAN domain with every key at its default.
     #[must_use]
@@ -251,6 +259,7 @@ impl VniConfig {
             tunnel: TunnelConfig::default(),
             inner_tags: InnerTags::default(),
             mss_clamp: MssClamp::Off,
+            learn_limit: Self::LEARN_LIMIT,
         }
     }
 }
@@ -272,9 +281,14 @@ pub struct RemoteConfig {
     pub storm_limit: u32,
     /// Whether it is asked whether it is there; as the VNI says by default.
     pub liveness: Option<LivenessWish>,
+    /// Most addresses that are learned from it.
+    pub learn_limit: u32,
 }
 
 impl RemoteConfig {
+    /// Most addresses that are learned from a remote unless it says otherwise.
+    pub const LEARN_LIMIT: u32 = 65_536;
+
     /// A remote with every other key at its default.
     #[must_use]
     pub const fn new(vni: Vni, address: IpAddr) -> Self {
@@ -286,6 +300,7 @@ impl RemoteConfig {
             udp_checksum: None,
             storm_limit: FloodConfig::STORM_LIMIT,
             liveness: None,
+            learn_limit: Self::LEARN_LIMIT,
         }
     }
 

@@ -1,6 +1,7 @@
 //! From a configuration to a file that says the same: what differs from the defaults, in the order of the reference.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 
 use super::encapsulation::EncapsulationConfig;
 use super::entry::FdbDestination;
@@ -84,6 +85,10 @@ fn ports(out: &mut String, config: &Config) {
                 bcast_flood: port.policy.flood.broadcast.into(),
                 isolated: port.policy.isolated.into(),
                 storm_limit: port.policy.storm_limit.into(),
+                trusted: port.guard.trusted.into(),
+                locked: port.guard.locked.into(),
+                bind: placed(&port.guard.bind).into(),
+                learn_limit: port.guard.learn_limit.into(),
             },
         );
     }
@@ -92,6 +97,11 @@ fn ports(out: &mut String, config: &Config) {
 /// Whether a remote can be written in its VNI's `remotes`.
 fn is_plain(config: &Config, remote: &RemoteConfig) -> bool {
     *remote == RemoteConfig::new(remote.vni, remote.address) && config.vnis.contains(&remote.vni)
+}
+
+/// Values without a place in a file.
+fn placed<T: Clone>(values: &[T]) -> Vec<Placed<T>> {
+    values.iter().map(|value| Placed { value: value.clone(), span: 0..0 }).collect()
 }
 
 /// How frames are wrapped, and the UDP port if it is not the registered one.
@@ -119,7 +129,7 @@ fn udp_ports(vni: &VniConfig) -> Option<UdpPorts> {
 fn vni_row(config: &Config, vni: &VniConfig) -> VniRow {
     let (wrapping, _) = split(vni.encapsulation);
     let plain = config.remotes.in_vni(vni.vni).filter(|remote| is_plain(config, remote));
-    let remotes: Vec<_> = plain.map(|remote| Placed { value: remote.address, span: 0..0 }).collect();
+    let remotes: Vec<IpAddr> = plain.map(|remote| remote.address).collect();
     VniRow {
         id: vni.vni.into(),
         local: vni.local.into(),
@@ -146,7 +156,8 @@ fn vni_row(config: &Config, vni: &VniConfig) -> VniRow {
         gre_sequence: vni.tunnel.gre_sequence.into(),
         inner_tags: vni.inner_tags.into(),
         mss_clamp: vni.mss_clamp.into(),
-        remotes: remotes.into(),
+        learn_limit: vni.learn_limit.into(),
+        remotes: placed(&remotes).into(),
     }
 }
 
@@ -165,6 +176,7 @@ fn remote_row(remote: &RemoteConfig) -> RemoteRow {
         flood: remote.flood.into(),
         udp_checksum: remote.udp_checksum.into(),
         storm_limit: remote.storm_limit.into(),
+        learn_limit: remote.learn_limit.into(),
         liveness: remote.liveness.into(),
     }
 }

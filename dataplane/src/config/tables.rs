@@ -11,11 +11,13 @@ use wire::{Mac, Vni};
 use super::encapsulation::GreKey;
 use super::entry::FdbKind;
 use super::group::GroupMember;
+use super::guard::{BindingConfig, GuardConfig};
 use super::liveness::LivenessWish;
 use super::local::LocalAddresses;
 use super::marking::{Tos, Ttl};
 use super::model::{
-    Busy, Daemon, FloodConfig, LogTarget, ModeWish, PortConfig, TransmitWish, UmemConfig, VniConfig, XdpMode,
+    Busy, Daemon, FloodConfig, LogTarget, ModeWish, PortConfig, RemoteConfig, TransmitWish, UmemConfig,
+    VniConfig, XdpMode,
 };
 use super::mss::MssClamp;
 use super::owner;
@@ -87,6 +89,14 @@ tables! {
         isolated: Defaulted<bool> = false;
         /// how many frames a second from it are flooded; 0 for no limit
         storm_limit: Defaulted<u32> = FloodConfig::STORM_LIMIT;
+        /// whether the workload may act as a router, a DHCP server or the end of a tunnel
+        trusted: Defaulted<bool> = false;
+        /// whether only addresses that are bound or written may send
+        locked: Defaulted<bool> = false;
+        /// the addresses that the workload may use; without any, all
+        bind: Defaulted<Vec<Placed<BindingConfig>>> = Vec::new();
+        /// how many addresses are learned from it at most
+        learn_limit: Defaulted<u32> = GuardConfig::LEARN_LIMIT;
     }
 
     /// A bridge domain.
@@ -142,6 +152,8 @@ tables! {
         inner_tags: Defaulted<InnerTags> = InnerTags::default();
         /// whether TCP segments are made to fit: true to fit the path to the remote, or at most this many bytes
         mss_clamp: Defaulted<MssClamp> = MssClamp::default();
+        /// how many addresses are learned in it at most
+        learn_limit: Defaulted<u32> = VniConfig::LEARN_LIMIT;
         /// peers that need no settings of their own: the short form of [[remote]]
         remotes: Defaulted<Vec<Placed<IpAddr>>> = Vec::new();
     }
@@ -164,6 +176,8 @@ tables! {
         udp_checksum: Optional<bool>;
         /// how many frames a second from it are flooded; 0 for no limit
         storm_limit: Defaulted<u32> = FloodConfig::STORM_LIMIT;
+        /// how many addresses are learned from it at most
+        learn_limit: Defaulted<u32> = RemoteConfig::LEARN_LIMIT;
         /// whether it is asked by BFD whether it is there, and how; without it as the VNI says
         liveness: Optional<LivenessWish>;
     }

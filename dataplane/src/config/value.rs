@@ -15,6 +15,7 @@ use wire::{Mac, Vni};
 
 use super::encapsulation::GreKey;
 use super::entry::FdbKind;
+use super::guard::BindingConfig;
 use super::local::LocalAddresses;
 use super::model::{Busy, LogTarget, ModeWish, TransmitWish, XdpMode};
 use super::mss::MssClamp;
@@ -306,6 +307,38 @@ impl Value for Mac {
 
     fn write(&self) -> toml::Value {
         quoted(self)
+    }
+}
+
+impl Value for BindingConfig {
+    const EXPECTED: &'static str =
+        "a table such as { mac = \"02:00:00:00:00:01\", addresses = [\"10.0.0.1\", \"fd00::1\"] }";
+
+    fn scalar(value: &DeValue<'_>) -> Option<Self> {
+        let table = value.as_table()?;
+        let known = |key: &str| matches!(key, "mac" | "addresses");
+        if !table.iter().all(|(key, _)| known(key.get_ref())) {
+            return None;
+        }
+        let mac = Mac::scalar(table.get("mac")?.get_ref())?;
+        let addresses = match table.get("addresses") {
+            Some(list) => {
+                let list = list.get_ref().as_array()?.iter();
+                list.map(|address| IpAddr::scalar(address.get_ref())).collect::<Option<Vec<_>>>()?
+            }
+            None => Vec::new(),
+        };
+        Some(Self { mac, addresses })
+    }
+
+    fn write(&self) -> toml::Value {
+        let mut table = toml::Table::new();
+        table.insert("mac".to_owned(), self.mac.write());
+        if !self.addresses.is_empty() {
+            let addresses = self.addresses.iter().map(Value::write).collect();
+            table.insert("addresses".to_owned(), toml::Value::Array(addresses));
+        }
+        toml::Value::Table(table)
     }
 }
 

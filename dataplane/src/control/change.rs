@@ -67,6 +67,7 @@ impl State {
                 self.stale.entries = true;
             }
             Change::TunePort { .. }
+            | Change::GuardPort { .. }
             | Change::SetVni { .. }
             | Change::SetRemote { .. }
             | Change::SetGroup { .. }
@@ -115,6 +116,7 @@ impl State {
             }
             Change::AddPort(_)
             | Change::TunePort { .. }
+            | Change::GuardPort { .. }
             | Change::SetVni { .. }
             | Change::SetRemote { .. }
             | Change::SetGroup { .. }
@@ -154,6 +156,9 @@ impl State {
         let Config { ports, vnis, remotes, groups, fdb, neighbours, .. } = &self.config;
         match change {
             Change::AddPort(port) => ports.get(&port.name) == Some(port),
+            Change::GuardPort { name, guard } => {
+                ports.get(name.as_str()).is_some_and(|port| port.guard == *guard)
+            }
             Change::RemovePort(name) => !ports.contains(name),
             Change::TunePort { name, tuning } => {
                 ports.get(name).is_some_and(|port| tuning.of(port.policy) == port.policy)

@@ -36,6 +36,7 @@ impl State {
         self.paths.require(&mut self.underlay, &pairs);
         let groups = self.group_rows();
         self.path_mtus.retain(|pair| pairs.contains(&pair));
+        let protection = self.protection();
         let parts = TablesParts {
             version: self.version + 1,
             ports: self.ports.values().filter_map(|port| self.port_row(port)).collect(),
@@ -43,6 +44,7 @@ impl State {
             remotes: self.config.remotes.iter().filter_map(|remote| self.remote_row(remote)).collect(),
             groups,
             neighbours: Arc::new(self.neighbour_rows()),
+            protection,
             fdb: Arc::clone(&self.fdb),
         };
         let wiring = self.wiring();
@@ -264,6 +266,9 @@ impl State {
                 None => rules.gre = true,
             }
         }
+        // Whoever is no peer of any VNI need not be looked at any further.
+        let peers: BTreeSet<IpAddr> = self.config.remotes.iter().map(|remote| remote.address).collect();
+        rules.peers = Some(peers.into_iter().collect());
         rules.addresses = addresses.into_iter().collect();
         rules.udp_ports = udp_ports.into_iter().collect();
         if self.rules.as_ref() == Some(&rules) {

@@ -81,6 +81,8 @@ impl State {
         self.thaw(now);
         self.watch_rings(now);
         self.resolve_awaited();
+        self.watch_refusals(now);
+        self.trim(now);
         // Notifications can be lost; a look from time to time mends that, too.
         self.follow_kernel();
         self.follow_routers();

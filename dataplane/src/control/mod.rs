@@ -18,11 +18,13 @@ mod operate;
 mod path_mtu;
 mod paths;
 mod port;
+mod protection;
 mod provenance;
 mod reconcile;
 mod replace;
 pub mod server;
 mod state;
+mod trim;
 pub mod verbs;
 mod view;
 

@@ -62,8 +62,8 @@ impl Operator for State {
         offer(page, self.neighbours_view(filter));
     }
 
-    fn neighbours_flush(&mut self, vni: Option<Vni>) -> u64 {
-        self.flush_neighbours(vni)
+    fn neighbours_flush(&mut self, filter: &NeighbourFilter) -> u64 {
+        self.flush_neighbours(filter)
     }
 
     fn stats(&mut self, port: Option<&str>, buckets: bool) -> StatsReply {

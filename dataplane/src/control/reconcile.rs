@@ -15,10 +15,11 @@ use crate::plan::ChunkBudget;
 impl State {
     /// Acts upon everything that is stale.
     pub(super) fn reconcile(&mut self) {
-        if self.stale == Stale::default() {
+        let Stale { limits, .. } = self.stale;
+        if self.stale == (Stale { limits, ..Stale::default() }) {
             return;
         }
-        let stale = std::mem::take(&mut self.stale);
+        let stale = std::mem::replace(&mut self.stale, Stale { limits, ..Stale::default() });
         let gone = self.assign();
         if stale.ports {
             let obsolete = self.take_obsolete();

@@ -13,6 +13,7 @@ use forward::fdb::{Fdb, Kind};
 use forward::ids::{DomainId, GroupId, PortId, RemoteId};
 use forward::limits::{MAX_DOMAINS, MAX_GROUPS, MAX_PORTS, MAX_REMOTES};
 use forward::link::Place;
+use forward::protection::{LearningLimits, Protection};
 use forward::tables::{Tables, TablesParts};
 use wire::{Mac, Vni};
 use xsk::{Chunk, Steering, SteeringConfig, Umem};
@@ -27,6 +28,7 @@ use super::moves::Moves;
 use super::path_mtu::PathMtus;
 use super::paths::Paths;
 use super::port::OpenPort;
+use super::protection::Refusals;
 use super::provenance::Provenance;
 use super::view::measurements::Measured;
 use crate::config::{Config, Keyed, PortConfig, TransmitWish};
@@ -99,6 +101,8 @@ pub(super) struct Stale {
     pub(super) entries: bool,
     /// Tables must be built and published, and the rules of the XDP program set.
     pub(super) tables: bool,
+    /// There may be more learned entries than limits allow. The next tick looks.
+    pub(super) limits: bool,
 }
 
 /// The mutable truth.
@@ -135,6 +139,9 @@ pub struct State {
     pub(super) flushed: Vec<Measured>,
     pub(super) version: u64,
     pub(super) alarms: Alarms,
+    pub(super) refusals: Refusals,
+    /// Learning limits as they were last published.
+    pub(super) limits: LearningLimits,
     /// Why no worker can burst.
     pub(super) burst_unsupported: Option<String>,
     pub(super) refused_bursts: RefusedBursts,
@@ -170,17 +177,7 @@ impl State {
         };
         let seed = [random.hash_one(0), random.hash_one(1)];
         let fdb = Arc::new(Fdb::advised(FDB_CAPACITY, seed, advise));
-        let parts = TablesParts {
-            version: 1,
-            ports: Vec::new(),
-            domains: Vec::new(),
-            remotes: Vec::new(),
-            groups: Vec::new(),
-            neighbours: Arc::default(),
-            fdb: Arc::clone(&fdb),
-        };
-        let tables = Tables::build(parts).map_err(|faults| StartError::Tables(format!("{faults:?}")))?;
-        let first = Published { version: 1, tables, wiring: Wiring::default() };
+        let first = nothing(&fdb)?;
         let mut burst_unsupported = (!steering.bursts()).then(|| RINGS_ALONE.to_owned());
         let fleet = Fleet::start(&config.workers, &umem, chunks, bell, first, |worker| {
             let burst = steering.bursts().then(|| steering.burst(worker))?;
@@ -222,11 +219,13 @@ impl State {
             flushed: Vec::new(),
             version: 1,
             alarms: Alarms::default(),
+            refusals: Refusals::default(),
+            limits: LearningLimits::default(),
             burst_unsupported,
             refused_bursts: RefusedBursts::default(),
             rules: None,
             sequences: BTreeMap::new(),
-            stale: Stale { ports: true, entries: true, tables: true },
+            stale: Stale { ports: true, entries: true, tables: true, limits: false },
         })
     }
 
@@ -307,6 +306,22 @@ impl State {
         self.ids.remotes.reclaim();
         self.ids.groups.reclaim();
     }
+}
+
+/// What is published first: nothing but the forwarding database.
+fn nothing(fdb: &Arc<Fdb>) -> Result<Published, StartError> {
+    let parts = TablesParts {
+        protection: Protection::default(),
+        version: 1,
+        ports: Vec::new(),
+        domains: Vec::new(),
+        remotes: Vec::new(),
+        groups: Vec::new(),
+        neighbours: Arc::default(),
+        fdb: Arc::clone(fdb),
+    };
+    let tables = Tables::build(parts).map_err(|faults| StartError::Tables(format!("{faults:?}")))?;
+    Ok(Published { version: 1, tables, wiring: Wiring::default() })
 }
 
 /// Indices whose owners are no longer configured.

@@ -7,6 +7,7 @@
 mod arguments;
 mod entries;
 mod groups;
+pub mod guard;
 #[cfg(test)]
 pub(crate) mod ledger;
 mod liveness;
@@ -80,8 +81,8 @@ pub trait Operator {
     /// Offers neighbours to the page that satisfy the filter, in any order.
     fn neighbours(&mut self, filter: &NeighbourFilter, page: &mut Page<api::Neighbour>);
 
-    /// Removes learned neighbours, all or those of one VNI, and returns how many.
-    fn neighbours_flush(&mut self, vni: Option<Vni>) -> u64;
+    /// Removes neighbours that satisfy the filter, and returns how many.
+    fn neighbours_flush(&mut self, filter: &NeighbourFilter) -> u64;
 
     /// Counters of the workers and ports, or of one port, which exists; with `buckets` distributions are told in full.
     fn stats(&mut self, port: Option<&str>, buckets: bool) -> StatsReply;
@@ -109,6 +110,7 @@ pub const fn is_write(request: &Request) -> bool {
         | Request::ShowStats(_)
         | Request::ShowDrops(_) => false,
         Request::AddPort(_)
+        | Request::GuardPort(_)
         | Request::RemovePort(_)
         | Request::SetPort(_)
         | Request::SetVni(_)
@@ -140,6 +142,10 @@ pub fn carry_out(request: Request, operator: &mut dyn Operator) -> Result<Value,
         Request::ShowPorts(request) => show_ports(request, operator),
         Request::AddPort(request) => change(operator, Change::AddPort(port_config(request)?)),
         Request::SetPort(request) => set_port(request, operator),
+        Request::GuardPort(request) => {
+            let guard = guard::config(&request.guard)?;
+            change(operator, Change::GuardPort { name: request.name, guard })
+        }
         Request::RemovePort(request) => change(operator, Change::RemovePort(request.name)),
         Request::ShowVnis(request) => show_vnis(&request, operator),
         Request::SetVni(request) => {
@@ -255,6 +261,9 @@ fn port_config(request: api::AddPort) -> Result<PortConfig, Refusal> {
     if let Some(size) = request.ring_size {
         port.ring_size = arguments::whole("ring_size", size, 1..=u32::MAX)?;
     }
+    if let Some(held) = &request.guard {
+        port.guard = guard::config(held)?;
+    }
     port.transmit = request.transmit.map_or(port.transmit, arguments::transmit);
     port.namespace = request.netns;
     let switches = [request.flood, request.mcast_flood, request.bcast_flood, request.isolated];
@@ -305,6 +314,7 @@ fn vni_config(request: &api::SetVni) -> Result<VniConfig, Refusal> {
     if let Some(item) = &request.liveness {
         config.liveness = liveness::liveness(item)?;
     }
+    config.learn_limit = arguments::limit(request.learn_limit, config.learn_limit)?;
     Ok(config)
 }
 
@@ -318,6 +328,7 @@ fn remote_config(request: &api::SetRemote) -> Result<RemoteConfig, Refusal> {
         config.storm_limit = arguments::whole("storm_limit", limit, 0..=u32::MAX)?;
     }
     config.liveness = request.liveness.as_ref().map(liveness::liveness).transpose()?;
+    config.learn_limit = arguments::limit(request.learn_limit, config.learn_limit)?;
     Ok(config)
 }
 

@@ -3,10 +3,10 @@
 use wire::Vni;
 
 use super::fault::{Fault, Refusal, RefusalKind, Severity, Subject};
-use super::{domain, entry, group, port, remote};
+use super::{domain, entry, group, guard, port, remote};
 use crate::config::{
-    Change, Config, FdbConfig, FdbDestination, GroupConfig, Items, Keyed, NeighbourConfig, PortConfig,
-    PortRole, PortTuning, RemoteConfig, VniConfig,
+    Change, Config, FdbConfig, FdbDestination, GroupConfig, GuardConfig, Items, Keyed, NeighbourConfig,
+    PortConfig, PortRole, PortTuning, RemoteConfig, VniConfig,
 };
 
 impl Config {
@@ -18,6 +18,7 @@ impl Config {
     pub fn apply(&mut self, change: &Change) -> Result<(), Refusal> {
         match change {
             Change::AddPort(port) => self.add_port(port),
+            Change::GuardPort { name, guard } => self.guard_port(name, guard),
             Change::RemovePort(name) => self.remove_port(name),
             Change::TunePort { name, tuning } => self.tune_port(name, tuning),
             Change::SetVni { vni, replace } => self.set_vni(vni, *replace),
@@ -58,6 +59,16 @@ impl Config {
         let mut faults = Vec::new();
         port::check_added(self, port, &mut faults);
         first_error(faults).inspect_err(|_| drop(self.ports.remove(&port.name)))
+    }
+
+    fn guard_port(&mut self, name: &str, guard: &GuardConfig) -> Result<(), Refusal> {
+        let before = self.ports.get(name).ok_or_else(|| missing(&Subject::Port(name.to_owned())))?.clone();
+        let after = PortConfig { guard: guard.clone(), ..before };
+        let mut faults = Vec::new();
+        guard::check(&after, &mut faults);
+        first_error(faults)?;
+        self.ports.insert(after);
+        Ok(())
     }
 
     fn remove_port(&mut self, name: &str) -> Result<(), Refusal> {

@@ -149,13 +149,18 @@ impl Way {
             self.step(Change::SetVni { vni, replace: true })?;
         }
         for port in lacking(&self.at.ports, &new.ports) {
-            // What had to go is gone; what is still there differs in its policy alone.
-            let change = if self.at.ports.contains(&port.name) {
-                Change::TunePort { name: port.name, tuning: port.policy.into() }
-            } else {
-                Change::AddPort(port)
-            };
-            self.step(change)?;
+            if !self.at.ports.contains(&port.name) {
+                self.step(Change::AddPort(port))?;
+                continue;
+            }
+            // What had to go is gone; what is still there differs only in what changes in place.
+            if self.at.ports.get(&port.name).is_some_and(|at| at.policy != port.policy) {
+                let tuning = port.policy.into();
+                self.step(Change::TunePort { name: port.name.clone(), tuning })?;
+            }
+            if self.at.ports.get(&port.name).is_some_and(|at| at.guard != port.guard) {
+                self.step(Change::GuardPort { name: port.name, guard: port.guard })?;
+            }
         }
         for remote in lacking(&self.at.remotes, &new.remotes) {
             self.step(Change::SetRemote { remote, replace: true })?;

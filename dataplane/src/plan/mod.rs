@@ -11,6 +11,7 @@ mod domain;
 mod entry;
 mod fault;
 mod group;
+mod guard;
 mod liveness;
 mod marking;
 mod memory;

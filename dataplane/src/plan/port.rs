@@ -7,7 +7,7 @@ use xsk::MAX_QUEUES;
 
 use super::domain::missing_vni;
 use super::fault::{Fault, RefusalKind, Subject};
-use super::memory;
+use super::{guard, memory};
 use crate::config::{Config, ModeWish, PortConfig, PortPolicy, PortRole, TransmitWish, XdpMode};
 
 /// Longest name of a port, in bytes.
@@ -84,6 +84,7 @@ fn check_alone(config: &Config, port: &PortConfig, faults: &mut Vec<Fault>) {
     }
     check_mode(port, faults);
     check_namespace(port, faults);
+    guard::check(port, faults);
     check_policy(port, faults);
 }
 

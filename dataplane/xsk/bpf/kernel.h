@@ -24,6 +24,7 @@ enum {
 	BPF_MAP_TYPE_XSKMAP = 17,
 };
 
+#define BPF_F_NO_PREALLOC (1 << 0)
 #define BPF_F_MMAPABLE (1 << 10)
 
 enum xdp_action { XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_TX, XDP_REDIRECT };

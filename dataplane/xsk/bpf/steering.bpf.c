@@ -8,22 +8,16 @@
  * Constants and layouts are mirrored in steering.rs, ports.rs and burst.rs.
  */
 #include "kernel.h"
+#include "underlay.h"
 
 #define LOOPBACK 1 /* ifindex of the loopback in every network namespace, and of a live run's frames */
 #define MAX_PORTS 1024
 #define MAX_QUEUES 64
 #define MAX_WORKERS 64
-#define MAX_UDP_PORTS 8
-#define FIRST_ADDRESSES 8
 #define MAX_BURST 1024
 #define PORT_TABLE 4096 /* four times MAX_PORTS: probes stay short */
 #define PROBES 8
 #define PAGE 4096
-
-#define ETHERTYPE_IPV4 0x0800
-#define ETHERTYPE_IPV6 0x86dd
-#define IP_UDP 17
-#define IP_GRE 47
 
 /* --- What userspace says ------------------------------------------------------------------------------------- */
 
@@ -47,31 +41,6 @@ struct {
 	TYPE(value, struct port);
 } ports SEC(".maps");
 
-struct rules {
-	u16 udp_ports[MAX_UDP_PORTS]; /* host byte order; 0: none */
-	u32 gre;
-	u32 reserved;
-	u32 first[FIRST_ADDRESSES]; /* IPv4 addresses, in network byte order, that need no look into the map; 0: none */
-};
-
-struct {
-	NUMBER(type, BPF_MAP_TYPE_ARRAY);
-	NUMBER(max_entries, 1);
-	TYPE(key, u32);
-	TYPE(value, struct rules);
-} uplink_rules SEC(".maps");
-
-struct address {
-	u8 bytes[16]; /* IPv6, or IPv4 mapped into it: ::ffff:a.b.c.d */
-};
-
-struct {
-	NUMBER(type, BPF_MAP_TYPE_HASH);
-	NUMBER(max_entries, 4096);
-	TYPE(key, struct address);
-	TYPE(value, u32);
-} addresses SEC(".maps");
-
 struct {
 	NUMBER(type, BPF_MAP_TYPE_XSKMAP);
 	NUMBER(max_entries, MAX_PORTS * MAX_QUEUES); /* slot * MAX_QUEUES + queue */
@@ -92,7 +61,7 @@ struct counters {
 	u64 to_socket;
 	u64 to_kernel;
 	u64 no_socket;
-	u64 reserved;
+	u64 strangers;
 };
 
 struct {
@@ -259,77 +228,6 @@ INLINE struct port *port_of(u32 ifindex)
 	return 0;
 }
 
-INLINE u16 big16(const u8 *bytes)
-{
-	return (u16)(bytes[0] << 8 | bytes[1]);
-}
-
-INLINE int is_vxlan_port(const struct rules *rules, u16 port)
-{
-	int found = 0;
-
-#pragma unroll
-	for (u32 i = 0; i < MAX_UDP_PORTS; i++)
-		found |= rules->udp_ports[i] == port;
-	return found && port;
-}
-
-INLINE int is_first_address(const struct rules *rules, const u8 *address)
-{
-	int found = 0;
-	u32 word;
-
-	__builtin_memcpy(&word, address, sizeof(word));
-#pragma unroll
-	for (u32 i = 0; i < FIRST_ADDRESSES; i++)
-		found |= rules->first[i] == word;
-	return found && word;
-}
-
-/* Whether an unfragmented packet is of a tunnel that we serve; its payload begins at `payload`. */
-INLINE int is_tunnel(const struct rules *rules, u8 protocol, const u8 *payload, const u8 *end)
-{
-	if (protocol == IP_UDP)
-		return payload + 8 <= end && is_vxlan_port(rules, big16(payload + 2));
-	return protocol == IP_GRE && payload + 4 <= end && rules->gre;
-}
-
-/* Whether an uplink's frame is ours: untagged, unfragmented IPv4 (options allowed) or IPv6 (extension headers not), of a
- * tunnel that we serve, to one of our addresses. */
-INLINE int is_ours(const u8 *start, const u8 *end)
-{
-	const u8 *ip = start + 14;
-	struct address to = {};
-	struct rules *rules;
-	u32 zero = 0;
-
-	rules = bpf_map_lookup_elem(&uplink_rules, &zero);
-	if (!rules || ip + 20 > end)
-		return 0;
-	if (big16(start + 12) == ETHERTYPE_IPV4) {
-		u32 header = (ip[0] & 15) * 4;
-
-		if (ip[0] >> 4 != 4 || header < 20)
-			return 0;
-		if (big16(ip + 6) & 0x3fff) /* more fragments follow, or an offset: any fragment */
-			return 0;
-		if (!is_tunnel(rules, ip[9], ip + header, end))
-			return 0;
-		if (is_first_address(rules, ip + 16))
-			return 1;
-		to.bytes[10] = 0xff;
-		to.bytes[11] = 0xff;
-		__builtin_memcpy(to.bytes + 12, ip + 16, 4);
-	} else if (big16(start + 12) == ETHERTYPE_IPV6) {
-		if (ip + 40 > end || ip[0] >> 4 != 6 || !is_tunnel(rules, ip[6], ip + 40, end))
-			return 0;
-		__builtin_memcpy(to.bytes, ip + 24, 16);
-	} else {
-		return 0;
-	}
-	return bpf_map_lookup_elem(&addresses, &to) != 0;
-}
-
 /* Gives a frame to the socket of its queue; without one, does what `otherwise` says. */
 INLINE int to_socket(struct xdp_md *frame, const struct port *port, struct counters *counted, int otherwise)
 {
@@ -363,10 +261,17 @@ int steer(struct xdp_md *frame)
 		return XDP_PASS;
 	if (port->role == ACCESS)
 		return to_socket(frame, port, counted, XDP_DROP);
-	if (is_ours((const u8 *)(long)frame->data, (const u8 *)(long)frame->data_end))
+	switch (origin_of((const u8 *)(long)frame->data, (const u8 *)(long)frame->data_end)) {
+	case PEER:
 		return to_socket(frame, port, counted, XDP_PASS);
-	counted->to_kernel++;
-	return XDP_PASS;
+	case STRANGER:
+		/* No worker spends time on it, and the host's own stack has no use for it either. */
+		counted->strangers++;
+		return XDP_DROP;
+	default:
+		counted->to_kernel++;
+		return XDP_PASS;
+	}
 }
 
 /* --- What devices did not take from a burst ------------------------------------------------------------------ */

@@ -1,5 +1,6 @@
-//! What the XDP program takes from uplinks, and the two maps that tell it so.
+//! What the XDP program takes from uplinks, and the three maps that tell it so.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use aya::maps::{Array, HashMap, MapData};
@@ -9,6 +10,8 @@ use crate::{Error, MAX_UDP_PORTS};
 
 /// Addresses that the map `addresses` holds: those of two sets, for a moment.
 const MAX_ADDRESSES: usize = 4096;
+/// Peers that the map `peers` holds twice: those of two sets, for a moment.
+const MAX_PEERS: usize = 65_536;
 /// IPv4 addresses among them that the program has at hand (`FIRST_ADDRESSES`).
 const FIRST_ADDRESSES: usize = 8;
 
@@ -23,28 +26,64 @@ pub struct UplinkRules {
     pub udp_ports: Vec<u16>,
     /// Whether GRE (IP protocol 47) is taken.
     pub gre: bool,
+    /// Outer source addresses that packets are taken from, at most 65,536; packets for us from elsewhere are dropped
+    /// and counted. `None` takes them from everybody.
+    pub peers: Option<Vec<IpAddr>>,
 }
 
 /// `struct rules`.
-type EncodedRules = [u8; 56];
+type EncodedRules = [u8; 88];
 
-/// The maps `uplink_rules` and `addresses`, and what is in them.
-pub(crate) struct RuleMaps {
-    rules: Array<MapData, EncodedRules>,
-    addresses: HashMap<MapData, [u8; 16], u32>,
-    current: Vec<IpAddr>,
-    udp_ports: [u16; MAX_UDP_PORTS],
-    /// Addresses that the program knows without a look into the map, in network byte order.
+/// A set of addresses: a map, and the IPv4 addresses that need no look into it.
+pub(crate) struct AddressSet {
+    name: &'static str,
+    map: HashMap<MapData, [u8; 16], u32>,
+    current: BTreeSet<IpAddr>,
+    /// In network byte order.
     first: [u32; FIRST_ADDRESSES],
 }
 
+impl AddressSet {
+    pub(crate) const fn new(name: &'static str, map: HashMap<MapData, [u8; 16], u32>) -> Self {
+        Self { name, map, current: BTreeSet::new(), first: [0; FIRST_ADDRESSES] }
+    }
+
+    /// Puts in what is wanted.
+    fn add(&mut self, wanted: &[IpAddr]) -> Result<(), Error> {
+        for address in wanted.iter().filter(|address| !self.current.contains(address)) {
+            self.map.insert(mapped(*address), 1, 0).map_err(|error| map_failure(self.name, &error))?;
+        }
+        self.current.extend(wanted);
+        self.first = keep_places(&self.first, &first_addresses(wanted)).unwrap_or_default();
+        Ok(())
+    }
+
+    /// Takes out all else.
+    fn keep_only(&mut self, wanted: &[IpAddr]) -> Result<(), Error> {
+        let wanted: BTreeSet<IpAddr> = wanted.iter().copied().collect();
+        for address in self.current.difference(&wanted) {
+            self.map.remove(&mapped(*address)).map_err(|error| map_failure(self.name, &error))?;
+        }
+        self.current = wanted;
+        Ok(())
+    }
+}
+
+/// The maps `uplink_rules`, `addresses` and `peers`, and what is in them.
+pub(crate) struct RuleMaps {
+    rules: Array<MapData, EncodedRules>,
+    addresses: AddressSet,
+    peers: AddressSet,
+    udp_ports: [u16; MAX_UDP_PORTS],
+}
+
 impl RuleMaps {
-    pub(crate) fn new(
+    pub(crate) const fn new(
         rules: Array<MapData, EncodedRules>,
-        addresses: HashMap<MapData, [u8; 16], u32>,
+        addresses: AddressSet,
+        peers: AddressSet,
     ) -> Self {
-        let (current, udp_ports, first) = (Vec::new(), [0; MAX_UDP_PORTS], [0; FIRST_ADDRESSES]);
-        Self { rules, addresses, current, udp_ports, first }
+        Self { rules, addresses, peers, udp_ports: [0; MAX_UDP_PORTS] }
     }
 
     /// Replaces the rules while the program runs. New addresses come first and old ones go last, so that no packet that
@@ -53,22 +92,21 @@ impl RuleMaps {
         if rules.addresses.len() > MAX_ADDRESSES / 2 {
             return Err(Error::Configuration(format!("at most {} local addresses", MAX_ADDRESSES / 2)));
         }
+        let peers = rules.peers.as_deref().unwrap_or_default();
+        if peers.len() > MAX_PEERS {
+            return Err(Error::Configuration(format!("at most {MAX_PEERS} peers")));
+        }
         let udp_ports = keep_places(&self.udp_ports, &rules.udp_ports).ok_or_else(|| {
             Error::Configuration(format!("at most {MAX_UDP_PORTS} UDP ports for VXLAN, none of them 0"))
         })?;
-        let failed = |error| map_failure("addresses", &error);
-        for address in &rules.addresses {
-            self.addresses.insert(mapped(*address), 1, 0).map_err(failed)?;
-        }
-        let first = keep_places(&self.first, &first_addresses(&rules.addresses)).unwrap_or_default();
-        let value = encode(udp_ports, rules.gre, first);
+        self.addresses.add(&rules.addresses)?;
+        self.peers.add(peers)?;
+        let value =
+            encode(udp_ports, rules.gre, rules.peers.is_none(), self.addresses.first, self.peers.first);
         self.rules.set(0, value, 0).map_err(|error| map_failure("uplink_rules", &error))?;
-        (self.udp_ports, self.first) = (udp_ports, first);
-        let before = std::mem::replace(&mut self.current, rules.addresses.clone());
-        for address in before.into_iter().filter(|address| !rules.addresses.contains(address)) {
-            self.addresses.remove(&mapped(address)).map_err(failed)?;
-        }
-        Ok(())
+        self.udp_ports = udp_ports;
+        self.addresses.keep_only(&rules.addresses)?;
+        self.peers.keep_only(peers)
     }
 }
 
@@ -90,13 +128,20 @@ fn first_addresses(addresses: &[IpAddr]) -> Vec<u32> {
 }
 
 /// The rules as the program reads them.
-fn encode(udp_ports: [u16; MAX_UDP_PORTS], gre: bool, first: [u32; FIRST_ADDRESSES]) -> EncodedRules {
+fn encode(
+    udp_ports: [u16; MAX_UDP_PORTS],
+    gre: bool,
+    any_peer: bool,
+    first: [u32; FIRST_ADDRESSES],
+    first_peers: [u32; FIRST_ADDRESSES],
+) -> EncodedRules {
     let mut value = [0; size_of::<EncodedRules>()];
     for (bytes, port) in value[..16].chunks_exact_mut(2).zip(udp_ports) {
         bytes.copy_from_slice(&port.to_ne_bytes());
     }
     value[16..20].copy_from_slice(&u32::from(gre).to_ne_bytes());
-    for (bytes, address) in value[24..].chunks_exact_mut(4).zip(first) {
+    value[20..24].copy_from_slice(&u32::from(any_peer).to_ne_bytes());
+    for (bytes, address) in value[24..].chunks_exact_mut(4).zip(first.into_iter().chain(first_peers)) {
         bytes.copy_from_slice(&address.to_ne_bytes());
     }
     value
@@ -139,12 +184,17 @@ mod tests {
     fn rules_are_laid_out_as_the_program_reads_them() {
         let addresses = ["2001:db8::1", "0.0.0.0", "192.0.2.1"].map(|text| text.parse().unwrap());
         let first = keep_places(&[0; 8], &first_addresses(&addresses)).unwrap();
-        let value = encode([4789, 0, 0, 0, 0, 0, 0, 8472], true, first);
+        let peers = keep_places(&[0; 8], &first_addresses(&["192.0.2.9".parse().unwrap()])).unwrap();
+        let value = encode([4789, 0, 0, 0, 0, 0, 0, 8472], true, false, first, peers);
         assert_eq!(value[..2], 4789u16.to_ne_bytes());
         assert_eq!(value[14..16], 8472u16.to_ne_bytes());
         assert_eq!(value[16..20], 1u32.to_ne_bytes());
+        assert_eq!(value[20..24], [0; 4]);
         assert_eq!(value[24..28], [192, 0, 2, 1]);
-        assert_eq!(value[28..], [0; 28]);
+        assert_eq!(value[28..56], [0; 28]);
+        assert_eq!(value[56..60], [192, 0, 2, 9]);
+        assert_eq!(value[60..], [0; 28]);
+        assert_eq!(encode([0; 8], false, true, [0; 8], [0; 8])[20..24], 1u32.to_ne_bytes());
     }
 
     #[test]

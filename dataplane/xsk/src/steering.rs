@@ -12,7 +12,7 @@ use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 
 use crate::mapping::Mapping;
 use crate::ports::{self, PortTable};
-use crate::rules::{RuleMaps, UplinkRules};
+use crate::rules::{AddressSet, RuleMaps, UplinkRules};
 use crate::{
     Burst, Chunk, Error, MAX_PORTS, MAX_QUEUES, Memory, Pages, Umem, UmemConfig, Unsuitable, burst, netdev,
     open, syscall, umem,
@@ -73,6 +73,8 @@ pub struct SteeringCounters {
     pub to_kernel: u64,
     /// Ours, but no socket on their queue: to the kernel from an uplink, dropped from an access port.
     pub no_socket: u64,
+    /// Ours by their destination, but from no peer: dropped.
+    pub strangers: u64,
 }
 
 /// The loaded program and its maps. Can be shared between threads; nothing here is for the hot path.
@@ -240,7 +242,7 @@ impl Steering {
         let values =
             loaded.counters.get(&u32::from(slot), 0).map_err(|error| map_failure("counters", &error))?;
         let sum = |word: usize| values.iter().map(|value| value[word]).sum();
-        Ok(SteeringCounters { to_socket: sum(0), to_kernel: sum(1), no_socket: sum(2) })
+        Ok(SteeringCounters { to_socket: sum(0), to_kernel: sum(1), no_socket: sum(2), strangers: sum(3) })
     }
 
     /// Whether frames can be burst from the shared memory: not with [`Steering::load_for_rings`].
@@ -292,7 +294,8 @@ impl Loaded {
             ports: typed("ports", take(&mut ebpf, "ports")?)?,
             rules: RuleMaps::new(
                 typed("uplink_rules", take(&mut ebpf, "uplink_rules")?)?,
-                typed("addresses", take(&mut ebpf, "addresses")?)?,
+                AddressSet::new("addresses", typed("addresses", take(&mut ebpf, "addresses")?)?),
+                AddressSet::new("peers", typed("peers", take(&mut ebpf, "peers")?)?),
             ),
             sockets: typed("sockets", take(&mut ebpf, "sockets")?)?,
             devices: typed("devices", take(&mut ebpf, "devices")?)?,

@@ -2,7 +2,7 @@
 
 use api::Request;
 
-use super::{NOTHING, liveness};
+use super::{NOTHING, liveness, port};
 use crate::words::{Given, Shape, Usage};
 
 /// What may follow a VNI's number.
@@ -38,6 +38,7 @@ pub(super) const SET: Shape = Shape {
         ("gre-sequence", "on|off"),
         ("inner-tags", "carry|drop"),
         ("mss-clamp", "on|off|BYTES"),
+        port::LEARN_LIMIT,
     ],
     ..NOTHING
 };
@@ -46,7 +47,7 @@ pub(super) const SET_TAIL: &str = "N local IP[,IP] [encap vxlan|gre|nvgre|greudp
     [ecn normal|reset|compatibility] [udp-checksum on|off] [srcport LOW-HIGH] [reserved-bits 0xBITS] \
     [gre-checksum on|off] [gre-sequence on|off] [inner-tags carry|drop] [move-limit N] \
     [flood on|off] [mcast-flood on|off] [bcast-flood on|off] [liveness on|off] [interval MS] \
-    [multiplier N] [recovery N] [paths N] [path-mtu on|off] [mss-clamp on|off|BYTES]";
+    [multiplier N] [recovery N] [paths N] [path-mtu on|off] [mss-clamp on|off|BYTES] [learn-limit N]";
 
 /// Adds a VNI, or changes one.
 pub(super) fn set(given: &Given, replace: bool) -> Result<Request, Usage> {
@@ -75,6 +76,7 @@ pub(super) fn set(given: &Given, replace: bool) -> Result<Request, Usage> {
         mcast_flood: given.switch("mcast-flood")?,
         bcast_flood: given.switch("bcast-flood")?,
         liveness: liveness::item(given)?,
+        learn_limit: port::learn_limit(given)?,
         further_udp_ports,
         port_range: given.range("srcport")?,
         reserved_bits: given.text("reserved-bits"),

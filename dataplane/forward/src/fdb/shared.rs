@@ -15,6 +15,10 @@ pub(super) struct Shared {
     /// Entries of all kinds, in all tables. Written under the lock.
     pub(super) entries: AtomicUsize,
     pub(super) wants_growth: AtomicBool,
+    /// Where the next look for an entry that gives way begins.
+    pub(super) cursor: AtomicUsize,
+    /// Looks for one that are left out first. Changed and read under the lock.
+    pub(super) patience: AtomicU32,
     pub(super) counts: Counts,
     pub(super) advise: Advise,
 }
@@ -26,6 +30,8 @@ impl Shared {
             walks: AtomicU32::new(0),
             entries: AtomicUsize::new(0),
             wants_growth: AtomicBool::new(false),
+            cursor: AtomicUsize::new(0),
+            patience: AtomicU32::new(0),
             counts: Counts::new(),
             advise,
         }

@@ -66,7 +66,8 @@ impl<'t, L: Link> Run<'t, L> {
         }
         let tables = self.tables;
         let ageing = |id| tables.domain(id).map_or(0, |domain| domain.ageing);
-        match learn::learn(tables.fdb(), &job.source(), job.from(), self.seconds, ageing) {
+        let limits = tables.limits(job.headers.domain(), job.from());
+        match learn::learn(tables.fdb(), &job.source(), job.from(), self.seconds, limits, ageing) {
             Ok(Lesson::Known) => {}
             Ok(Lesson::Moved(event)) => self.link.event(event),
             Ok(Lesson::Unlearned) => self.tally.unlearned += 1,

@@ -11,6 +11,7 @@ use crate::link::{Link, Place};
 use crate::parse::{self, Headers};
 use crate::signature::KnownTunnels;
 use crate::tables::{Role, Tables};
+use crate::trust::Trust;
 use crate::verdict::{DropReason, Verdict};
 
 impl<'t, L: Link> Run<'t, L> {
@@ -21,7 +22,13 @@ impl<'t, L: Link> Run<'t, L> {
             self.link.prefetch_frame(chunk);
         }
         match self.tables.port(self.ingress).map(|port| port.role) {
-            Some(Role::Access(domain)) => self.parse_plain(batch, jobs, domain),
+            Some(Role::Access(domain)) => match self.tables.held(self.ingress) {
+                None => self.parse_plain(batch, jobs, domain, |_| Ok(())),
+                Some(held) => {
+                    let fdb = self.tables.fdb();
+                    self.parse_plain(batch, jobs, domain, |frame| held.check(frame, fdb));
+                }
+            },
             Some(Role::Uplink) => self.parse_tunnelled(batch, jobs),
             None => {
                 for (job, chunk) in jobs.iter_mut().zip(batch) {
@@ -32,10 +39,17 @@ impl<'t, L: Link> Run<'t, L> {
         }
     }
 
-    /// Frames of workloads.
+    /// Frames of workloads that pass a check.
     #[inline(never)]
-    fn parse_plain(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut Jobs, domain: DomainId) {
+    fn parse_plain(
+        &mut self,
+        batch: &mut ArrayVec<L::Chunk, BATCH>,
+        jobs: &mut Jobs,
+        domain: DomainId,
+        check: impl Fn(&[u8]) -> Result<(), DropReason>,
+    ) {
         let tables = self.tables;
+        let trust = tables.trust(self.ingress);
         let sighting = Sighting::new(Place::Port(self.ingress), self.seconds);
         let tags = tables.domain(domain).map(|domain| domain.inner_tags).unwrap_or_default();
         let (mut all, mut refused) = (Amount { frames: batch.len() as u64, bytes: 0 }, Amount::default());
@@ -43,7 +57,9 @@ impl<'t, L: Link> Run<'t, L> {
             let mut frame = self.link.frame(chunk);
             let length = frame.length() as u64;
             all.bytes += length;
-            match parse::inner(frame.bytes_mut(), domain, tags, &mut job.headers) {
+            let parsed = check(frame.bytes())
+                .and_then(|()| parse::inner(frame.bytes_mut(), domain, tags, trust, &mut job.headers));
+            match parsed {
                 Ok(()) => self.prepare(job, sighting, tables),
                 Err(reason) => {
                     refused += Amount { frames: 1, bytes: length };
@@ -68,7 +84,7 @@ impl<'t, L: Link> Run<'t, L> {
             if let Some((origin, end)) = self.known.recognise(frame.bytes()) {
                 remote = origin.remote;
                 let bytes = frame.narrow(KnownTunnels::INNER, end);
-                result = parse::inner(bytes, origin.domain, origin.tags, &mut job.headers);
+                result = parse::inner(bytes, origin.domain, origin.tags, Trust::FULL, &mut job.headers);
             } else {
                 let frame = &mut self.link.frame(chunk);
                 match parse::tunnelled(frame, tables.tunnels(), self.known, &mut job.headers) {

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use forward::ids::{DomainId, PortId};
 use forward::link::Place;
+use forward::protection::{Binding, Guard};
 use wire::Mac;
 
 use crate::fixture::{
@@ -56,6 +57,16 @@ fn new_switch() -> Switch {
     // A full batch leaves little memory for copies.
     let mut switch = Switch::with_link(fixture::topology(), 96, 2048);
     let domain = DomainId(1);
+    // One port that is guarded and one that is bound; the others are believed everything.
+    let binding = Binding { mac: W1, addresses: vec![IP1.into(), SIX1.into()] };
+    switch.change(|parts| {
+        parts.protection.guards.insert(B, Guard::default());
+        parts
+            .protection
+            .guards
+            .insert(C, Guard { locked: true, bindings: vec![binding], ..Guard::default() });
+        parts.protection.limits.domains.insert(domain, 64);
+    });
     switch.neighbours::<IpAddr>(&[
         (domain, IP9.into(), W9, true),
         (domain, IP1.into(), W1, false),

@@ -267,6 +267,7 @@ pub(crate) fn topology() -> TablesParts {
     let (mixed, keyed6) =
         (Encapsulation::Vxlan { vni: vni(500), port: 4789 }, Encapsulation::Gre { key: Some(600) });
     TablesParts {
+        protection: forward::protection::Protection::default(),
         version: 1,
         ports: vec![
             port(UP, Role::Uplink, 1500),

@@ -12,6 +12,7 @@ mod frames;
 mod frames6;
 mod golden;
 mod groups;
+mod guard;
 mod marking;
 mod nd;
 mod outer;

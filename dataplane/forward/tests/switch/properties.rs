@@ -159,6 +159,7 @@ fn mac(number: u8) -> Mac {
 impl Model {
     fn new(plan: Vec<DomainPlan>) -> Self {
         let mut parts = TablesParts {
+            protection: forward::protection::Protection::default(),
             version: 1,
             ports: vec![port(UP, Role::Uplink, 1500), port(UP2, Role::Uplink, 1500)],
             domains: Vec::new(),

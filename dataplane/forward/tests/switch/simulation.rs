@@ -122,6 +122,7 @@ fn path() -> Path {
 
 fn topology(own: usize, seed: u64) -> TablesParts {
     let mut parts = TablesParts {
+        protection: forward::protection::Protection::default(),
         version: 1,
         ports: vec![port(UP, Role::Uplink, 1500)],
         domains: Vec::new(),

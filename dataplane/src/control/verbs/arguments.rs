@@ -158,6 +158,11 @@ fn port(number: Option<i64>, registered: u16) -> Result<u16, Refusal> {
     number.map_or(Ok(registered), |port| whole("udp_port", port, 1..=u16::MAX))
 }
 
+/// A learning limit, or what it is by default.
+pub(super) fn limit(limit: Option<i64>, default: u32) -> Result<u32, Refusal> {
+    limit.map_or(Ok(default), |limit| whole("learn_limit", limit, 0..=u32::MAX))
+}
+
 fn gre_key(text: &str) -> Result<GreKey, Refusal> {
     match text {
         "vni" => Ok(GreKey::Vni),

@@ -165,7 +165,9 @@ pub(super) fn flush_neighbours(
     operator: &mut dyn Operator,
 ) -> Result<Value, Refusal> {
     let vni = known_vni(operator, request.vni)?;
-    reply::<api::FlushNeighbours>(&api::FlushReply { flushed: operator.neighbours_flush(vni) })
+    let owner = request.owner.clone().unwrap_or_else(|| owner::LEARNED.to_owned());
+    let filter = NeighbourFilter { vni, address: None, owner: Some(owner) };
+    reply::<api::FlushNeighbours>(&api::FlushReply { flushed: operator.neighbours_flush(&filter) })
 }
 
 /// What whoever removes an entry takes it to be.

@@ -15,7 +15,7 @@ use crate::config::{
     NeighbourConfig, Owned, PortConfig, PortRole, Replacement, VniConfig, owner,
 };
 use crate::control::verbs::outer;
-use crate::control::verbs::{FdbFilter, NeighbourFilter, Operator, Page};
+use crate::control::verbs::{FdbFilter, NeighbourFilter, Operator, Page, guard};
 use crate::plan::Difference;
 
 /// The desired state, and what a switch would have learned and counted.
@@ -76,6 +76,9 @@ impl Ledger {
             bcast_flood: port.policy.flood.broadcast,
             isolated: port.policy.isolated,
             storm_limit: port.policy.storm_limit,
+            guard: guard::of(port),
+            learned: 1,
+            unlearned: 0,
             rx_packets: self.frames,
             rx_bytes: self.frames * 64,
             tx_packets: 0,
@@ -114,6 +117,8 @@ impl Ledger {
             gre_sequence: vni.tunnel.gre_sequence,
             inner_tags: outer::tags_word(vni.inner_tags),
             mss_clamp: vni.mss_clamp.to_string(),
+            learned: 1,
+            learn_limit: vni.learn_limit,
             ports: self.config.ports.iter().filter(inside).map(|port| port.name.clone()).collect(),
             remotes: self.config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),
         }
@@ -125,6 +130,10 @@ impl Ledger {
         let buckets = buckets.then(|| vec![Bucket { value, count }]);
         let max = value;
         Distribution { count, mean: value, p50: value, p90: value, p99: value, p999: value, max, buckets }
+    }
+
+    fn neighbours_count(&self) -> u64 {
+        (self.config.neighbours.len() + self.seen.len()) as u64
     }
 
     fn ports_count(&self) -> u64 {
@@ -262,7 +271,7 @@ impl Operator for Ledger {
             remotes: self.config.remotes.len() as u64,
             remotes_reachable: self.config.remotes.len() as u64,
             fdb_entries: (self.config.fdb.len() + self.learned.len()) as u64,
-            neighbours: (self.config.neighbours.len() + self.seen.len()) as u64,
+            neighbours: self.neighbours_count(),
             chunks: stats.chunks,
             balance: stats.balance,
             degraded: vec!["port east: zero-copy was refused".into()],
@@ -307,6 +316,8 @@ impl Operator for Ledger {
                     age: Some(12),
                     expires: Some(588),
                 }),
+                learned: 0,
+                learn_limit: remote.learn_limit,
                 liveness: None,
             });
         }
@@ -375,10 +386,18 @@ impl Operator for Ledger {
         }
     }
 
-    fn neighbours_flush(&mut self, vni: Option<Vni>) -> u64 {
-        let before = self.seen.len();
-        self.seen.retain(|(domain, _), _| vni.is_some_and(|vni| vni != *domain));
-        (before - self.seen.len()) as u64
+    fn neighbours_flush(&mut self, filter: &NeighbourFilter) -> u64 {
+        let before = self.neighbours_count();
+        let is_meant = |vni: Vni, owner: &str| {
+            filter.vni.is_none_or(|meant| meant == vni)
+                && filter.owner.as_ref().is_none_or(|meant| meant == owner)
+        };
+        self.seen.retain(|(vni, _), _| !is_meant(*vni, owner::LEARNED));
+        let doomed = self.config.neighbours.iter().filter(|it| is_meant(it.vni, &it.owner));
+        for key in doomed.map(Keyed::key).collect::<Vec<_>>() {
+            self.config.neighbours.remove(&key);
+        }
+        before - self.neighbours_count()
     }
 
     fn stats(&mut self, port: Option<&str>, buckets: bool) -> StatsReply {

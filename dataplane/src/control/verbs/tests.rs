@@ -136,7 +136,8 @@ fn entries_come_and_go() {
     assert_eq!(shown["neighbours"].as_array().unwrap().len(), 2);
     assert_eq!(ask(&mut ledger, "FlushNeighbours", json!({ "vni": 200 })).unwrap(), json!({ "flushed": 0 }));
     assert_eq!(ask(&mut ledger, "FlushNeighbours", json!({})).unwrap(), json!({ "flushed": 1 }));
-    ask(&mut ledger, "RemoveNeighbour", json!({ "dst": "10.0.0.2", "vni": 100 })).unwrap();
+    let written = json!({ "owner": "control", "vni": 100 });
+    assert_eq!(ask(&mut ledger, "FlushNeighbours", written).unwrap(), json!({ "flushed": 1 }));
     let request = json!({ "dst": "2001:db8::2", "lladdr": mac, "vni": 100, "router": true });
     ask(&mut ledger, "SetNeighbour", request).unwrap();
     let shown = ask(&mut ledger, "ShowNeighbours", json!({ "vni": 100 })).unwrap();

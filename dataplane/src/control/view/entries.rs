@@ -8,7 +8,7 @@ use wire::Vni;
 
 use super::super::state::State;
 use super::super::verbs::{FdbFilter, NeighbourFilter, Page};
-use crate::config::owner;
+use crate::config::{Keyed, owner};
 
 impl State {
     /// Whether an entry satisfies a filter.
@@ -164,11 +164,26 @@ impl State {
         all
     }
 
-    /// Forgets learned neighbours, all or those of one VNI, and says how many.
-    pub(in crate::control) fn flush_neighbours(&mut self, only: Option<Vni>) -> u64 {
-        let forgotten = self.book.retain(|vni, _, _| only.is_some_and(|only| only != vni));
-        self.stale.tables |= forgotten != 0;
-        forgotten as u64
+    /// Removes neighbours that satisfy a filter, and says how many.
+    pub(in crate::control) fn flush_neighbours(&mut self, filter: &NeighbourFilter) -> u64 {
+        let is_meant = |vni: Vni, address, owner: &str| {
+            filter.vni.is_none_or(|meant| meant == vni)
+                && filter.address.is_none_or(|meant| meant == address)
+                && filter.owner.as_ref().is_none_or(|meant| meant == owner)
+        };
+        let mut removed = self.book.retain(|vni, address, _| !is_meant(vni, address, owner::LEARNED));
+        let written = self.config.neighbours.iter();
+        let doomed: Vec<_> = written
+            .filter(|neighbour| is_meant(neighbour.vni, neighbour.address, &neighbour.owner))
+            .map(Keyed::key)
+            .collect();
+        for key in &doomed {
+            self.config.neighbours.remove(key);
+            self.provenance.forget_neighbour(*key);
+        }
+        removed += doomed.len();
+        self.stale.tables |= removed != 0;
+        removed as u64
     }
 }
 

@@ -10,6 +10,7 @@ use xsk::Statistics;
 
 use super::super::paths::Way;
 use super::super::port::OpenPort;
+use super::super::protection::STRANGERS;
 use super::super::state::State;
 use crate::config::{PortConfig, PortRole};
 use crate::worker::Reading;
@@ -231,12 +232,11 @@ impl State {
                 sum.rx_dropped += statistics.rx_dropped;
             }
         }
+        let steered = self.steering.counters(port.id.0).unwrap_or_default();
         // From an uplink such frames go on to the kernel.
         let strays = match port.config.role {
             PortRole::Uplink => 0,
-            PortRole::Access { .. } => {
-                self.steering.counters(port.id.0).map_or(0, |counters| counters.no_socket)
-            }
+            PortRole::Access { .. } => steered.no_socket,
         };
         vec![
             (
@@ -250,6 +250,7 @@ impl State {
                 sum.rx_dropped,
             ),
             ("NO_SOCKET", "The frame came to a queue of the device that no socket serves.", strays),
+            (STRANGERS.0, STRANGERS.1, steered.strangers),
         ]
     }
 

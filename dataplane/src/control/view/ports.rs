@@ -4,12 +4,13 @@ use api::{
     Encapsulation, Pages, Port, PortRole, PortState, Queue, Remote, RemoteState, Transmit, TransmitPath,
     TransmitWish, Vni, XdpMode,
 };
+use forward::link::Place;
 use forward::tables::Path;
 
 use super::super::paths::Way;
 use super::super::port::{OpenPort, OpenQueue};
 use super::super::state::State;
-use super::super::verbs::{self, outer};
+use super::super::verbs::{self, guard, outer};
 use crate::config::{self, EncapsulationConfig, GreKey, PortConfig, RemoteConfig, VniConfig};
 
 impl State {
@@ -66,6 +67,9 @@ impl State {
             bcast_flood: config.policy.flood.broadcast,
             isolated: config.policy.isolated,
             storm_limit: config.policy.storm_limit,
+            guard: guard::of(config),
+            learned: self.port_id(&config.name).map_or(0, |id| self.fdb.learned_at(Place::Port(id))),
+            unlearned: counts.unlearned,
             rx_packets: counts.received.frames,
             rx_bytes: counts.received.bytes,
             tx_packets: counts.transmitted.frames,
@@ -136,6 +140,8 @@ impl State {
             gre_sequence: vni.tunnel.gre_sequence,
             inner_tags: outer::tags_word(vni.inner_tags),
             mss_clamp: vni.mss_clamp.to_string(),
+            learned: self.domain_id(vni.vni).map_or(0, |id| self.fdb.learned_in(id)),
+            learn_limit: vni.learn_limit,
             ports: inside.map(|port| port.name.clone()).collect(),
             remotes: self.config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),
         }
@@ -178,6 +184,10 @@ impl State {
             storm_limit: remote.storm_limit,
             liveness: self.liveness_view(remote.vni, remote.address),
             path_mtu: self.path_mtu_view(local, remote),
+            learned: self
+                .remote_id(remote.vni, remote.address)
+                .map_or(0, |id| self.fdb.learned_at(Place::Remote(id))),
+            learn_limit: remote.learn_limit,
         })
     }
 }

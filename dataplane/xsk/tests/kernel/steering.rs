@@ -38,7 +38,8 @@ impl Uplink {
         let mut after = before;
         wait_for("a frame to be steered", || {
             after = self.steering.counters(5).unwrap();
-            after.to_socket + after.to_kernel > before.to_socket + before.to_kernel
+            let all = |it: &xsk::SteeringCounters| it.to_socket + it.to_kernel + it.strangers;
+            all(&after) > all(&before)
         });
         let taken = after.to_socket > before.to_socket;
         let mut batch = Vec::new();
@@ -59,6 +60,7 @@ fn rules() -> UplinkRules {
         addresses: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
         udp_ports: vec![4789, 8472],
         gre: true,
+        peers: None,
     }
 }
 
@@ -145,6 +147,45 @@ fn rules_change_live() {
         assert!(!uplink.takes(&far, &vxlan) && !uplink.takes(&far, &gre));
         let nine = UplinkRules { udp_ports: (1..10).collect(), ..rules() };
         assert!(matches!(uplink.steering.set_rules(&nine), Err(xsk::Error::Configuration(_))));
+    });
+}
+
+#[test]
+fn strangers_are_dropped_and_counted() {
+    let (here, there) = (Namespace::new(), Namespace::new());
+    veth(&here, "near", &there, "far", 1);
+    let far = there.within(|| Raw::open(there.ifindex("far")));
+    here.within(|| {
+        let near = Raw::open(here.ifindex("near"));
+        // Frames come from 192.0.2.9 and 2001:db8::9.
+        let of = |peers: &[&str]| UplinkRules {
+            peers: Some(peers.iter().map(|peer| peer.parse().unwrap()).collect()),
+            ..rules()
+        };
+        let mut uplink = Uplink::new(here.ifindex("near"), &of(&[]), LinkMode::Native);
+        let vxlan = packets::udp4("192.0.2.1".parse().unwrap(), 4789);
+        let vxlan6 = packets::udp6("2001:db8::1".parse().unwrap(), 4789);
+        near.receive();
+        assert!(!uplink.takes(&far, &vxlan) && !uplink.takes(&far, &vxlan6));
+        assert_eq!(uplink.steering.counters(5).unwrap().strangers, 2);
+        assert!(near.receive().iter().all(|frame| *frame != vxlan), "a stranger's packet came to the host");
+        // Nobody but us is protected: what is not for us goes where it went.
+        assert!(!uplink.takes(&far, &packets::udp4("192.0.2.7".parse().unwrap(), 4789)));
+        assert_eq!(uplink.steering.counters(5).unwrap().strangers, 2);
+        uplink.steering.set_rules(&of(&["192.0.2.9"])).unwrap();
+        assert!(uplink.takes(&far, &vxlan) && !uplink.takes(&far, &vxlan6));
+        uplink.steering.set_rules(&of(&["2001:db8::9"])).unwrap();
+        assert!(!uplink.takes(&far, &vxlan) && uplink.takes(&far, &vxlan6));
+        // More peers than the program has at hand, ours the last of them.
+        let mut many: Vec<String> = (20..60).map(|host| format!("192.0.2.{host}")).collect();
+        many.push("192.0.2.9".into());
+        uplink.steering.set_rules(&of(&many.iter().map(String::as_str).collect::<Vec<_>>())).unwrap();
+        assert!(uplink.takes(&far, &vxlan));
+        many.pop();
+        uplink.steering.set_rules(&of(&many.iter().map(String::as_str).collect::<Vec<_>>())).unwrap();
+        assert!(!uplink.takes(&far, &vxlan));
+        uplink.steering.set_rules(&rules()).unwrap();
+        assert!(uplink.takes(&far, &vxlan) && uplink.takes(&far, &vxlan6));
     });
 }
 

@@ -1,0 +1,150 @@
+//! Who may send what, as the control thread describes it: what each access port may claim to be, and how much may be
+//! learned from whom. All of it can be left out, and then nothing is checked.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use wire::Mac;
+
+use crate::description::{Domain, Encapsulation, Port, Remote, Role};
+use crate::fdb::Limits;
+use crate::guard::Held;
+use crate::ids::{DomainId, PortId, RemoteId};
+use crate::link::Place;
+use crate::trust::Trust;
+
+/// What protects the switch from those that it serves.
+#[derive(Clone, Debug, Default)]
+pub struct Protection {
+    /// What frames from an access port are held against. A port that is not here is believed everything.
+    pub guards: BTreeMap<PortId, Guard>,
+    /// How much may be learned.
+    pub limits: LearningLimits,
+}
+
+/// What frames from an access port are held against.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Guard {
+    /// Whether the workload may act as infrastructure: as a router, a DHCP server, or the end of a tunnel.
+    pub trusted: bool,
+    /// Whether a source address must be bound to the port, or be at it by an entry that was written, not learned (as
+    /// `bridge link set dev DEV locked on` has it).
+    pub locked: bool,
+    /// The addresses that it may use; with none, any.
+    pub bindings: Vec<Binding>,
+}
+
+/// An Ethernet address that a workload may send from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Binding {
+    /// The address.
+    pub mac: Mac,
+    /// The protocol addresses that go with it; with none, any. With any, also the IPv6 link-local address that is made
+    /// from the Ethernet address (RFC 4291 appendix A).
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Most learned entries; what is not here has no limit.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LearningLimits {
+    /// Behind a port.
+    pub ports: BTreeMap<PortId, u32>,
+    /// Behind a remote.
+    pub remotes: BTreeMap<RemoteId, u32>,
+    /// In a bridge domain.
+    pub domains: BTreeMap<DomainId, u32>,
+}
+
+/// [`Protection`] in the shape in which it is looked up.
+#[derive(Debug, Default)]
+pub(crate) struct Shield {
+    guards: Box<[Option<Guard>]>,
+    /// UDP destination ports of our tunnels.
+    overlay_ports: Box<[u16]>,
+    /// By index, as far as there is any limit.
+    ports: Box<[u32]>,
+    remotes: Box<[u32]>,
+    domains: Box<[u32]>,
+}
+
+impl Shield {
+    pub(crate) fn new(protection: Protection, domains: &[Domain], remotes: &[Remote]) -> Self {
+        let Protection { guards, limits } = protection;
+        let length = guards.last_key_value().map_or(0, |(port, _)| usize::from(port.0) + 1);
+        let mut dense = vec![None; length];
+        for (port, guard) in guards {
+            if let Some(place) = dense.get_mut(usize::from(port.0)) {
+                *place = Some(guard);
+            }
+        }
+        let LearningLimits { ports: of_ports, remotes: of_remotes, domains: of_domains } = limits;
+        Self {
+            guards: dense.into(),
+            overlay_ports: overlay_ports(domains, remotes),
+            ports: by_index(of_ports.into_iter().map(|(port, limit)| (port.0.into(), limit))),
+            remotes: by_index(of_remotes.into_iter().map(|(remote, limit)| (remote.0, limit))),
+            domains: by_index(of_domains.into_iter().map(|(domain, limit)| (domain.0.into(), limit))),
+        }
+    }
+
+    fn guard(&self, port: PortId) -> Option<&Guard> {
+        self.guards.get(usize::from(port.0))?.as_ref()
+    }
+
+    /// What frames of a port are trusted with.
+    pub(crate) fn trust(&self, port: PortId) -> Trust<'_> {
+        match self.guard(port) {
+            Some(guard) if !guard.trusted => Trust::of_workload(&self.overlay_ports),
+            _ => Trust::FULL,
+        }
+    }
+
+    /// The addresses that an access port is held to, if it is.
+    pub(crate) fn held(&self, port: &Port) -> Option<Held<'_>> {
+        let Role::Access(domain) = port.role else { return None };
+        let guard = self.guard(port.id).filter(|guard| guard.locked || !guard.bindings.is_empty())?;
+        Some(Held { port: port.id, domain, guard })
+    }
+
+    /// How much may be learned from a place in a domain.
+    pub(crate) fn limits(&self, domain: DomainId, place: Place) -> Limits {
+        let place = match place {
+            Place::Port(port) => self.ports.get(usize::from(port.0)),
+            Place::Remote(remote) => self.remotes.get(remote.0 as usize),
+            // Nothing is learned to be behind a group.
+            Place::Group(_) => None,
+        };
+        let or_none = |limit: Option<&u32>| limit.copied().unwrap_or(u32::MAX);
+        Limits { place: or_none(place), domain: or_none(self.domains.get(usize::from(domain.0))) }
+    }
+}
+
+/// The UDP ports of tunnels, whoever is at the other end.
+fn overlay_ports(domains: &[Domain], remotes: &[Remote]) -> Box<[u16]> {
+    let of_domains = domains.iter().map(|domain| (domain.encapsulation, &domain.further_ports));
+    let of_remotes = remotes.iter().map(|remote| (remote.encapsulation, &remote.options.further_ports));
+    let mut ports: Vec<u16> = of_domains
+        .chain(of_remotes)
+        .flat_map(|(encapsulation, further)| encapsulation.at_ports(further))
+        .filter_map(|encapsulation| match encapsulation {
+            Encapsulation::Vxlan { port, .. } | Encapsulation::GreInUdp { port, .. } => Some(port),
+            Encapsulation::Gre { .. } | Encapsulation::Nvgre { .. } => None,
+        })
+        .collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports.into()
+}
+
+/// Limits at their index.
+fn by_index(limits: impl Iterator<Item = (u32, u32)>) -> Box<[u32]> {
+    let mut dense = Vec::new();
+    for (index, limit) in limits {
+        let index = index as usize;
+        if dense.len() <= index {
+            dense.resize(index + 1, u32::MAX);
+        }
+        dense[index] = limit;
+    }
+    dense.into()
+}

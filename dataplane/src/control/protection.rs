@@ -1,0 +1,152 @@
+//! Who may send what: from the configuration to what the pipeline holds frames against, and a word in the log when
+//! somebody tries.
+
+use std::collections::BTreeMap;
+
+use forward::ids::PortId;
+use forward::protection::{Binding, Guard, LearningLimits, Protection};
+use forward::verdict::DropReason;
+
+use super::state::State;
+use crate::config::{GuardConfig, PortRole};
+
+/// Seconds between two warnings of one kind about one port.
+const REPEAT: u32 = 10;
+
+/// Reasons that somebody should hear of: whoever sends such frames is misconfigured or means harm.
+const REFUSALS: [DropReason; 9] = [
+    DropReason::MacInvalidSource,
+    DropReason::PeerNotAllowed,
+    DropReason::VxlanEntryExists,
+    DropReason::SpoofedSource,
+    DropReason::LockedPort,
+    DropReason::TunnelFromWorkload,
+    DropReason::RogueRouter,
+    DropReason::RogueDhcp,
+    DropReason::Ipv6HeaderChain,
+];
+
+/// What was last seen and said of each port.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    watched: BTreeMap<(PortId, &'static str), Watched>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Watched {
+    /// The count when it was last said, or at the first look.
+    told: u64,
+    at: Option<u32>,
+}
+
+impl Refusals {
+    /// Notes a count; returns how many are news, if it is time to tell.
+    fn note(&mut self, port: PortId, reason: &'static str, count: u64, now: u32) -> Option<u64> {
+        let watched = self.watched.entry((port, reason)).or_insert(Watched { told: 0, at: None });
+        let fresh = count.saturating_sub(watched.told);
+        if fresh == 0 || watched.at.is_some_and(|at| now.saturating_sub(at) < REPEAT) {
+            return None;
+        }
+        *watched = Watched { told: count, at: Some(now) };
+        Some(fresh)
+    }
+
+    /// Forgets ports that are not there any more.
+    fn retain(&mut self, ports: &[PortId]) {
+        self.watched.retain(|(port, _), _| ports.contains(port));
+    }
+}
+
+impl State {
+    /// What the pipeline holds frames against. If limits differ from before, what is beyond them is to be forgotten.
+    pub(super) fn protection(&mut self) -> Protection {
+        let protection = self.protection_of_configuration();
+        if self.limits != protection.limits {
+            self.limits = protection.limits.clone();
+            self.stale.limits = true;
+        }
+        protection
+    }
+
+    fn protection_of_configuration(&self) -> Protection {
+        let access = self.config.ports.iter().filter(|port| port.role != PortRole::Uplink);
+        let access = access.filter_map(|port| Some((self.port_id(&port.name)?, &port.guard)));
+        let guards = access.clone().map(|(port, config)| (port, guard(config)));
+        let remotes = self.config.remotes.iter();
+        let remotes = remotes
+            .filter_map(|remote| Some((self.remote_id(remote.vni, remote.address)?, remote.learn_limit)));
+        let domains = self.config.vnis.iter();
+        Protection {
+            guards: guards.collect(),
+            limits: LearningLimits {
+                ports: access.map(|(port, guard)| (port, guard.learn_limit)).collect(),
+                remotes: remotes.collect(),
+                domains: domains
+                    .filter_map(|vni| Some((self.domain_id(vni.vni)?, vni.learn_limit)))
+                    .collect(),
+            },
+        }
+    }
+
+    /// Tells of frames that were refused since it was last told: once a second at most, and then each ten seconds.
+    pub(super) fn watch_refusals(&mut self, now: u32) {
+        let ports: Vec<(PortId, String)> =
+            self.ports.iter().map(|(name, port)| (port.id, name.clone())).collect();
+        self.refusals.retain(&ports.iter().map(|(id, _)| *id).collect::<Vec<_>>());
+        for (id, name) in &ports {
+            let counts = self.counts(*id);
+            for reason in REFUSALS {
+                let count = counts.drops_for(reason);
+                if let Some(frames) = self.refusals.note(*id, reason.name(), count, now) {
+                    let (reason, help) = (reason.name(), reason.help());
+                    tracing::warn!(port = name, reason, frames, help, "frames refused");
+                }
+            }
+            let strangers = self.steering.counters(id.0).map_or(0, |counters| counters.strangers);
+            if let Some(frames) = self.refusals.note(*id, STRANGERS.0, strangers, now) {
+                tracing::warn!(
+                    port = name,
+                    reason = STRANGERS.0,
+                    frames,
+                    help = STRANGERS.1,
+                    "frames refused"
+                );
+            }
+            if let Some(frames) = self.refusals.note(*id, "unlearned", counts.unlearned, now) {
+                let help =
+                    "`vtep-ctl vni show` and `port show` tell which limit is reached; frames are forwarded";
+                tracing::warn!(port = name, frames, help, "addresses not learned");
+            }
+        }
+    }
+}
+
+/// What the XDP program drops of those that are no peers: name and help.
+pub(super) const STRANGERS: (&str, &str) =
+    ("PEER_UNKNOWN", "The outer source is no remote of any VNI; the XDP program dropped the packet.");
+
+fn guard(config: &GuardConfig) -> Guard {
+    let bindings = config.bind.iter();
+    let bindings = bindings.map(|binding| Binding { mac: binding.mac, addresses: binding.addresses.clone() });
+    Guard { trusted: config.trusted, locked: config.locked, bindings: bindings.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_storm_of_refusals_is_a_line_now_and_then() {
+        let mut refusals = Refusals::default();
+        let port = PortId(3);
+        assert_eq!(refusals.note(port, "A", 0, 100), None);
+        assert_eq!(refusals.note(port, "A", 5, 101), Some(5));
+        assert_eq!(refusals.note(port, "B", 1, 101), Some(1));
+        let told: Vec<_> =
+            (102..132).filter_map(|now| refusals.note(port, "A", u64::from(now), now)).collect();
+        assert_eq!(told, [111 - 5, 10, 10]);
+        assert_eq!(refusals.note(port, "A", 131, 200), None, "it has ended");
+        refusals.retain(&[]);
+        assert!(refusals.watched.is_empty());
+    }
+}

@@ -1,0 +1,143 @@
+//! Limits that were lowered: what was learned beyond them is forgotten, of the biggest holder first and there of what
+//! was silent for longest.
+
+use std::collections::{BTreeMap, BinaryHeap, HashSet};
+
+use forward::fdb::{Entry, Fdb, Key, Kind};
+use forward::ids::DomainId;
+use forward::link::Place;
+use forward::protection::LearningLimits;
+
+use super::state::State;
+
+impl State {
+    /// Forgets what is beyond a lowered limit, until a look finds nothing: a worker may still learn by the limits before.
+    pub(super) fn trim(&mut self, now: u32) {
+        if !self.stale.limits {
+            return;
+        }
+        let surplus = surplus(&self.fdb, &self.limits, now);
+        self.stale.limits = !surplus.is_empty();
+        if !surplus.is_empty() {
+            let forgotten =
+                self.fdb.flush(|key, entry| entry.kind == Kind::Dynamic && surplus.contains(&key));
+            tracing::info!(forgotten, "learned addresses beyond a lowered limit are forgotten");
+        }
+    }
+}
+
+/// The learned entries of a place in a domain; what was silent for longest is last.
+type Holdings = BTreeMap<(DomainId, Place), Vec<Key>>;
+
+/// The learned entries that are beyond the limits.
+fn surplus(fdb: &Fdb, limits: &LearningLimits, now: u32) -> HashSet<Key> {
+    let limit_of = |place| match place {
+        Place::Port(port) => limits.ports.get(&port).copied(),
+        Place::Remote(remote) => limits.remotes.get(&remote).copied(),
+        Place::Group(_) => None,
+    };
+    let is_over = |count: u32, limit: Option<u32>| limit.is_some_and(|limit| count > limit);
+    let concerns = |key: Key, entry: &Entry| {
+        is_over(fdb.learned_at(entry.place), limit_of(entry.place))
+            || is_over(fdb.learned_in(key.domain()), limits.domains.get(&key.domain()).copied())
+    };
+    let mut places: BTreeMap<Place, Vec<(u32, Key)>> = BTreeMap::new();
+    fdb.for_each(|key, entry| {
+        if entry.kind == Kind::Dynamic && concerns(key, &entry) {
+            places.entry(entry.place).or_default().push((entry.age(now), key));
+        }
+    });
+    let mut surplus = HashSet::new();
+    let mut holdings = Holdings::new();
+    for (place, mut held) in places {
+        held.sort_unstable_by_key(|(age, _)| *age);
+        let most = limit_of(place).unwrap_or(u32::MAX) as usize;
+        surplus.extend(held.iter().skip(most).map(|(_, key)| *key));
+        for (_, key) in held.into_iter().take(most) {
+            holdings.entry((key.domain(), place)).or_default().push(key);
+        }
+    }
+    let domains: HashSet<DomainId> = holdings.keys().map(|(domain, _)| *domain).collect();
+    for domain in domains {
+        let most = limits.domains.get(&domain).copied().unwrap_or(u32::MAX) as usize;
+        surplus.extend(level(&mut holdings, domain, most));
+    }
+    surplus
+}
+
+/// Takes entries of one domain from whoever has most, until there are at most so many.
+fn level(holdings: &mut Holdings, domain: DomainId, most: usize) -> Vec<Key> {
+    let mut holders: Vec<_> =
+        holdings.iter_mut().filter(|((of, _), _)| *of == domain).map(|(_, held)| held).collect();
+    let mut left: usize = holders.iter().map(|held| held.len()).sum();
+    let mut largest: BinaryHeap<(usize, usize)> =
+        holders.iter().enumerate().map(|(holder, held)| (held.len(), holder)).collect();
+    let mut taken = Vec::new();
+    while left > most {
+        let Some((count, holder)) = largest.pop() else { break };
+        taken.extend(holders.get_mut(holder).and_then(|held| held.pop()));
+        largest.push((count.saturating_sub(1), holder));
+        left -= 1;
+    }
+    taken
+}
+
+#[cfg(test)]
+mod tests {
+    use forward::ids::{PortId, RemoteId};
+    use wire::Mac;
+
+    use super::*;
+
+    const DOMAIN: DomainId = DomainId(1);
+    const A: Place = Place::Port(PortId(1));
+    const B: Place = Place::Port(PortId(2));
+    const FAR: Place = Place::Remote(RemoteId(3));
+
+    /// As many learned entries behind each place, the later the younger.
+    fn database(counts: &[(Place, u32)]) -> Fdb {
+        let fdb = Fdb::new(1024, [3, 4]);
+        let mut number = 0;
+        for (place, count) in counts {
+            for second in 0..*count {
+                number += 1;
+                let key = Key::new(DOMAIN, Mac::from_u64(0x0200_0000_0000 + number));
+                fdb.set(key, *place, Kind::Dynamic, second).unwrap();
+            }
+        }
+        fdb
+    }
+
+    fn left(fdb: &Fdb, limits: &LearningLimits) -> Vec<(Place, u32, u32)> {
+        let surplus = surplus(fdb, limits, 1000);
+        fdb.flush(|key, _| surplus.contains(&key));
+        let mut left: BTreeMap<Place, (u32, u32)> = BTreeMap::new();
+        fdb.for_each(|_, entry| {
+            let (count, oldest) = left.entry(entry.place).or_insert((0, u32::MAX));
+            (*count, *oldest) = (*count + 1, entry.seen.min(*oldest));
+        });
+        left.into_iter().map(|(place, (count, oldest))| (place, count, oldest)).collect()
+    }
+
+    #[test]
+    fn sixteen_become_eight_and_the_youngest_stay() {
+        let fdb = database(&[(A, 16), (FAR, 16)]);
+        let limits = LearningLimits { ports: [(PortId(1), 8)].into(), ..LearningLimits::default() };
+        assert_eq!(left(&fdb, &limits), [(A, 8, 8), (FAR, 16, 0)]);
+        let limits = LearningLimits { remotes: [(RemoteId(3), 0)].into(), ..limits };
+        assert_eq!(left(&fdb, &limits), [(A, 8, 8)]);
+    }
+
+    #[test]
+    fn the_biggest_holder_loses() {
+        let fdb = database(&[(A, 100), (B, 3), (FAR, 20)]);
+        let written = Key::new(DOMAIN, Mac([2, 9, 9, 9, 9, 9]));
+        fdb.set(written, A, Kind::Static, 0).unwrap();
+        let limits = LearningLimits { domains: [(DOMAIN, 31)].into(), ..LearningLimits::default() };
+        let left = left(&fdb, &limits);
+        let counts: Vec<u32> = left.iter().map(|(_, count, _)| *count).collect();
+        assert_eq!(counts, [14 + 1, 3, 14], "what is written does not count and does not go");
+        assert!(surplus(&fdb, &limits, 1000).is_empty());
+        assert!(fdb.lookup(&fdb.probe(written)).is_some());
+    }
+}

@@ -1,0 +1,79 @@
+//! Ports in tables and alone.
+
+use super::printed;
+use crate::answer::Answer;
+
+pub(super) fn port() -> api::Port {
+    api::Port {
+        ifname: "east".into(),
+        device: "veth-east".into(),
+        role: api::PortRole::Access,
+        vni: Some(100),
+        mode: None,
+        pages: None,
+        state: api::PortState::Down,
+        address: None,
+        mtu: None,
+        ring_size: 2048,
+        queues: vec![api::Queue { rx_ring_full: 9, ..api::Queue::default() }],
+        degraded: vec!["there is no device veth-east".into()],
+        transmit: api::Transmit {
+            configured: api::TransmitWish::Auto,
+            active: api::TransmitPath::Ring,
+            threshold: None,
+            reason: Some("the peer does not run NAPI".into()),
+        },
+        netns: Some("blue".into()),
+        netns_device: Some("eth0".into()),
+        flood: true,
+        mcast_flood: false,
+        bcast_flood: true,
+        isolated: true,
+        storm_limit: 500,
+        guard: Some(api::Guard {
+            trusted: Some(false),
+            locked: Some(true),
+            bind: Some(vec![api::Binding {
+                mac: "02:00:00:00:00:01".into(),
+                addresses: vec!["10.0.0.1".into()],
+            }]),
+            learn_limit: Some(8),
+        }),
+        learned: 3,
+        unlearned: 5,
+        rx_packets: 1000,
+        rx_bytes: 64_000,
+        tx_packets: 0,
+        tx_bytes: 0,
+        dropped: 3,
+    }
+}
+
+#[test]
+fn a_port_is_a_row_among_others_and_a_page_alone() {
+    let row = printed(&Answer::Ports { ports: vec![port()], alone: false }).data;
+    let expected = "\
+NAME  DEVICE     ROLE    VNI  STATE  TRANSMIT  RX PACKETS  RX BYTES  TX PACKETS  TX BYTES  DROPPED
+east  veth-east  access  100  DOWN   ring            1000     64000           0         0        3
+degraded: east: there is no device veth-east
+";
+    assert_eq!(row, expected);
+    let page = printed(&Answer::Ports { ports: vec![port()], alone: true }).data;
+    for line in [
+        "role      access of VNI 100",
+        "mode      none",
+        "learned   3 of 8, 5 frames beyond",
+        "guard     not trusted, locked, bound to 02:00:00:00:00:01 10.0.0.1",
+        "pages     none",
+        "transmit  ring (configured auto): the peer does not run NAPI",
+        "netns     blue (NAPI turned on at eth0)",
+        "flood     unicast,broadcast",
+        "isolated  on",
+        "storm     500/s",
+        "QUEUE  WORKER  RX_DROPPED  RX_INVALID  RX_RING_FULL  FILL_EMPTY  TX_INVALID  TX_EMPTY",
+        "degraded: there is no device veth-east",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line:?} is not in\n{page}");
+    }
+    assert_eq!(Answer::Ports { ports: vec![port()], alone: false }.json().unwrap()[0]["mode"], "");
+}
