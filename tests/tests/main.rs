@@ -26,6 +26,7 @@ mod devices;
 mod far_sides;
 mod flood_control;
 mod groups;
+mod guard;
 mod host_traffic;
 mod ipv6_underlay;
 mod linux_vxlan;

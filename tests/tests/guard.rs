@@ -1,0 +1,225 @@
+//! What a workload may send: one that plays the infrastructure, forged sources, a locked port. Each is dropped and counted
+//! by its reason, and traffic of the others goes on without a loss.
+//!
+//! ```text
+//!   a1, a2 (does not behave) ── node 1 (vtepd) ── underlay ── node 2 (Linux vxlan + bridge) ── b1
+//! ```
+
+mod limits;
+mod underlay;
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use serde_json::json;
+use vtep_tests::frames::{self, Arp, BROADCAST, RawSocket, octets};
+use vtep_tests::wait::SOON;
+use vtep_tests::{
+    Capture, Daemon, LinuxVtep, Node, Segment, UdpStream, Underlay, Variant, Workload, wait_until,
+};
+
+in_every_variant!(
+    a_workload_is_no_infrastructure_unless_trusted,
+    a_bound_workload_forges_nothing,
+    a_locked_port_is_as_locked_as_a_bridge_port,
+);
+
+/// Frames between two looks at the traffic: no more are on their way at a time than fit into a receive ring.
+const PAUSE: usize = 100;
+
+struct Net {
+    underlay: Underlay,
+    a: Node,
+    b: Node,
+    a1: Workload,
+    a2: Workload,
+    b1: Workload,
+}
+
+impl Net {
+    fn new() -> Self {
+        let underlay = Underlay::new();
+        let (a, b) = (underlay.node(1), underlay.node(2));
+        let (a1, a2) = (a.workload("a1", "10.0.0.1"), a.workload("a2", "10.0.0.3"));
+        let b1 = b.workload("b1", "10.0.0.2");
+        let _ = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
+        Self { underlay, a, b, a1, a2, b1 }
+    }
+
+    fn segment(&self) -> Segment {
+        Segment::vxlan(100).access(&self.a1).access(&self.a2).remote(&self.b)
+    }
+
+    fn streams(&self) -> [UdpStream; 2] {
+        [(&self.a1, &self.b1), (&self.b1, &self.a1)]
+            .map(|(from, to)| UdpStream::start(from, to, Duration::from_millis(2)))
+    }
+}
+
+/// An ICMPv6 message from `from` to all nodes.
+fn icmpv6(from: &Workload, kind: u8) -> Vec<u8> {
+    let (multicast, mac) = ([0x33, 0x33, 0, 0, 0, 1], octets(&from.mac));
+    let source =
+        [0xfe, 0x80, 0, 0, 0, 0, 0, 0, mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]];
+    let all_nodes = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let header = [0x60, 0, 0, 0, 0, 16, 58, 255];
+    let message = [kind, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+    [&multicast[..], &mac, &[0x86, 0xdd], &header, &source, &all_nodes, &message].concat()
+}
+
+fn a_workload_is_no_infrastructure_unless_trusted(variant: Variant) {
+    let net = Net::new();
+    let daemon = Daemon::start(&net.a, variant, &[net.segment()]);
+    net.a1.reaches(&net.b1);
+    net.a2.reaches(&net.b1);
+    let mac = octets(&net.a2.mac);
+    let nobody = Ipv4Addr::new(10, 0, 0, 250);
+    let inner = frames::datagram(&net.a2, octets(&net.b1.mac), 4000);
+    let addresses = (net.a2.address, nobody);
+    let cases = [
+        (
+            frames::tunnelled((mac, BROADCAST), addresses, 100, &inner),
+            "TUNNEL_FROM_WORKLOAD",
+            "udp dst port 4789",
+        ),
+        (frames::gre((mac, BROADCAST), addresses, 100, &inner), "TUNNEL_FROM_WORKLOAD", "ip proto 47"),
+        (frames::udp((mac, BROADCAST), addresses, (67, 68), b"an offer"), "ROGUE_DHCP", "udp dst port 68"),
+        (icmpv6(&net.a2, 134), "ROGUE_ROUTER", "icmp6 and ip6[40] = 134"),
+    ];
+    let streams = net.streams();
+    let seen = Capture::received(&net.a1);
+    let mut socket = RawSocket::of(&net.a2);
+    for (frame, reason, _) in &cases {
+        let before = daemon.drops(reason);
+        socket.repeat(frame, 50);
+        wait_until(reason, SOON, || daemon.drops(reason) >= before + 50);
+    }
+    wait_until("the log tells of it", SOON, || {
+        let log = daemon.log();
+        ["TUNNEL_FROM_WORKLOAD", "ROGUE_DHCP", "ROGUE_ROUTER"].iter().all(|reason| log.contains(reason))
+    });
+    let seen = seen.stop();
+    for (_, reason, filter) in &cases {
+        assert_eq!(seen.count(filter), 0, "{reason} and yet a1 got it");
+    }
+    streams.into_iter().for_each(|stream| stream.stop().assert_complete());
+    // Being trusted is a change that costs the port nothing, in either direction.
+    let own = UdpStream::start(&net.a2, &net.b1, Duration::from_millis(1));
+    let seen = Capture::received(&net.a1);
+    daemon.change("port guard a2 trusted");
+    assert_eq!(daemon.list("port show a2")[0]["guard"]["trusted"], json!(true));
+    for (frame, _, filter) in &cases {
+        socket.repeat(frame, 5);
+        seen.wait_for(filter, 5);
+    }
+    own.wait_for_more(50);
+    daemon.change("port guard a2");
+    own.wait_for_more(50);
+    let before = daemon.drops("ROGUE_ROUTER");
+    socket.repeat(&cases[3].0, 5);
+    wait_until("a2 is not trusted any more", SOON, || daemon.drops("ROGUE_ROUTER") == before + 5);
+    own.stop().assert_complete();
+}
+
+fn a_bound_workload_forges_nothing(variant: Variant) {
+    let net = Net::new();
+    let vni = vtep_tests::config_text::vni(&net.a, &net.segment());
+    let bind = format!(
+        "vni = 100\nbind = [{{ mac = \"{}\", addresses = [\"{}\", \"fd00::3\"] }}]",
+        net.a2.mac, net.a2.address
+    );
+    let config =
+        variant.config(&net.a, &[]) + &variant.port("a1", "vni = 100") + &variant.port("a2", &bind) + &vni;
+    let daemon = Daemon::with_config(&net.a, &config);
+    daemon.wait_for_ports();
+    daemon.wait_for_remotes();
+    net.a1.reaches(&net.b1);
+    net.a2.reaches(&net.b1);
+    net.a2.reaches(&net.a1);
+    let streams = net.streams();
+    let (own, victim, far) = (octets(&net.a2.mac), octets(&net.a1.mac), octets(&net.b1.mac));
+    let arp = |sender_mac, sender| {
+        Arp { to: BROADCAST, operation: 1, sender_mac, sender, target_mac: [0; 6], target: net.b1.address }
+            .frame()
+    };
+    let mut lying = arp(victim, net.a1.address);
+    lying[6..12].copy_from_slice(&own);
+    let forged = [
+        // Another's Ethernet address, a stranger's, another's IPv4 address, and what would poison b1's ARP table.
+        frames::udp((victim, far), (net.a1.address, net.b1.address), (1000, 2000), b"x"),
+        frames::udp(([2, 0, 0, 0, 0x66, 1], far), (net.a2.address, net.b1.address), (1000, 2000), b"x"),
+        frames::udp((own, far), (net.a1.address, net.b1.address), (1000, 2000), b"x"),
+        arp(own, net.a1.address),
+        lying,
+    ];
+    let before = daemon.drops("SPOOFED_SOURCE");
+    let mut socket = RawSocket::of(&net.a2);
+    for frame in &forged {
+        socket.repeat(frame, PAUSE);
+        streams.iter().for_each(|stream| stream.wait_for_more(2));
+    }
+    let count = (forged.len() * PAUSE) as u64;
+    wait_until("all are refused", SOON, || daemon.drops("SPOOFED_SOURCE") >= before + count);
+    let entry = daemon.entry(100, &net.a1.mac).unwrap();
+    assert_eq!((&entry["ifname"], &entry["moves"]), (&json!("a1"), &json!(0)), "a1's address was taken over");
+    assert!(daemon.entry(100, "02:00:00:00:66:01").is_none());
+    streams.into_iter().for_each(|stream| stream.stop().assert_complete());
+    net.a2.ping(net.b1.address, 5);
+    daemon
+        .ctl("port guard a2 bind 01:00:00:00:00:01")
+        .assert_fails(1, &["port a2 cannot be bound to 01:00:00:00:00:01"]);
+    daemon.ctl("port guard up0 trusted").assert_fails(1, &["port up0 is an uplink and cannot be trusted"]);
+    daemon.ctl("port guard nobody").assert_fails(1, &["there is no port nobody"]);
+}
+
+/// A third workload on each node: behind a locked port of vtepd's, and behind a locked one of a Linux bridge.
+fn a_locked_port_is_as_locked_as_a_bridge_port(variant: Variant) {
+    let net = Net::new();
+    let b2 = net.b.workload("b2", "10.0.0.4");
+    for command in ["link set b2 master br100 up", "link set b2 type bridge_slave learning off locked on"] {
+        net.b.namespace.ip(command);
+    }
+    let daemon = Daemon::start(&net.a, variant, &[net.segment()]);
+    net.a1.reaches(&net.b1);
+    daemon.change("port guard a2 locked");
+    assert_eq!(daemon.list("port show a2")[0]["guard"]["locked"], json!(true));
+    let streams = net.streams();
+    let seen = [Capture::received(&net.a1), Capture::received(&net.b1)];
+    let mut sockets = [RawSocket::of(&net.a2), RawSocket::of(&b2)];
+    let macs = [[2, 0, 0, 0, 0x77, 1], [2, 0, 0, 0, 0x77, 2]];
+    // Everything is broadcast, so that no forwarding entry has a say in where it goes: a1 and b1 see both.
+    let mut send = |port: u16, count| {
+        for (socket, mac) in sockets.iter_mut().zip(macs) {
+            let addresses = (net.a2.address, Ipv4Addr::BROADCAST);
+            socket.repeat(&frames::udp((mac, BROADCAST), addresses, (5000, port), b"x"), count);
+        }
+    };
+    send(5001, 20);
+    wait_until("the locked port refuses", SOON, || daemon.drops("LOCKED_PORT") >= 20);
+    assert!(daemon.entry(100, "02:00:00:00:77:01").is_none(), "a locked port learned");
+    daemon.change("fdb add 02:00:00:00:77:01 vni 100 dev a2");
+    net.b.namespace.bridge("fdb add 02:00:00:00:77:02 dev b2 master static");
+    send(5002, 20);
+    seen.iter().for_each(|seen| seen.wait_for("udp dst port 5002", 40));
+    // An entry that points elsewhere lets nobody in.
+    daemon.change("fdb replace 02:00:00:00:77:01 vni 100 dev a1");
+    net.b.namespace.bridge("fdb replace 02:00:00:00:77:02 dev b1 master static");
+    send(5003, 20);
+    wait_until("it refuses again", SOON, || daemon.drops("LOCKED_PORT") >= 40);
+    daemon.change("fdb del 02:00:00:00:77:01 vni 100");
+    net.b.namespace.bridge("fdb del 02:00:00:00:77:02 dev b1 master");
+    // A binding is as good as an entry.
+    daemon.change("port guard a2 locked bind 02:00:00:00:77:01");
+    net.b.namespace.ip("link set b2 type bridge_slave locked off");
+    send(5004, 20);
+    for seen in seen {
+        seen.wait_for("udp dst port 5004", 40);
+        let seen = seen.stop();
+        for refused in [5001, 5003] {
+            // Also not as a copy that came over the overlay.
+            assert_eq!(seen.count(&format!("udp dst port {refused}")), 0, "port {refused} came through");
+        }
+    }
+    assert_eq!(daemon.entry(100, "02:00:00:00:77:01").unwrap()["ifname"], json!("a2"));
+    streams.into_iter().for_each(|stream| stream.stop().assert_complete());
+}
