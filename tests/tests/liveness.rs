@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use vtep_tests::filter::Tunnel;
+use vtep_tests::traffic::Transfer;
 use vtep_tests::trouble::Trouble;
 use vtep_tests::wait::SOON;
 use vtep_tests::{Capture, Daemon, Node, OvsVtep, Segment, Underlay, Variant, Workload, wait_until};
@@ -171,11 +172,17 @@ fn a_black_hole_is_named_and_measured() {
     assert_eq!((&shown["mtu"], shown["black_hole"].is_u64()), (&json!(1450), true), "{shown}");
     let table = near.ctl("remote show").output();
     assert!(table.contains("1450, black hole above for"), "{table}");
+    let path = || near.list("remote show")[0]["path_mtu"].clone();
+    wait_until("what is larger is refused", SOON, || path()["inner"] == 1400);
+    assert_eq!((&path()["mtu"], &path()["source"]), (&json!(1450), &json!("probe")));
+    // A workload's TCP would hang without being told.
+    Transfer::FULL.run(&net.a1, &net.b1);
 
     let wire = Capture::start(&net.underlay.namespace, &net.a.underlay_device);
     drop(hole);
     wait_until("the hole is gone", PATIENT, || liveness(&near)["mtu"] == 1600);
     assert_eq!(liveness(&near)["black_hole"], Value::Null);
+    assert_eq!(path()["source"], "link");
     // The largest packets carried the mark that forbids to fragment them, as an independent decoder sees them.
     wire.wait_for("ip[2:2] = 1600", 1);
     let large = wire.stop().decoded("ip.len == 1600", &["ip.flags.df", "frame.len"]);

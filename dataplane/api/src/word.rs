@@ -190,6 +190,8 @@ words! {
         Route "route",
         /// A router on the way has told it.
         Router "router",
+        /// Larger packets were tried and lost: a black hole.
+        Probe "probe",
     }
 
     /// Whether an entry stays or ages.

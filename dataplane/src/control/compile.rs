@@ -138,6 +138,10 @@ impl State {
                 {
                     Path::Withdrawn { uplink, source, next_hop }
                 }
+                Path::Resolved { uplink, source, next_hop, mtu } => {
+                    let measured = self.liveness.narrowed(remote.vni, remote.address).unwrap_or(u16::MAX);
+                    Path::Resolved { uplink, source, next_hop, mtu: mtu.min(measured) }
+                }
                 path => path,
             },
             storm_limit: StormLimit::frames_per_second(remote.storm_limit),

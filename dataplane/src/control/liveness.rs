@@ -16,6 +16,7 @@ use forward::tables::Path;
 use wire::bfd::{CONTROL_PORT, Control, ECHO_LENGTH, ECHO_PORT, Echo, SENT};
 use wire::{Mac, Vni};
 
+use super::path_mtu::{FLOOR_IPV4, FLOOR_IPV6};
 use super::state::State;
 use crate::config::{LivenessConfig, RemoteConfig};
 use crate::liveness::{
@@ -60,6 +61,14 @@ impl Liveness {
     /// What is known of a peer; nothing if it is not asked.
     pub(super) fn peer(&self, vni: Vni, remote: IpAddr) -> Option<&Peer> {
         self.peers.get(&(vni, remote))
+    }
+
+    /// The path MTU of a peer, if there is a black hole above it: what is larger is better refused than lost. Not below what
+    /// every link takes, as with what routers tell: the largest packets alone may be lost for other reasons.
+    pub(super) fn narrowed(&self, vni: Vni, remote: IpAddr) -> Option<u16> {
+        let (found, _) = self.peer(vni, remote)?.mtu()?;
+        let floor = if remote.is_ipv4() { FLOOR_IPV4 } else { FLOOR_IPV6 };
+        found.is_black_hole.then_some(found.mtu.max(floor))
     }
 
     /// Those who are asked.
@@ -187,10 +196,12 @@ impl State {
                     }
                 }
                 News::Mtu(Found { mtu, is_black_hole: true }) => {
+                    self.stale.tables = true;
                     let vni = vni.value();
                     tracing::warn!(vni, %remote, "black hole above {mtu} bytes: larger packets are lost, and nobody says so");
                 }
                 News::Mtu(Found { mtu, is_black_hole: false }) => {
+                    self.stale.tables = true;
                     tracing::info!(vni = vni.value(), %remote, mtu, "path MTU measured");
                 }
             }

@@ -25,10 +25,10 @@ type Pair = (IpAddr, IpAddr);
 const EXPIRY: u32 = 600;
 /// Least path MTU that is believed over IPv4: what every host has to accept (RFC 791). Below it, packets would have to
 /// leave room for little else than their headers.
-const FLOOR_IPV4: u16 = 576;
+pub(super) const FLOOR_IPV4: u16 = 576;
 /// The same over IPv6: the least MTU of a link (RFC 8200 section 5; a message that tells of less is to be discarded, RFC
 /// 8201 section 4).
-const FLOOR_IPV6: u16 = 1280;
+pub(super) const FLOOR_IPV6: u16 = 1280;
 
 /// What a router has told of the way to a peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

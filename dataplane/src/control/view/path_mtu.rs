@@ -23,6 +23,7 @@ impl State {
             Some((of_link, MtuSource::Link)),
             of_route.map(|mtu| (mtu, MtuSource::Route)),
             told.map(|told| (u32::from(told.mtu), MtuSource::Router)),
+            self.liveness.narrowed(remote.vni, remote.address).map(|mtu| (u32::from(mtu), MtuSource::Probe)),
         ];
         let (mtu, source) = known.into_iter().flatten().min_by_key(|(mtu, _)| *mtu)?;
         let told = told.filter(|_| source == MtuSource::Router);
