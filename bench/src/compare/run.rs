@@ -199,10 +199,12 @@ impl Plan {
     }
 }
 
-/// Half of vtepd's 0.5 %-loss rate in the base case, in frames per second.
+/// Half of vtepd's 0.5 %-loss rate in the base case, in frames per second. Where other work on the machine made it 0, two
+/// fifths of the maximum stand for it.
 fn half_load(results: &Results) -> Option<f64> {
-    let rate = results.of(&Case::BASE, Kind::Vtepd)?.spread(|round| round.loss_rate)?.median;
-    Some(rate / 2.0).filter(|rate| *rate > 0.0)
+    let measurement = results.of(&Case::BASE, Kind::Vtepd)?;
+    let rate = measurement.spread(|round| round.loss_rate)?.median / 2.0;
+    if rate > 0.0 { Some(rate) } else { measurement.maximum().map(|maximum| maximum.median * 0.4) }
 }
 
 /// Where each contestant's receive work runs best in each direction, and its rate there.
