@@ -48,11 +48,14 @@ impl Wrapped {
     ) -> Result<Origin, DropReason> {
         let tunnel = |encapsulation| Tunnel::new(ends.local, ends.peer, encapsulation);
         let Some((origin, terms)) = tunnels.lookup(tunnel(self.encapsulation)) else {
-            let Some(subnet) = self.subnet().filter(|_| tunnels.takes_nvgre(ends.local)) else {
-                return Err(tunnels.refusal(ends.local, self.encapsulation));
+            let subnet = self.subnet().filter(|_| tunnels.takes_nvgre(ends.local));
+            let Some((origin, _)) = subnet.and_then(|subnet| tunnels.lookup(tunnel(subnet))) else {
+                let [as_it_is, as_nvgre] = [Some(self.encapsulation), subnet].map(|seen| {
+                    seen.map_or(DropReason::VxlanVniNotFound, |seen| tunnels.refusal(ends.local, seen))
+                });
+                let is_expected = as_it_is == DropReason::PeerNotAllowed;
+                return Err(if is_expected { as_it_is } else { as_nvgre });
             };
-            let (origin, _) =
-                tunnels.lookup(tunnel(subnet)).ok_or_else(|| tunnels.refusal(ends.local, subnet))?;
             return if self.is_optioned { Err(DropReason::GreFlags) } else { Ok(origin) };
         };
         if terms.has_checksum && !self.has_checksum {

@@ -10,13 +10,13 @@ use forward::protection::{Binding, Guard};
 use wire::Mac;
 
 use crate::fixture::{
-    self, A, B, C, D, E, F, G, GRE_KEY, GRE6_KEY, Out, PEER6, PEER6_2, SMALL, Switch, UNRESOLVED, UP, UP2,
-    VXLAN,
+    self, A, B, C, D, E, F, G, GRE_KEY, GRE_UDP, GRE6_KEY, H, I, NVGRE, Out, PEER, PEER6, PEER6_2, SMALL,
+    Switch, UNRESOLVED, UP, UP2, VXLAN,
 };
 use crate::frames::{self, IP1, IP2, IP9, SIX1, SIX2, SIX9, W1, W2, W9};
 use crate::frames6;
 
-const INGRESS: [PortId; 11] = [UP, A, B, C, D, SMALL, UP2, PortId(999), E, F, G];
+const INGRESS: [PortId; 13] = [UP, A, B, C, D, SMALL, UP2, PortId(999), E, F, G, H, I];
 const MACS: [Mac; 4] = [W1, W2, W9, Mac::BROADCAST];
 const ADDRESSES: [Ipv4Addr; 4] = [IP1, IP2, IP9, Ipv4Addr::UNSPECIFIED];
 const SIX: [Ipv6Addr; 4] = [SIX1, SIX2, SIX9, Ipv6Addr::UNSPECIFIED];
@@ -84,6 +84,8 @@ fn with_switch(run: impl FnOnce(&mut Switch)) {
         switch.bind(DomainId(2), W9, Place::Remote(GRE_KEY));
         switch.bind(DomainId(3), W9, Place::Remote(UNRESOLVED));
         switch.bind(DomainId(6), W9, Place::Remote(GRE6_KEY));
+        switch.bind(DomainId(8), W9, Place::Remote(NVGRE));
+        switch.bind(DomainId(9), W9, Place::Remote(GRE_UDP));
         run(switch);
         switch.events();
     });
@@ -158,6 +160,7 @@ fn frame(input: &mut Input<'_>) -> Vec<u8> {
         return frame_over_ipv6(input, shape, &inner);
     }
     let outer = match shape & 7 {
+        kind if shape & 0x80 != 0 => optioned(input, kind, &inner),
         0 | 1 => return inner,
         2 | 3 => frames::vxlan(&inner),
         4 => frames::left_to_device(&frames::vxlan(&inner)),
@@ -169,6 +172,26 @@ fn frame(input: &mut Input<'_>) -> Vec<u8> {
     // Behind a wrong checksum nothing happens: usually it is right.
     let is_whole = outer.len() >= 34 && outer.len() >= 14 + usize::from(outer[14] & 15) * 4;
     if is_whole && input.byte() & 7 != 7 { frames::edit_ip(&outer, |_| ()) } else { outer }
+}
+
+/// A tunnel packet that has more than plain VXLAN and GRE.
+fn optioned(input: &mut Input<'_>, kind: u8, inner: &[u8]) -> Vec<u8> {
+    let number = input.byte();
+    match kind {
+        0 | 1 => frames::gre(Some(800 << 8 | u32::from(number)), inner),
+        2 | 3 => {
+            let gre = frames::gre_packet(Some(900), inner);
+            frames::underlay(PEER, 17, &frames::datagram(4754, &gre))
+        }
+        4 => frames::underlay(PEER, 47, &frames::gre_with_checksum(inner, u16::from(number & 1))),
+        5 => {
+            let numbered = [&[0x30, 0, 0x65, 0x58, 0, 0, 0, 200, 0, 0, 0, number], inner].concat();
+            frames::underlay(PEER, 47, &numbered)
+        }
+        _ => frames::edit(&frames::vxlan(inner), |frame| {
+            frame[42 + usize::from(number >> 5)] |= 1 << (number & 7);
+        }),
+    }
 }
 
 /// A tunnel packet over IPv6 from either peer.

@@ -31,6 +31,9 @@ pub(crate) const D: PortId = PortId(4);
 pub(crate) const E: PortId = PortId(6);
 pub(crate) const F: PortId = PortId(7);
 pub(crate) const G: PortId = PortId(8);
+/// Access ports of domain 8, which is over NVGRE, and of domain 9, which is over GRE in UDP.
+pub(crate) const H: PortId = PortId(9);
+pub(crate) const I: PortId = PortId(12);
 /// Uplinks, MTU 1500.
 pub(crate) const UP: PortId = PortId(10);
 pub(crate) const UP2: PortId = PortId(11);
@@ -59,6 +62,10 @@ pub(crate) const VXLAN_SUMMED: RemoteId = RemoteId(8);
 /// GRE with key 600, and without key, both to `PEER6`.
 pub(crate) const GRE6_KEY: RemoteId = RemoteId(9);
 pub(crate) const GRE6: RemoteId = RemoteId(10);
+
+/// NVGRE of subnet 800, and GRE in UDP with key 900, both to `PEER`.
+pub(crate) const NVGRE: RemoteId = RemoteId(11);
+pub(crate) const GRE_UDP: RemoteId = RemoteId(12);
 
 pub(crate) const UPLINK_MAC: Mac = Mac([2, 0, 0, 0, 0, 10]);
 pub(crate) const NEXT_HOP: Mac = Mac([2, 0, 0, 0, 1, 1]);
@@ -266,6 +273,8 @@ pub(crate) fn topology() -> TablesParts {
     let over_ipv6 = |domain: Domain, locals: &[IpAddr]| Domain { locals: locals.to_vec(), ..domain };
     let (mixed, keyed6) =
         (Encapsulation::Vxlan { vni: vni(500), port: 4789 }, Encapsulation::Gre { key: Some(600) });
+    let nvgre = Encapsulation::Nvgre { subnet: vni(800) };
+    let in_udp = Encapsulation::GreInUdp { key: Some(900), port: 4754 };
     TablesParts {
         protection: forward::protection::Protection::default(),
         version: 1,
@@ -280,6 +289,8 @@ pub(crate) fn topology() -> TablesParts {
             port(E, access(5), 1500),
             port(F, access(6), 1500),
             port(G, access(7), 1500),
+            port(H, access(8), 1500),
+            port(I, access(9), 1500),
         ],
         domains: vec![
             domain(1, 100, vxlan, &[A, B, SMALL], &[VXLAN, VXLAN2]),
@@ -292,6 +303,8 @@ pub(crate) fn topology() -> TablesParts {
             ),
             over_ipv6(domain(6, 600, keyed6, &[F], &[GRE6_KEY]), &[LOCAL6.into()]),
             over_ipv6(domain(7, 700, keyless, &[G], &[GRE6]), &[LOCAL6.into()]),
+            domain(8, 800, nvgre, &[H], &[NVGRE]),
+            domain(9, 900, in_udp, &[I], &[GRE_UDP]),
         ],
         remotes: vec![
             remote(VXLAN, 1, vxlan, PEER, resolved(UP)),
@@ -305,6 +318,8 @@ pub(crate) fn topology() -> TablesParts {
             Remote { udp_checksum: true, ..remote(VXLAN_SUMMED, 5, mixed, PEER, resolved(UP)) },
             remote6(GRE6_KEY, 6, keyed6, PEER6),
             remote6(GRE6, 7, keyless, PEER6),
+            remote(NVGRE, 8, nvgre, PEER, resolved(UP)),
+            remote(GRE_UDP, 9, in_udp, PEER, resolved(UP)),
         ],
         groups: Vec::new(),
         neighbours: Arc::default(),

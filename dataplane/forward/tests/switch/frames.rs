@@ -205,6 +205,21 @@ pub(crate) fn vxlan_from(peer: Ipv4Addr, vni: u32, inner: &[u8]) -> Vec<u8> {
     underlay(peer, 17, &vxlan_datagram(4789, vni, inner))
 }
 
+/// GRE with key 200 and a checksum that is off by `error`.
+pub(crate) fn gre_with_checksum(inner: &[u8], error: u16) -> Vec<u8> {
+    let mut upper = [&[0xa0, 0, 0x65, 0x58, 0, 0, 0, 0, 0, 0, 0, 200], inner].concat();
+    let checksum = !ones_complement(&upper) ^ error;
+    upper[4..6].copy_from_slice(&checksum.to_be_bytes());
+    upper
+}
+
+/// A UDP datagram without a checksum.
+pub(crate) fn datagram(port: u16, payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(8 + payload.len()).expect("a datagram");
+    let ports = [50_000_u16, port, length, 0].map(u16::to_be_bytes).concat();
+    [&ports, payload].concat()
+}
+
 pub(crate) fn vxlan_datagram(port: u16, vni: u32, inner: &[u8]) -> Vec<u8> {
     let length = u16::try_from(16 + inner.len()).expect("a datagram");
     [
@@ -283,15 +298,32 @@ pub(crate) fn unwrap(frame: &[u8]) -> Tunnelled {
     assert_eq!(header.header_checksum, header.calc_header_checksum());
     assert_eq!(usize::from(header.total_len), packet.len(), "no padding, no truncation");
     assert!(header.dont_fragment && !header.is_fragmenting_payload());
-    assert_eq!((header.time_to_live, header.dscp.value(), header.ecn.value()), (64, 0, 0));
+    assert_eq!((header.time_to_live, header.dscp.value()), (64, 0));
     let upper = &packet[header.header_len()..];
     let (wrapping, checksum, inner) = datagram_inside(header.protocol.0, upper);
+    assert!(
+        [0, ecn_inside(inner)].contains(&header.ecn.value()),
+        "congestion that the inner packet does not tell of"
+    );
     if checksum != 0 {
         let length = u16::try_from(upper.len()).expect("a datagram").to_be_bytes();
         let covered = [&frame[26..34], &[0, 17], &length, upper].concat();
         assert_eq!(ones_complement(&covered), 0xffff, "a wrong UDP checksum");
     }
     Tunnelled { peer: IpAddr::from(header.destination), wrapping, checksum, inner: inner.to_vec() }
+}
+
+/// The ECN field of the packet in a frame, behind tags; 0 if there is none.
+pub(crate) fn ecn_inside(frame: &[u8]) -> u8 {
+    let mut at = 12;
+    while matches!(frame.get(at..at + 2), Some([0x81, 0x00] | [0x88, 0xa8])) {
+        at += 4;
+    }
+    match frame.get(at..).unwrap_or_default() {
+        [0x08, 0x00, _, class, ..] => class & 3,
+        [0x86, 0xdd, _, class, ..] => class >> 4 & 3,
+        _ => 0,
+    }
 }
 
 /// How the inner frame is wrapped behind the outer IP header, the UDP checksum, and the inner frame.
@@ -301,6 +333,10 @@ pub(crate) fn datagram_inside(protocol: u8, upper: &[u8]) -> (Wrapping, u16, &[u
             let (udp, payload) = etherparse::UdpHeader::from_slice(upper).expect("a UDP header");
             assert_eq!(usize::from(udp.length), upper.len());
             assert!(udp.source_port >= 49_152);
+            if udp.destination_port == 4754 {
+                let (wrapping, _, inner) = datagram_inside(47, payload);
+                return (wrapping, udp.checksum, inner);
+            }
             let [8, 0, 0, 0, v0, v1, v2, 0] = payload[..8] else { panic!("no VXLAN header: {payload:?}") };
             let vni = u32::from_be_bytes([0, v0, v1, v2]);
             let (port, source_port) = (udp.destination_port, udp.source_port);

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use etherparse::Ipv6Header;
 
 use crate::fixture::{LOCAL6, NEXT_HOP, PEER6, UPLINK_MAC};
-use crate::frames::{Tunnelled, datagram_inside, gre_packet, ones_complement, vxlan_datagram};
+use crate::frames::{Tunnelled, datagram_inside, ecn_inside, gre_packet, ones_complement, vxlan_datagram};
 
 /// The underlay's Ethernet and IPv6 headers around an upper-layer packet from a peer to us.
 pub(crate) fn underlay6(peer: Ipv6Addr, protocol: u8, upper: &[u8]) -> Vec<u8> {
@@ -70,10 +70,11 @@ pub(crate) fn unwrap6(frame: &[u8]) -> Tunnelled {
     let (header, upper) = Ipv6Header::from_slice(&frame[14..]).expect("an IPv6 header");
     assert_eq!(header.source, LOCAL6.octets());
     assert_eq!(usize::from(header.payload_length), upper.len(), "no padding, no truncation");
-    assert_eq!((header.hop_limit, header.traffic_class), (64, 0));
+    assert_eq!((header.hop_limit, header.traffic_class & 0xfc), (64, 0));
     assert_ne!(header.flow_label.value(), 0);
     let protocol = header.next_header.0;
     let (wrapping, checksum, inner) = datagram_inside(protocol, upper);
+    assert!([0, ecn_inside(inner)].contains(&(header.traffic_class & 3)));
     if checksum != 0 {
         let sum = [pseudo_header(frame), ones_complement(upper)].map(u16::to_be_bytes).concat();
         assert_eq!(ones_complement(&sum), 0xffff, "a wrong UDP checksum");

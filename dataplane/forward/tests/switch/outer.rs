@@ -76,14 +76,6 @@ fn every_malformation_has_its_reason() {
     }
 }
 
-/// GRE with key 200 and a checksum that is off by `error`.
-fn gre_with_checksum(inner: &[u8], error: u16) -> Vec<u8> {
-    let mut upper = [&[0xa0, 0, 0x65, 0x58, 0, 0, 0, 0, 0, 0, 0, 200], inner].concat();
-    let checksum = !ones_complement(&upper) ^ error;
-    upper[4..6].copy_from_slice(&checksum.to_be_bytes());
-    upper
-}
-
 /// The UDP checksum of a VXLAN packet, computed as a device would.
 fn with_udp_checksum(packet: &[u8]) -> Vec<u8> {
     let mut packet = left_to_device(packet);

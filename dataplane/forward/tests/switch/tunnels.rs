@@ -277,11 +277,23 @@ fn what_gre_and_its_kin_refuse_has_its_reason() {
     }
     check(&gre, "another payload", &|packet| packet[36] = 8, GreInvalidHeader);
     check(&gre, "another key", &|packet| packet[41] = 8, VxlanVniNotFound);
+    check(
+        &gre,
+        "a stranger",
+        &|packet| packet.splice(14.., edit_ip(packet, |ip| ip[15] = 99).drain(14..)).for_each(drop),
+        PeerNotAllowed,
+    );
     let summed = Tunnel { options: all_options, ..gre };
     check(&summed, "a changed payload", &|packet| packet[60] ^= 1, GreChecksum);
     let nvgre = plain(Encapsulation::Nvgre { subnet: vni(500) });
     check(&nvgre, "another subnet", &|packet| packet[40] ^= 1, VxlanVniNotFound);
     check(&nvgre, "a sequence number", &|packet| packet[34] |= 0x10, GreFlags);
+    check(
+        &nvgre,
+        "a stranger's",
+        &|packet| packet.splice(14.., edit_ip(packet, |ip| ip[15] = 99).drain(14..)).for_each(drop),
+        PeerNotAllowed,
+    );
     check(&nvgre, "no key", &|packet| packet[34] = 0, VxlanVniNotFound);
     let in_udp = Tunnel {
         udp_checksum: true,
