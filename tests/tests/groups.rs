@@ -144,7 +144,7 @@ fn only_the_flows_of_a_lost_remote_move(variant: Variant) {
 /// Nothing but silence says that the remote is lost: its routes, its next hop and its link are as they were.
 #[test]
 fn the_flows_of_a_silent_remote_move_and_come_back() {
-    const ASKED: &str = "liveness = { interval = \"100ms\" }";
+    const ASKED: &str = "liveness = { interval = \"100ms\", multiplier = 10 }";
     let net = Net::new();
     let _far = net.far(ASKED);
     let near = net.near(Variant::ONE_WORKER, &net.both(), ASKED);

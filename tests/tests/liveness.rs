@@ -19,7 +19,8 @@ const UP: Duration = Duration::from_secs(20);
 /// What is looked at now and then takes a while to be seen.
 const PATIENT: Duration = Duration::from_secs(60);
 
-const FAST: &str = "liveness = { interval = \"100ms\" }";
+/// Patient enough for a busy machine: a remote is lost after a second.
+const FAST: &str = "liveness = { interval = \"100ms\", multiplier = 10 }";
 
 struct Net {
     underlay: Underlay,
@@ -115,7 +116,7 @@ fn a_remote_over_ipv6_is_asked_as_well() {
 #[test]
 fn a_remote_that_answers_now_and_then_stays_withdrawn() {
     let net = Net::new();
-    let words = "liveness = { interval = \"50ms\", recovery = 100 }";
+    let words = "liveness = { interval = \"50ms\", multiplier = 20, recovery = 100 }";
     let [near, far] = net.daemons(Variant::ONE_WORKER, &Segment::vxlan(100), words);
     wait_until("both know each other", UP, || is(&near, "up") && is(&far, "up"));
     let cut = Trouble::from_node(&net.underlay, &net.b, "");
@@ -140,8 +141,11 @@ fn a_remote_that_answers_now_and_then_stays_withdrawn() {
 #[test]
 fn a_dead_path_of_the_underlay_is_named_while_the_remote_stays_up() {
     let net = Net::new();
-    let [near, far] =
-        net.daemons(Variant::ONE_WORKER, &Segment::vxlan(100), "liveness = { interval = \"50ms\" }");
+    let [near, far] = net.daemons(
+        Variant::ONE_WORKER,
+        &Segment::vxlan(100),
+        "liveness = { interval = \"50ms\", multiplier = 20 }",
+    );
     wait_until("both know each other", UP, || is(&near, "up") && is(&far, "up"));
     let paths = |shown: &Value| shown["paths"].as_array().unwrap().clone();
     wait_until("every path has been tried", SOON, || {
@@ -164,7 +168,7 @@ fn a_dead_path_of_the_underlay_is_named_while_the_remote_stays_up() {
 fn a_black_hole_is_named_and_measured() {
     let net = Net::new();
     let hole = Trouble::among(&net.underlay, &[&net.a, &net.b], "ip length > 1450");
-    let words = "liveness = { interval = \"50ms\" }";
+    let words = "liveness = { interval = \"50ms\", multiplier = 20 }";
     let [near, far] = net.daemons(Variant::ONE_WORKER, &Segment::vxlan(100), words);
     wait_until("both know each other", UP, || is(&near, "up") && is(&far, "up"));
     wait_until("the path MTU is known", PATIENT, || liveness(&near)["mtu"].is_u64());
