@@ -25,7 +25,7 @@ fn sample(idl: &IDL<'_>, name: &str, kind: &VTypeExt<'_>, full: bool) -> Option<
         VTypeExt::Plain(VType::Int) => json!(7),
         VTypeExt::Plain(VType::String) => json!(match name {
             "mac" | "lladdr" | "address" => "02:00:00:00:00:01",
-            "dst" | "local" | "remotes" => "192.0.2.1",
+            "dst" | "local" | "remotes" | "router" => "192.0.2.1",
             "mode" => "native",
             _ => "text",
         }),
