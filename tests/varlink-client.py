@@ -53,7 +53,7 @@ def exercise(connection, device):
     call("SetVni", vni=VNI, local=local, ageing=60, replace=True)
     (vni,) = call("ShowVnis", vni=VNI)["vnis"]
     expect(vni, vni=VNI, local=local, encap="vxlan", udp_port=4789, learning=True, ageing=60, arp_proxy=True, nd_proxy=True, ttl=64)
-    expect(vni, move_limit=5, flood=True, mcast_flood=True, bcast_flood=True)
+    expect(vni, mcast_snooping=True, move_limit=5, flood=True, mcast_flood=True, bcast_flood=True)
 
     call("SetRemote", dst=PEER, vni=VNI, flood=False)
     call("SetRemote", dst=PEER, vni=VNI, replace=True)

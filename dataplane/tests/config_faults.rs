@@ -68,7 +68,7 @@ fn unknown_keys_are_refused_with_what_was_probably_meant() {
             "unknown key `queues` in [[vni]] | `queues` belongs into [[port]]",
             "unknown key `zzz` in [[vni]] | the keys of [[vni]] are `id`, `local`, `encapsulation`, `udp_port`, `key`, \
              `learning`, `ageing`, `arp_proxy`, `nd_proxy`, `tos`, `ttl`, `df`, `ecn`, `udp_checksum`, `flood`, \
-             `mcast_flood`, `bcast_flood`, `move_limit`, `liveness`, `srcport`, `reserved_bits`, `gre_checksum`, `gre_sequence`, \
+             `mcast_flood`, `bcast_flood`, `mcast_snooping`, `mcast_group`, `move_limit`, `liveness`, `srcport`, `reserved_bits`, `gre_checksum`, `gre_sequence`, \
              `inner_tags`, `mss_clamp`, `learn_limit`, `remotes`",
         ]
     );

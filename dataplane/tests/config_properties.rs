@@ -163,6 +163,7 @@ prop_compose! {
         udp_checksum in option::weighted(0.2, any::<bool>()),
         (unicast, multicast, broadcast) in any::<(bool, bool, bool)>(),
         (move_limit, learn_limit) in (0u32..7, select(vec![VniConfig::LEARN_LIMIT, 8])),
+        (mcast_snooping, mcast_group) in mcast(),
         liveness in liveness(),
         tunnel in tunnel(),
         inner_tags in select(vec![InnerTags::Carried, InnerTags::Dropped]),
@@ -174,7 +175,7 @@ prop_compose! {
     ) -> VniConfig {
         let flood = FloodConfig { unicast, multicast, broadcast };
         VniConfig {
-            vni, local, encapsulation, learning, ageing, arp_proxy, nd_proxy, marking, udp_checksum, flood, move_limit, liveness, tunnel, inner_tags,
+            vni, local, encapsulation, learning, ageing, arp_proxy, nd_proxy, marking, udp_checksum, flood, mcast_snooping, mcast_group, move_limit, liveness, tunnel, inner_tags,
             mss_clamp, learn_limit,
         }
     }
@@ -209,6 +210,11 @@ prop_compose! {
         let member = |(remote, weight, backup)| GroupMember { remote, weight, backup };
         GroupConfig { vni, name, members: members.into_iter().map(member).collect(), flood }
     }
+}
+
+fn mcast() -> impl Strategy<Value = (bool, Option<IpAddr>)> {
+    let groups = ["239.1.1.1", "ff05::100"].map(|text| text.parse().unwrap());
+    (any::<bool>(), option::weighted(0.2, select(groups.to_vec())))
 }
 
 fn change() -> impl Strategy<Value = Change> {

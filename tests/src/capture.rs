@@ -133,6 +133,12 @@ impl Witnesses {
         Self { captures: workloads.iter().map(|workload| Capture::received(workload)).collect() }
     }
 
+    /// The capture at one of them, in their order.
+    #[must_use]
+    pub fn of(&self, index: usize) -> &Capture {
+        &self.captures[index]
+    }
+
     /// Waits until each workload has received as many frames that the filter selects as `expected` says, in the order
     /// of the workloads, and asserts that none has received more. What must not come at all needs a frame after it
     /// that does come, and is waited for first.

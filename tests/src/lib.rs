@@ -19,6 +19,7 @@ pub mod daemon;
 pub mod filter;
 pub mod frames;
 pub mod linux_vtep;
+pub mod multicast;
 pub mod netns;
 pub mod ovs_vtep;
 pub mod ping;

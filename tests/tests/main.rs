@@ -36,6 +36,7 @@ mod marking;
 mod measurements;
 mod mtu;
 mod mtu_forgeries;
+mod multicast;
 mod nd_proxy;
 mod overlay;
 mod ovs_gre;

@@ -176,6 +176,8 @@ nd_proxy = false
 ttl = 3
 move_limit = 9
 mcast_flood = false
+mcast_snooping = false
+mcast_group = \"239.1.1.1\"
 remotes = [\"192.0.2.2\"]
 
 [[vni]]
@@ -221,7 +223,7 @@ mac = \"02:00:00:00:00:72\"
 /// The same as requests.
 const REQUESTS: [&str; 12] = [
     "vni add 100 local 192.0.2.1 udp-port 8472 learning off ageing 90 arp-proxy off nd-proxy off ttl 3 \
-     move-limit 9 mcast-flood off",
+     move-limit 9 mcast-flood off mcast-snooping off mcast-group 239.1.1.1",
     "vni add 200 local 192.0.2.1 encap gre key 77",
     "vni add 300 local 192.0.2.1 encap gre key none",
     "port add up0 uplink",
@@ -277,7 +279,8 @@ fn configured(daemon: &Daemon<'_>) -> Value {
     json!({
         "ports": keep("port show", &["ifname", "device", "role", "vni", "mode", "ring_size", "flood", "isolated", "storm_limit"]),
         "vnis": keep("vni show", &[
-            "vni", "local", "encap", "udp_port", "key", "learning", "ageing", "arp_proxy", "nd_proxy", "ttl", "move_limit", "mcast_flood", "ports", "remotes",
+            "vni", "local", "encap", "udp_port", "key", "learning", "ageing", "arp_proxy", "nd_proxy", "ttl", "move_limit", "mcast_flood",
+            "mcast_snooping", "mcast_group", "ports", "remotes",
         ]),
         "remotes": keep("remote show", &["dst", "vni", "encap", "udp_port", "key", "local", "flood", "storm_limit"]),
         "fdb": keep("fdb show static", &["mac", "vni", "ifname", "dst", "state"]),

@@ -19,6 +19,7 @@ pub(crate) enum Answer {
     Fdb(Vec<api::FdbEntry>),
     FdbEntry(api::FdbEntry),
     Neighbours(Vec<api::Neighbour>),
+    Mdb(Vec<api::MdbEntry>),
     Stats(api::StatsReply),
     Drops(Vec<api::Drop>),
     Flushed(api::FlushReply),
@@ -40,6 +41,7 @@ impl Answer {
             Self::Fdb(entries) => json!(entries),
             Self::FdbEntry(entry) => json!(entry),
             Self::Neighbours(neighbours) => json!(neighbours),
+            Self::Mdb(entries) => json!(entries),
             Self::Stats(reply) => json!(reply),
             Self::Drops(drops) => json!(drops),
             Self::Flushed(reply) => json!(reply),
@@ -62,6 +64,7 @@ pub(crate) const fn is_shown(request: &Request) -> bool {
             | Request::ShowFdb(_)
             | Request::GetFdb(_)
             | Request::ShowNeighbours(_)
+            | Request::ShowMdb(_)
             | Request::ShowStats(_)
             | Request::ShowDrops(_)
     )
@@ -101,6 +104,7 @@ pub(crate) fn ask(client: &mut Client, request: &Request) -> Result<Answer, Fail
         Request::RemoveNeighbour(request) => done(client, request)?,
         Request::ReplaceNeighbours(request) => Answer::Replaced(client.call(request)?),
         Request::FlushNeighbours(request) => Answer::Flushed(client.call(request)?),
+        Request::ShowMdb(request) => Answer::Mdb(all(client, request)?),
         Request::ShowStats(request) => Answer::Stats(client.call(request)?),
         Request::FlushStats(request) => done(client, request)?,
         Request::ShowDrops(request) => Answer::Drops(all(client, request)?),
@@ -143,6 +147,7 @@ paged! {
     ShowGroups, Group, groups;
     ShowFdb, FdbEntry, entries;
     ShowNeighbours, Neighbour, neighbours;
+    ShowMdb, MdbEntry, entries;
     ShowDrops, Drop, drops;
 }
 

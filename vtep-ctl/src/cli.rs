@@ -64,6 +64,9 @@ enum Object {
     /// Neighbours that ARP requests and neighbour solicitations are answered with
     #[command(alias = "neighbour", alias = "neighbor", after_help = usages("neigh"))]
     Neigh(Words),
+    /// Multicast listeners, routers and queriers
+    #[command(after_help = usages("mdb"))]
+    Mdb(Words),
     /// Counters and measurements of workers and ports, and their balance
     #[command(after_help = usages("stats"))]
     Stats(Words),
@@ -89,6 +92,7 @@ impl Arguments {
             Object::Group(words) => ("group", words),
             Object::Fdb(words) => ("fdb", words),
             Object::Neigh(words) => ("neigh", words),
+            Object::Mdb(words) => ("mdb", words),
             Object::Stats(words) => ("stats", words),
             Object::Drops(words) => ("drops", words),
             Object::Reload(words) => ("reload", words),

@@ -4,43 +4,14 @@ use api::{EntryKind, Request};
 
 use crate::words::{Given, Shape, Usage};
 
+mod form;
 mod group;
 mod liveness;
 mod port;
 mod vni;
 
-/// One verb of one object.
-#[derive(Debug)]
-pub(crate) struct Form {
-    pub(crate) object: &'static str,
-    pub(crate) verb: &'static str,
-    /// What follows the verb, for people.
-    pub(crate) tail: &'static str,
-    shape: Shape,
-    build: fn(&Given) -> Result<Request, Usage>,
-}
-
-impl Form {
-    /// The whole command, for people.
-    pub(crate) fn usage(&self) -> String {
-        [self.object, self.verb, self.tail]
-            .iter()
-            .filter(|part| !part.is_empty())
-            .copied()
-            .collect::<Vec<_>>()
-            .join(" ")
-    }
-}
-
-#[cfg(test)]
-impl Form {
-    /// Words that are understood and that the usage line does not tell of.
-    pub(crate) fn missing_from_usage(&self) -> Vec<&'static str> {
-        let keywords = self.shape.keywords.iter().map(|(keyword, _)| *keyword);
-        let words: Vec<&str> = self.tail.split([' ', '[', ']', '(', ')']).collect();
-        keywords.chain(self.shape.flags.iter().copied()).filter(|word| !words.contains(word)).collect()
-    }
-}
+pub(crate) use form::Form;
+use form::form;
 
 const VNI: (&str, &str) = ("vni", "N");
 const NOTHING: Shape = Shape { positional: &[], optional: false, keywords: &[], flags: &[] };
@@ -107,16 +78,6 @@ const NEIGH_DEL: Shape = Shape { positional: &["IP"], keywords: &[VNI, OWNER, VE
 /// A replacement of all that an owner wrote. What there is to be is read from standard input, one line each.
 const REPLACE: Shape = Shape { positional: &["NAME"], keywords: &[VNI], ..NOTHING };
 const REPLACE_TAIL: &str = "NAME [vni N] < LINES";
-
-const fn form(
-    object: &'static str,
-    verb: &'static str,
-    tail: &'static str,
-    shape: Shape,
-    build: fn(&Given) -> Result<Request, Usage>,
-) -> Form {
-    Form { object, verb, tail, shape, build }
-}
 
 /// Every command. An object's first verb is meant when none is given.
 pub(crate) const FORMS: &[Form] = &[
@@ -214,6 +175,9 @@ pub(crate) const FORMS: &[Form] = &[
     }),
     form("neigh", "flush", "[vni N] [owner NAME]", NEIGH_SHOW, |given| {
         Ok(Request::FlushNeighbours(api::FlushNeighbours { vni: given.vni()?, owner: given.text("owner") }))
+    }),
+    form("mdb", "show", "[vni N]", WITHIN_VNI, |given| {
+        Ok(Request::ShowMdb(api::ShowMdb { vni: given.vni()?, cursor: None }))
     }),
     form("stats", "show", "[port NAME] [buckets]", Shape { flags: &["buckets"], ..OF_PORT }, |given| {
         let buckets = given.has("buckets").then_some(true);

@@ -46,6 +46,7 @@ pub(crate) fn answer(answer: &Answer, moving: &mut Moving, paint: Paint) -> Prin
         Answer::Fdb(entries) => return fdb_table(entries.iter(), paint),
         Answer::FdbEntry(entry) => return fdb_table(std::iter::once(entry), paint),
         Answer::Neighbours(neighbours) => return neighbour_table(neighbours, paint),
+        Answer::Mdb(entries) => return mdb_table(entries, paint),
         Answer::Stats(reply) => stats::stats(reply, moving, paint),
         Answer::Drops(drops) => return drop_table(drops, moving, paint),
         Answer::Flushed(reply) => format!("{} removed\n", counted(reply.flushed, "entry", "entries")),
@@ -384,6 +385,21 @@ fn neighbour_table(neighbours: &[api::Neighbour], paint: Paint) -> Printed {
         ]);
     }
     Printed::table(&columns, "no neighbours", paint)
+}
+
+fn mdb_table(entries: &[api::MdbEntry], paint: Paint) -> Printed {
+    let mut columns = Columns::new(&[">VNI", "KIND", "GRP", "DEV", "DST", ">TIMER"]);
+    for entry in entries {
+        columns.row(vec![
+            entry.vni.into(),
+            entry.kind.into(),
+            optional(entry.grp),
+            optional(entry.ifname.as_ref()),
+            optional(entry.dst),
+            format!("{}s", entry.timer).into(),
+        ]);
+    }
+    Printed::table(&columns, "no multicast listeners, routers or queriers", paint)
 }
 
 fn drop_table(drops: &[api::Drop], moving: &mut Moving, paint: Paint) -> Printed {

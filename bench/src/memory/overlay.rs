@@ -164,6 +164,8 @@ fn parts(remotes: u32, neighbours: &[Station], fdb: Fdb) -> TablesParts {
         nd_proxy: true,
         ageing: 300,
         flooding: Flooding::default(),
+        snooping: None,
+        mcast_group: None,
         ports: vec![ACCESS, OTHER],
         remotes: (0..remotes).map(RemoteId).collect(),
         locals: vec![IpAddr::V4(LOCAL)],

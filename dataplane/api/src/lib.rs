@@ -11,6 +11,7 @@ mod entry;
 mod group;
 mod item;
 mod liveness;
+mod mdb;
 pub mod message;
 mod method;
 mod refusal;
@@ -24,6 +25,7 @@ pub use entry::{FdbEntry, FdbEntryReply, FdbPage, FlushReply, Neighbour, Neighbo
 pub use group::{Group, GroupMember, GroupPage};
 pub use item::{Binding, FdbItem, GroupMemberItem, Guard, NeighbourItem};
 pub use liveness::{Liveness, LivenessItem, LivenessPath};
+pub use mdb::{MdbEntry, MdbPage};
 pub use method::{InvalidRequest, Method};
 pub use refusal::{Refusal, RefusalKind};
 pub use reply::{
@@ -34,13 +36,14 @@ pub use reply::{
 pub use request::{
     AddPort, FlushFdb, FlushNeighbours, FlushStats, GetFdb, GuardPort, Reload, RemoveFdb, RemoveGroup,
     RemoveNeighbour, RemovePort, RemoveRemote, RemoveVni, ReplaceFdb, ReplaceNeighbours, Request, SetFdb,
-    SetGroup, SetNeighbour, SetPort, SetRemote, SetVni, ShowDrops, ShowFdb, ShowGroups, ShowNeighbours,
-    ShowPorts, ShowRemotes, ShowStats, ShowVnis, Status,
+    SetGroup, SetNeighbour, SetPort, SetRemote, SetVni, ShowDrops, ShowFdb, ShowGroups, ShowMdb,
+    ShowNeighbours, ShowPorts, ShowRemotes, ShowStats, ShowVnis, Status,
 };
 pub use wire::Mac;
 pub use word::{
-    DontFragment, EcnMode, Encapsulation, EntryKind, EntryState, InnerTags, LivenessState, MemberState,
-    ModeWish, MtuSource, Pages, PortRole, PortState, RemoteState, TransmitPath, TransmitWish, XdpMode,
+    DontFragment, EcnMode, Encapsulation, EntryKind, EntryState, InnerTags, LivenessState, MdbKind,
+    MemberState, ModeWish, MtuSource, Pages, PortRole, PortState, RemoteState, TransmitPath, TransmitWish,
+    XdpMode,
 };
 
 mod word;

@@ -269,6 +269,11 @@ replies! {
         /// Whether VXLAN packets have a UDP checksum; absent where that depends on the remote's family.
         #[serde(skip_serializing_if = "Option::is_none")]
         udp_checksum: Option<bool>,
+        /// Whether frames to multicast groups go only where somebody listens.
+        mcast_snooping: bool,
+        /// The underlay group that frames are flooded to.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mcast_group: Option<IpAddr>,
         /// Moves of an address within three minutes that freeze it, 0 for never.
         move_limit: u32,
         /// Whether frames to unknown addresses are flooded.

@@ -5,6 +5,7 @@ use crate::entry::{FdbEntryReply, FdbPage, FlushReply, NeighbourPage, ReplaceRep
 use crate::group::GroupPage;
 use crate::item::{FdbItem, GroupMemberItem, Guard, NeighbourItem};
 use crate::liveness::LivenessItem;
+use crate::mdb::MdbPage;
 use crate::method::{InvalidRequest, Method, decode_parameters, methods};
 use crate::reply::{
     DropPage, Empty, PortPage, PortRange, ReloadReply, RemotePage, StatsReply, StatusReply, VniPage,
@@ -58,20 +59,15 @@ methods! {
         #[serde(skip_serializing_if = "Option::is_none")]
         netns: Option<String>,
         /// Flood frames to unknown addresses to it; true by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        flood: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")] flood: Option<bool>,
         /// Flood frames to groups to it; true by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        mcast_flood: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")] mcast_flood: Option<bool>,
         /// Flood broadcasts to it; true by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        bcast_flood: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")] bcast_flood: Option<bool>,
         /// Neither send to nor hear from other isolated ports; false by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        isolated: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")] isolated: Option<bool>,
         /// Frames a second from it that are flooded, 0 for no limit; 100000 by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        storm_limit: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")] storm_limit: Option<i64>,
         /// What its frames are held against; of an access port.
         #[serde(skip_serializing_if = "Option::is_none")] guard: Option<Guard>,
     } -> Empty;
@@ -82,20 +78,15 @@ methods! {
         /// Its name.
         name: String,
         /// Flood frames to unknown addresses to it.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        flood: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")] flood: Option<bool>,
         /// Flood frames to groups to it.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        mcast_flood: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")] mcast_flood: Option<bool>,
         /// Flood broadcasts to it.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        bcast_flood: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")] bcast_flood: Option<bool>,
         /// Neither send to nor hear from other isolated ports.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        isolated: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")] isolated: Option<bool>,
         /// Frames a second from it that are flooded, 0 for no limit.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        storm_limit: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")] storm_limit: Option<i64>,
     } -> Empty;
 
     /// Changes what an access port's frames are held against, live.
@@ -164,18 +155,18 @@ methods! {
         /// Whether VXLAN packets have a UDP checksum; over IPv6 only by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         udp_checksum: Option<bool>,
+        /// Send frames to multicast groups only where somebody listens; true by default.
+        #[serde(skip_serializing_if = "Option::is_none")] mcast_snooping: Option<bool>,
+        /// The underlay group that frames are flooded to instead of to each remote.
+        #[serde(skip_serializing_if = "Option::is_none")] mcast_group: Option<String>,
         /// Moves of an address within three minutes that freeze it, 0 for never; 5 by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        move_limit: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")] move_limit: Option<i64>,
         /// Flood frames to unknown addresses; true by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        flood: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")] flood: Option<bool>,
         /// Flood frames to groups; true by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        mcast_flood: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")] mcast_flood: Option<bool>,
         /// Flood broadcasts; true by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        bcast_flood: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")] bcast_flood: Option<bool>,
         /// How its remotes are asked whether they are there; not by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         liveness: Option<LivenessItem>,
@@ -238,14 +229,12 @@ methods! {
         #[serde(skip_serializing_if = "Option::is_none")]
         key: Option<String>,
         /// Whether it gets flooded frames; true by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        flood: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")] flood: Option<bool>,
         /// Whether VXLAN packets to it have a UDP checksum, and over IPv6 those from it must; as the VNI says by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         udp_checksum: Option<bool>,
         /// Frames a second from it that are flooded, 0 for no limit; 100000 by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        storm_limit: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")] storm_limit: Option<i64>,
         /// How it is asked whether it is there; as the VNI says by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         liveness: Option<LivenessItem>,
@@ -282,8 +271,7 @@ methods! {
         /// Its remotes.
         members: Vec<GroupMemberItem>,
         /// Whether one of its remotes, instead of each, gets flooded frames; false by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        flood: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")] flood: Option<bool>,
         /// Whether it may exist already; false by default.
         #[serde(skip_serializing_if = "Option::is_none")] replace: Option<bool>,
     } -> Empty;
@@ -465,6 +453,15 @@ methods! {
         #[serde(skip_serializing_if = "Option::is_none")]
         owner: Option<String>,
     } -> FlushReply;
+
+    /// Lists multicast listeners, routers and queriers.
+    #[derive(Default)]
+    ShowMdb {
+        /// Only of this VNI.
+        #[serde(skip_serializing_if = "Option::is_none")] vni: Option<i64>,
+        /// Where to go on; the beginning by default.
+        #[serde(skip_serializing_if = "Option::is_none")] cursor: Option<String>,
+    } -> MdbPage;
 
     /// The counters.
     #[derive(Default)]

@@ -25,7 +25,7 @@ fn sample(idl: &IDL<'_>, name: &str, kind: &VTypeExt<'_>, full: bool) -> Option<
         VTypeExt::Plain(VType::Int) => json!(7),
         VTypeExt::Plain(VType::String) => json!(match name {
             "mac" | "lladdr" | "address" => "02:00:00:00:00:01",
-            "dst" | "local" | "remotes" | "router" => "192.0.2.1",
+            "dst" | "local" | "remotes" | "router" | "mcast_group" | "grp" => "192.0.2.1",
             "mode" => "native",
             _ => "text",
         }),
@@ -92,7 +92,7 @@ fn methods_are_those_of_the_interface() {
     let tested = methods_agree!(idl, Status ShowPorts AddPort SetPort GuardPort RemovePort ShowVnis SetVni RemoveVni ShowRemotes SetRemote
         RemoveRemote ShowGroups SetGroup RemoveGroup ShowFdb SetFdb GetFdb RemoveFdb ReplaceFdb FlushFdb ShowNeighbours
         SetNeighbour RemoveNeighbour
-        ReplaceNeighbours FlushNeighbours ShowStats FlushStats ShowDrops Reload);
+        ReplaceNeighbours FlushNeighbours ShowMdb ShowStats FlushStats ShowDrops Reload);
     assert_eq!(tested, idl.methods.keys().copied().collect());
     assert_eq!(tested, Request::METHODS.iter().copied().collect());
 }
@@ -121,6 +121,7 @@ fn records_are_those_of_the_interface() {
     record::<GroupMemberItem>(&idl, "GroupMemberItem");
     record::<Binding>(&idl, "Binding");
     record::<FdbItem>(&idl, "FdbItem");
+    record::<MdbEntry>(&idl, "MdbEntry");
     record::<NeighbourItem>(&idl, "NeighbourItem");
     record::<Bucket>(&idl, "Bucket");
     record::<Distribution>(&idl, "Distribution");
@@ -148,7 +149,7 @@ fn words_are_those_of_the_interface() {
             assert_eq!("nonsense".parse::<$name>(), Err(words(stringify!($name)).join(" | ")));
         )*};
     }
-    agree!(PortRole XdpMode Pages ModeWish TransmitWish TransmitPath PortState Encapsulation RemoteState MtuSource LivenessState MemberState EntryState EntryKind);
+    agree!(PortRole XdpMode Pages ModeWish TransmitWish TransmitPath PortState Encapsulation RemoteState MtuSource LivenessState MemberState EntryState EntryKind MdbKind);
 }
 
 #[test]

@@ -202,6 +202,16 @@ words! {
         Reachable "reachable",
     }
 
+    /// A kind of multicast entry.
+    MdbKind {
+        /// Somebody listens to a group.
+        Group "group",
+        /// There is a multicast router.
+        Router "router",
+        /// A router asks who listens.
+        Querier "querier",
+    }
+
     /// A kind of forwarding entry.
     EntryKind {
         /// Learned.

@@ -175,6 +175,8 @@ mod tests {
             nd_proxy: true,
             ageing: 300,
             flooding: Flooding::default(),
+            snooping: None,
+            mcast_group: None,
             ports: vec![PORT],
             remotes: vec![REMOTE],
             locals: vec![local],

@@ -198,6 +198,19 @@ pub enum MssClamp {
     Bytes(u16),
 }
 
+/// What is known of the multicast listeners of a domain that snoops.
+#[derive(Clone, Debug, Default)]
+pub struct Listeners {
+    /// Whether a router asks by IGMP who listens. Without one nobody can be known to, and all is flooded.
+    pub has_igmp_querier: bool,
+    /// The same of MLD.
+    pub has_mld_querier: bool,
+    /// Access ports behind which there are multicast routers, which get all of it.
+    pub routers: Vec<PortId>,
+    /// Access ports behind which somebody listens, by group.
+    pub groups: Vec<(IpAddr, Vec<PortId>)>,
+}
+
 /// One bridge domain.
 #[derive(Clone, Debug)]
 pub struct Domain {
@@ -215,6 +228,11 @@ pub struct Domain {
     pub ageing: u32,
     /// What is flooded at all.
     pub flooding: Flooding,
+    /// Who listens to which multicast group; none if the domain does not snoop.
+    pub snooping: Option<Listeners>,
+    /// An underlay group that the domain floods to and takes packets of its remotes from. The remote that stands for it
+    /// has it as its address.
+    pub mcast_group: Option<IpAddr>,
     /// Access ports of the domain.
     pub ports: Vec<PortId>,
     /// Remotes that get flooded frames.

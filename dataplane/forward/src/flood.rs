@@ -135,10 +135,26 @@ impl Meters {
 
 /// The ports of a domain that frames of one kind are flooded to.
 #[derive(Clone, Debug, Default)]
-struct Members {
+pub(crate) struct Members {
     /// Isolated ones at the end, so that those that are not are a slice as well.
     ports: Box<[PortId]>,
     shared: usize,
+}
+
+impl Members {
+    /// Of these ports.
+    pub(crate) fn new<'a>(ports: impl Iterator<Item = &'a Port>) -> Self {
+        let (isolated, shared): (Vec<&Port>, Vec<&Port>) = ports.partition(|port| port.isolated);
+        let count = shared.len();
+        let ports = shared.into_iter().chain(isolated).map(|port| port.id).collect();
+        Self { ports, shared: count }
+    }
+
+    /// Those that hear a frame: all, or without the isolated ones if it comes from an `isolated` port.
+    pub(crate) fn heard_by(&self, isolated: bool) -> &[PortId] {
+        let end = if isolated { self.shared } else { self.ports.len() };
+        self.ports.get(..end).unwrap_or_default()
+    }
 }
 
 /// Whom each domain floods what to, in the shape in which it is looked up.
@@ -156,11 +172,7 @@ impl FloodLists {
                 *place = [Kind::UnknownUnicast, Kind::Multicast, Kind::Broadcast].map(|kind| {
                     let of_domain =
                         domain.ports.iter().filter_map(|id| ports.iter().find(|port| port.id == *id));
-                    let (isolated, shared): (Vec<&Port>, Vec<&Port>) =
-                        of_domain.filter(|port| port.flooding.includes(kind)).partition(|port| port.isolated);
-                    let count = shared.len();
-                    let ports = shared.into_iter().chain(isolated).map(|port| port.id).collect();
-                    Members { ports, shared: count }
+                    Members::new(of_domain.filter(|port| port.flooding.includes(kind)))
                 });
             }
         }
@@ -171,9 +183,7 @@ impl FloodLists {
     /// hear. The ingress may be among them.
     pub(crate) fn ports(&self, domain: DomainId, kind: Kind, isolated: bool) -> &[PortId] {
         let Some(lists) = self.domains.get(usize::from(domain.0)) else { return &[] };
-        let Members { ports, shared } = &lists[kind as usize];
-        let end = if isolated { *shared } else { ports.len() };
-        ports.get(..end).unwrap_or_default()
+        lists[kind as usize].heard_by(isolated)
     }
 }
 

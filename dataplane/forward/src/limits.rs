@@ -20,6 +20,8 @@ pub const MAX_OUTER_HEADER: usize = 78;
 /// ICMP errors that workloads behind one port get within a second, from one worker, and at once after a while of none.
 /// What a host sends of its own accord is the measure (Linux: 1000 in all, one a second to each destination).
 pub const ERRORS_PER_SECOND: u16 = 100;
+/// Events that one frame makes at most: the groups that a report of IGMPv3 names in a packet of 1500 bytes.
+pub const MAX_RECORDS: usize = 192;
 /// Events that are not repeated within a second; a power of two.
 pub const RECENT_EVENTS: usize = 1024;
 

@@ -9,6 +9,7 @@ use crate::bfd::Message;
 pub use crate::frame::Frame;
 use crate::ids::{DomainId, GroupId, PortId, RemoteId};
 use crate::tables::NeighbourFlags;
+use wire::membership::Interest;
 
 /// Frame memory and ports. Every chunk that goes into the pipeline comes out through exactly one of
 /// [`Link::transmit`] and [`Link::release`]: chunks are tokens that cannot be copied, so the compiler keeps count.
@@ -107,6 +108,37 @@ pub enum Event {
         message: Message,
         /// When it was received, as [`Now`] counts.
         nanoseconds: u64,
+    },
+    /// A host behind an access port says whether it listens to a multicast group.
+    Membership {
+        /// The bridge domain.
+        domain: DomainId,
+        /// The group.
+        group: IpAddr,
+        /// What it says.
+        interest: Interest,
+        /// The port.
+        port: PortId,
+    },
+    /// A router asks who listens to multicast groups.
+    Queried {
+        /// The bridge domain.
+        domain: DomainId,
+        /// The router's address; unspecified if a switch asks in the place of one.
+        from: IpAddr,
+        /// The group that it asks about; none for all.
+        group: Option<IpAddr>,
+        /// Seconds within which hosts answer.
+        seconds: u16,
+        /// Where it is.
+        place: Place,
+    },
+    /// A multicast router says that it is there.
+    RouterSeen {
+        /// The bridge domain.
+        domain: DomainId,
+        /// Where it is.
+        place: Place,
     },
     /// A frame for this remote was dropped because its next hop's Ethernet address is not known.
     Unresolved {

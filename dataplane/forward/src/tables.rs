@@ -11,7 +11,7 @@ use wire::Mac;
 pub use crate::consistency::Inconsistency;
 use crate::consistency::check;
 pub use crate::description::{
-    Domain, Encapsulation, InnerTags, MssClamp, Path, Port, Remote, Role, TunnelOptions,
+    Domain, Encapsulation, InnerTags, Listeners, MssClamp, Path, Port, Remote, Role, TunnelOptions,
 };
 use crate::fdb::{Fdb, Limits};
 use crate::flood::{self, FloodLists};
@@ -20,8 +20,10 @@ use crate::group::Groups;
 use crate::guard::Held;
 use crate::ids::{DomainId, GroupId, PortId, RemoteId};
 use crate::link::Place;
+use crate::listeners::Audiences;
 use crate::protection::{Protection, Shield};
 use crate::remote::Egress;
+use crate::snoop::Audience;
 use crate::trust::Trust;
 use crate::tunnel::Tunnels;
 
@@ -107,6 +109,7 @@ pub struct Tables {
     flood_lists: FloodLists,
     clamps: bool,
     shield: Shield,
+    audiences: Audiences,
     neighbours: Arc<Neighbours>,
     fdb: Arc<Fdb>,
 }
@@ -128,6 +131,7 @@ impl Tables {
         let tunnels = Tunnels::new(&domains, &remotes);
         let flood_lists = FloodLists::new(&domains, &ports);
         let shield = Shield::new(protection, &domains, &remotes);
+        let audiences = Audiences::new(&domains, &ports);
         let ports = dense(ports, |port| usize::from(port.id.0));
         let egress = remotes.into_iter().map(|remote| {
             let mtu = match remote.path {
@@ -152,6 +156,7 @@ impl Tables {
             flood_lists,
             clamps,
             shield,
+            audiences,
             neighbours,
             fdb,
         })
@@ -254,6 +259,12 @@ impl Tables {
     #[must_use]
     pub fn limits(&self, domain: DomainId, place: Place) -> Limits {
         self.shield.limits(domain, place)
+    }
+
+    /// The ports of a multicast audience, the one that the frame came from perhaps among them; none if everybody is to
+    /// get it.
+    pub(crate) fn audience(&self, domain: DomainId, audience: Audience, isolated: bool) -> Option<&[PortId]> {
+        self.audiences.ports(domain, audience, isolated)
     }
 
     /// The neighbours of the proxies.

@@ -174,7 +174,8 @@ pub struct TunnelTable<A: Family> {
 impl<A: Family> TunnelTable<A> {
     fn new(domains: &[Domain], remotes: &[Remote]) -> Self {
         let of_domains = domains.iter().flat_map(|domain| {
-            domain.locals.iter().map(|local| (*local, domain.encapsulation, &domain.further_ports))
+            let ends = domain.locals.iter().copied().chain(domain.mcast_group);
+            ends.map(|end| (end, domain.encapsulation, &domain.further_ports))
         });
         let of_remotes =
             remotes.iter().map(|remote| (remote.local, remote.encapsulation, &remote.options.further_ports));
@@ -200,8 +201,13 @@ impl<A: Family> TunnelTable<A> {
     fn origins(domains: &[Domain], remotes: &[Remote]) -> HashMap<Tunnel<A>, (Origin, Terms), RandomState> {
         let tags: HashMap<DomainId, InnerTags> =
             domains.iter().map(|domain| (domain.id, domain.inner_tags)).collect();
+        let groups: HashMap<DomainId, (IpAddr, Encapsulation)> = domains
+            .iter()
+            .filter_map(|domain| Some((domain.id, (domain.mcast_group?, domain.encapsulation))))
+            .collect();
         let mut origins = HashMap::default();
-        for remote in remotes {
+        // A group sends nothing.
+        for remote in remotes.iter().filter(|remote| !remote.address.is_multicast()) {
             let (Some(local), Some(peer)) = (A::of(remote.local), A::of(remote.address)) else { continue };
             let tags = tags.get(&remote.domain).copied().unwrap_or_default();
             let origin = Origin { remote: remote.id, domain: remote.domain, tags };
@@ -209,6 +215,11 @@ impl<A: Family> TunnelTable<A> {
             let terms = Terms { has_checksum, reserved_bits: remote.options.reserved_bits };
             for encapsulation in remote.encapsulation.at_ports(&remote.options.further_ports) {
                 origins.insert(Tunnel::new(local, peer, encapsulation), (origin, terms));
+            }
+            let Some((group, encapsulation)) = groups.get(&remote.domain) else { continue };
+            let Some(group) = A::of(*group) else { continue };
+            for encapsulation in encapsulation.at_ports(&remote.options.further_ports) {
+                origins.insert(Tunnel::new(group, peer, encapsulation), (origin, terms));
             }
         }
         origins

@@ -59,6 +59,8 @@ fn tables() -> Tables {
         nd_proxy: true,
         ageing: 300,
         flooding: Flooding::default(),
+        snooping: None,
+        mcast_group: None,
         ports: ACCESS.to_vec(),
         remotes: vec![RemoteId(0), RemoteId(1)],
         locals: vec![IpAddr::from(LOCAL)],

@@ -269,6 +269,8 @@ impl<'r, 's> Lowering<'r, 's> {
             nd_proxy: record.nd_proxy.value,
             marking: marking::of_row(&record),
             udp_checksum: record.udp_checksum.value,
+            mcast_snooping: record.mcast_snooping.value,
+            mcast_group: record.mcast_group.value,
             move_limit: record.move_limit.value,
             flood: flood(&record.flood, &record.mcast_flood, &record.bcast_flood),
             liveness: record.liveness.value,

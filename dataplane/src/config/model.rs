@@ -210,6 +210,10 @@ pub struct VniConfig {
     pub udp_checksum: Option<bool>,
     /// What is flooded at all.
     pub flood: FloodConfig,
+    /// Whether frames to multicast groups go only where somebody listens, once that can be known; true by default.
+    pub mcast_snooping: bool,
+    /// Underlay multicast group that frames are flooded to, in the place of the remotes.
+    pub mcast_group: Option<IpAddr>,
     /// Moves of an address within three minutes that freeze it, 0 for never; 5 by default.
     pub move_limit: u32,
     /// Whether its remotes are asked whether they are there, unless they say otherwise; not by default.
@@ -254,6 +258,8 @@ impl VniConfig {
             marking: Marking::default(),
             udp_checksum: None,
             flood: FloodConfig { unicast: true, multicast: true, broadcast: true },
+            mcast_snooping: true,
+            mcast_group: None,
             move_limit: Self::MOVE_LIMIT,
             liveness: LivenessWish::Off,
             tunnel: TunnelConfig::default(),

@@ -145,6 +145,8 @@ fn vni_row(config: &Config, vni: &VniConfig) -> VniRow {
         df: vni.marking.df.into(),
         ecn: vni.marking.ecn.into(),
         udp_checksum: vni.udp_checksum.into(),
+        mcast_snooping: vni.mcast_snooping.into(),
+        mcast_group: vni.mcast_group.into(),
         move_limit: vni.move_limit.into(),
         flood: vni.flood.unicast.into(),
         mcast_flood: vni.flood.multicast.into(),

@@ -136,6 +136,10 @@ tables! {
         mcast_flood: Defaulted<bool> = true;
         /// whether broadcasts are flooded
         bcast_flood: Defaulted<bool> = true;
+        /// whether frames to multicast groups go only where somebody listens
+        mcast_snooping: Defaulted<bool> = true;
+        /// an underlay multicast group that frames are flooded to instead of to each remote
+        mcast_group: Optional<IpAddr>;
         /// how many moves within three minutes freeze an address; 0 for none
         move_limit: Defaulted<u32> = VniConfig::MOVE_LIMIT;
         /// whether its remotes are asked by BFD whether they are there, and how

@@ -32,6 +32,7 @@ impl State {
         self.set_rules();
         self.follow_liveness();
         self.number_tunnels();
+        self.join_groups();
         let pairs: Vec<(IpAddr, IpAddr)> = self.pairs();
         self.paths.require(&mut self.underlay, &pairs);
         let groups = self.group_rows();
@@ -41,7 +42,13 @@ impl State {
             version: self.version + 1,
             ports: self.ports.values().filter_map(|port| self.port_row(port)).collect(),
             domains: self.config.vnis.iter().filter_map(|vni| self.domain_row(vni)).collect(),
-            remotes: self.config.remotes.iter().filter_map(|remote| self.remote_row(remote)).collect(),
+            remotes: self
+                .config
+                .remotes
+                .iter()
+                .filter_map(|remote| self.remote_row(remote))
+                .chain(self.config.vnis.iter().filter_map(|vni| self.mcast_group_row(vni)))
+                .collect(),
             groups,
             neighbours: Arc::new(self.neighbour_rows()),
             protection,
@@ -100,8 +107,13 @@ impl State {
             .config
             .remotes
             .in_vni(vni.vni)
-            .filter(|remote| remote.flood && !self.is_flooded_by_group(remote.vni, remote.address))
+            .filter(|remote| {
+                remote.flood
+                    && vni.mcast_group.is_none()
+                    && !self.is_flooded_by_group(remote.vni, remote.address)
+            })
             .filter(|remote| !self.liveness.is_down(remote.vni, remote.address));
+        let group = vni.mcast_group.and_then(|group| self.remote_id(vni.vni, group));
         Some(Domain {
             id: self.domain_id(vni.vni)?,
             vni: vni.vni,
@@ -110,8 +122,13 @@ impl State {
             nd_proxy: vni.nd_proxy,
             ageing: vni.ageing,
             flooding: flooding(vni.flood),
+            snooping: vni.mcast_snooping.then(|| self.mdb.listeners(vni.vni, self.now())),
+            mcast_group: vni.mcast_group,
             ports: members.filter(|port| self.port_row(port).is_some()).map(|port| port.id).collect(),
-            remotes: remotes.filter_map(|remote| self.remote_id(remote.vni, remote.address)).collect(),
+            remotes: remotes
+                .filter_map(|remote| self.remote_id(remote.vni, remote.address))
+                .chain(group)
+                .collect(),
             locals: vni.local.iter().collect(),
             encapsulation: vni.encapsulation.on_wire(vni.vni),
             further_ports: vni.tunnel.further_ports.clone(),
@@ -149,7 +166,7 @@ impl State {
     }
 
     /// What tunnel packets of a remote have that most have not.
-    fn tunnel_options(&self, vni: &VniConfig, remote: &RemoteConfig) -> TunnelOptions {
+    pub(super) fn tunnel_options(&self, vni: &VniConfig, remote: &RemoteConfig) -> TunnelOptions {
         let TunnelConfig { further_ports, source_ports, reserved_bits, gre_checksum, .. } = &vni.tunnel;
         // A remote that is wrapped in another way names its one port itself.
         let further_ports = if remote.encapsulation.is_none() { further_ports.clone() } else { Vec::new() };
@@ -183,7 +200,7 @@ impl State {
     }
 
     /// The open uplink on a device, and its Ethernet address.
-    fn uplink(&self, ifindex: u32) -> Option<(PortId, Mac)> {
+    pub(super) fn uplink(&self, ifindex: u32) -> Option<(PortId, Mac)> {
         let port = self
             .ports
             .values()
@@ -263,7 +280,8 @@ impl State {
         });
         let mut addresses = BTreeSet::new();
         let mut udp_ports: BTreeSet<u16> = further.copied().collect();
-        for (local, encapsulation) in of_vnis.chain(of_remotes) {
+        let of_groups = self.config.vnis.iter().filter_map(|vni| Some((vni.mcast_group?, vni.encapsulation)));
+        for (local, encapsulation) in of_vnis.chain(of_remotes).chain(of_groups) {
             addresses.insert(local);
             match encapsulation.udp_port() {
                 Some(port) => drop(udp_ports.insert(port)),

@@ -57,6 +57,22 @@ impl State {
                 }
                 Event::Moved { domain, mac, from, to } => self.moved(Key::new(domain, mac), from, to, now),
                 Event::Bfd { remote, message, nanoseconds } => self.hear_bfd(remote, &message, nanoseconds),
+                Event::Membership { domain, group, interest, port } => {
+                    if let Some(vni) = self.vni(domain) {
+                        self.stale.tables |= self.mdb.report((vni, group), port, interest, now);
+                    }
+                }
+                Event::Queried { domain, from, group, seconds, place } => {
+                    if let Some(vni) = self.vni(domain) {
+                        let changed = self.mdb.query(vni, from, group, seconds.into(), place, now);
+                        self.stale.tables |= changed;
+                    }
+                }
+                Event::RouterSeen { domain, place } => {
+                    if let Some(vni) = self.vni(domain) {
+                        self.stale.tables |= self.mdb.router(vni, place, now);
+                    }
+                }
                 Event::Unresolved { remote } => self.resolve(remote.0),
             }
         }
@@ -79,6 +95,8 @@ impl State {
         self.fleet.sweep();
         self.age(now);
         self.thaw(now);
+        let vnis = &self.config.vnis;
+        self.stale.tables |= self.mdb.age(now, |vni| vnis.get(&vni).is_some_and(|vni| vni.mcast_snooping));
         self.watch_rings(now);
         self.resolve_awaited();
         self.watch_refusals(now);
@@ -87,6 +105,7 @@ impl State {
         self.follow_kernel();
         self.follow_routers();
         self.stale.tables |= self.path_mtus.expire(now);
+        self.stale.tables |= self.waits_to_join();
         // A device that refused, or a queue that was busy, may have come round.
         self.stale.ports |= !self.closed.is_empty();
         if now.is_multiple_of(FRESHNESS) {

@@ -63,7 +63,8 @@ impl State {
         Some(Group {
             id: self.group_id(group.vni, &group.name)?,
             domain: self.domain_id(group.vni)?,
-            flood: group.flood,
+            // A group of the underlay takes the place of the whole flood list.
+            flood: group.flood && self.config.vnis.get(&group.vni)?.mcast_group.is_none(),
             members: ids.values().copied().collect(),
             buckets: buckets.holders().iter().map(id).collect(),
         })

@@ -66,6 +66,10 @@ impl Operator for State {
         self.flush_neighbours(filter)
     }
 
+    fn mdb(&mut self, vni: Option<Vni>, page: &mut Page<api::MdbEntry>) {
+        offer(page, self.mdb_view(vni));
+    }
+
     fn stats(&mut self, port: Option<&str>, buckets: bool) -> StatsReply {
         self.stats_view(port, buckets)
     }

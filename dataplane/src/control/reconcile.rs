@@ -64,6 +64,7 @@ impl State {
             tracing::info!(port = port.config.name, device = port.config.device, "port closed");
             let place = Place::Port(port.id);
             port.close(&self.fleet);
+            self.mdb.forget(|other| other == place);
             self.fdb.flush(|_, entry| entry.kind.ages() && entry.place == place);
         }
     }

@@ -23,7 +23,9 @@ use super::book::Book;
 use super::bursts::RefusedBursts;
 use super::groups::Groups;
 use super::ids::Registry;
+use super::joined::Joined;
 use super::liveness::Liveness;
+use super::mdb::Mdb;
 use super::moves::Moves;
 use super::path_mtu::PathMtus;
 use super::paths::Paths;
@@ -123,6 +125,8 @@ pub struct State {
     pub(super) routers: RouterMessages,
     pub(super) book: Book,
     pub(super) moves: Moves,
+    pub(super) mdb: Mdb,
+    pub(super) joined: Joined,
     pub(super) underlay: Underlay,
     pub(super) steering: Steering,
     pub(super) umem: Arc<Umem>,
@@ -207,6 +211,8 @@ impl State {
             routers: RouterMessages::open(),
             book: Book::default(),
             moves: Moves::default(),
+            mdb: Mdb::default(),
+            joined: Joined::default(),
             underlay,
             steering,
             umem,
@@ -258,7 +264,9 @@ impl State {
         let Self { ids, config, .. } = self;
         let ports = ids.ports.retain(|name| config.ports.contains(name));
         let domains = ids.domains.retain(|vni| config.vnis.contains(vni));
-        let remotes = ids.remotes.retain(|key| config.remotes.contains(key));
+        let mcast_group = |vni: &Vni| config.vnis.get(vni).and_then(|vni| vni.mcast_group);
+        let remotes =
+            ids.remotes.retain(|key| config.remotes.contains(key) || mcast_group(&key.0) == Some(key.1));
         let groups = ids.groups.retain(|key| config.groups.contains(key));
         let mut fresh = Vec::new();
         for port in config.ports.iter() {
@@ -268,6 +276,9 @@ impl State {
         }
         for vni in config.vnis.iter() {
             report(ids.domains.claim(&vni.vni), "VNIs");
+            if let Some(group) = vni.mcast_group {
+                report(ids.remotes.claim(&(vni.vni, group)), "remotes");
+            }
         }
         for remote in config.remotes.iter() {
             report(ids.remotes.claim(&(remote.vni, remote.address)), "remotes");
@@ -300,6 +311,7 @@ impl State {
         self.moves.forget(|domain, home| {
             gone.domains.contains(&domain) || home.is_some_and(|home| gone.contains(home))
         });
+        self.mdb.forget(|place| gone.contains(place));
         self.fdb.flush(|key, entry| gone.domains.contains(&key.domain()) || gone.contains(entry.place));
         self.ids.ports.reclaim();
         self.ids.domains.reclaim();

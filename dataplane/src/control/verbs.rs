@@ -84,6 +84,9 @@ pub trait Operator {
     /// Removes neighbours that satisfy the filter, and returns how many.
     fn neighbours_flush(&mut self, filter: &NeighbourFilter) -> u64;
 
+    /// Offers multicast listeners, routers and queriers to the page, of all VNIs or one, in any order.
+    fn mdb(&mut self, vni: Option<Vni>, page: &mut Page<api::MdbEntry>);
+
     /// Counters of the workers and ports, or of one port, which exists; with `buckets` distributions are told in full.
     fn stats(&mut self, port: Option<&str>, buckets: bool) -> StatsReply;
 
@@ -107,6 +110,7 @@ pub const fn is_write(request: &Request) -> bool {
         | Request::ShowFdb(_)
         | Request::GetFdb(_)
         | Request::ShowNeighbours(_)
+        | Request::ShowMdb(_)
         | Request::ShowStats(_)
         | Request::ShowDrops(_) => false,
         Request::AddPort(_)
@@ -176,6 +180,7 @@ pub fn carry_out(request: Request, operator: &mut dyn Operator) -> Result<Value,
         Request::RemoveNeighbour(request) => entries::remove_neighbour(&request, operator),
         Request::ReplaceNeighbours(request) => entries::replace_neighbours(&request, operator),
         Request::FlushNeighbours(request) => entries::flush_neighbours(&request, operator),
+        Request::ShowMdb(request) => entries::show_mdb(&request, operator),
         Request::ShowStats(request) => {
             known_port(operator, "port", request.port.as_deref())?;
             let buckets = request.buckets.unwrap_or(false);
@@ -308,6 +313,9 @@ fn vni_config(request: &api::SetVni) -> Result<VniConfig, Refusal> {
     if let Some(limit) = request.move_limit {
         config.move_limit = arguments::whole("move_limit", limit, 0..=u32::MAX)?;
     }
+    config.mcast_snooping = request.mcast_snooping.unwrap_or(config.mcast_snooping);
+    config.mcast_group =
+        request.mcast_group.as_deref().map(|group| arguments::address("mcast_group", group)).transpose()?;
     config.flood.unicast = request.flood.unwrap_or(true);
     config.flood.multicast = request.mcast_flood.unwrap_or(true);
     config.flood.broadcast = request.bcast_flood.unwrap_or(true);

@@ -77,6 +77,27 @@ fn check_alone(vni: &VniConfig, faults: &mut Vec<Fault>) {
     liveness::check(vni.liveness, &subject(), faults);
     marking::check(vni.vni, &vni.marking, faults);
     tunnel::check(vni, faults);
+    check_mcast_group(vni, faults);
+}
+
+/// Checks the underlay group that a VNI floods to.
+fn check_mcast_group(vni: &VniConfig, faults: &mut Vec<Fault>) {
+    let Some(group) = vni.mcast_group else { return };
+    let is_near = match group {
+        IpAddr::V4(group) => matches!(group.octets(), [224, 0, 0, _]),
+        IpAddr::V6(group) => group.octets()[1] & 15 < 2,
+    };
+    let (trouble, remedy) = if !group.is_multicast() {
+        ("it is no multicast group", "use one such as 239.1.1.1, or configure the peer as a remote")
+    } else if is_near {
+        ("the group never leaves a link, and protocols use it", "use one such as 239.1.1.1 or ff05::100")
+    } else if vni.local.towards(group).is_none() {
+        ("there is no local address of its family", "add one to `local`, or use a group of the other family")
+    } else {
+        return;
+    };
+    let what = format!("VNI {} cannot flood to {group}: {trouble}", vni.vni);
+    faults.push(Fault::invalid(Subject::Vni(vni.vni), "mcast_group", what, remedy));
 }
 
 /// Checks what a VNI or a remote says of its outer headers.

@@ -25,6 +25,7 @@ pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
 mod mac;
+pub mod membership;
 pub mod ndp;
 pub mod tcp;
 pub mod udp;

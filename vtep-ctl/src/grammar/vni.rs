@@ -22,6 +22,8 @@ pub(super) const SET: Shape = Shape {
         ("df", "set|unset|inherit"),
         ("ecn", "normal|reset|compatibility"),
         ("udp-checksum", "on|off"),
+        ("mcast-snooping", "on|off"),
+        ("mcast-group", "IP"),
         ("move-limit", "N"),
         ("flood", "on|off"),
         ("mcast-flood", "on|off"),
@@ -45,7 +47,8 @@ pub(super) const SET: Shape = Shape {
 pub(super) const SET_TAIL: &str = "N local IP[,IP] [encap vxlan|gre|nvgre|greudp] [udp-port P[,P]] [key vni|none|NUMBER] [learning on|off] \
     [ageing SECONDS] [arp-proxy on|off] [nd-proxy on|off] [tos inherit|N] [ttl inherit|N] [df set|unset|inherit] \
     [ecn normal|reset|compatibility] [udp-checksum on|off] [srcport LOW-HIGH] [reserved-bits 0xBITS] \
-    [gre-checksum on|off] [gre-sequence on|off] [inner-tags carry|drop] [move-limit N] \
+    [gre-checksum on|off] [gre-sequence on|off] [inner-tags carry|drop] [mcast-snooping on|off] [mcast-group IP] \
+    [move-limit N] \
     [flood on|off] [mcast-flood on|off] [bcast-flood on|off] [liveness on|off] [interval MS] \
     [multiplier N] [recovery N] [paths N] [path-mtu on|off] [mss-clamp on|off|BYTES] [learn-limit N]";
 
@@ -71,6 +74,8 @@ pub(super) fn set(given: &Given, replace: bool) -> Result<Request, Usage> {
         df: given.word("df")?,
         ecn: given.word("ecn")?,
         udp_checksum: given.switch("udp-checksum")?,
+        mcast_snooping: given.switch("mcast-snooping")?,
+        mcast_group: given.address("mcast-group")?,
         move_limit: given.number("move-limit", u32::MAX.into())?,
         flood: given.switch("flood")?,
         mcast_flood: given.switch("mcast-flood")?,

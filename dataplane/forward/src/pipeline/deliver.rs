@@ -6,11 +6,12 @@ use wire::bfd;
 
 use super::{Job, Jobs, Run};
 use crate::flood::{self, StormLimit};
-use crate::ids::{GroupId, RemoteId};
+use crate::ids::{GroupId, PortId, RemoteId};
 use crate::limits::BATCH;
 use crate::link::{Event, Link, Place};
 use crate::parse::Headers;
 use crate::rewrite::{self, Exit};
+use crate::snoop;
 use crate::tables::{Domain, Role};
 use crate::verdict::{DropReason, Verdict};
 
@@ -119,7 +120,7 @@ impl<'t, L: Link> Run<'t, L> {
 
     /// Head-end replication: a copy to every other member of the domain, the frame itself to the last that takes it.
     #[inline(never)]
-    fn flood(&mut self, job: &Job, chunk: L::Chunk) {
+    fn flood(&mut self, job: &Job, mut chunk: L::Chunk) {
         if job.headers.destination.mac() == bfd::VTEP_MAC {
             return self.take_bfd(job, chunk);
         }
@@ -127,22 +128,16 @@ impl<'t, L: Link> Run<'t, L> {
         let Some(domain) = tables.domain(job.headers.domain()) else {
             return self.discard(chunk, DropReason::PortUnknown);
         };
-        let kind = flood::Kind::of(job.headers.destination.mac());
-        if let Err(reason) = self.admit(domain, kind, job.from()) {
-            return self.discard(chunk, reason);
-        }
+        let ports = match self.audience(domain, job, &mut chunk) {
+            Ok(ports) => ports,
+            Err(reason) => return self.discard(chunk, reason),
+        };
         // From the overlay to access ports only: whoever else is in the overlay got a copy from the sender.
         let (remotes, groups): (&[RemoteId], &[GroupId]) = match job.from() {
             Place::Port(_) => (&domain.remotes, tables.flood_groups(domain.id)),
             Place::Remote(_) | Place::Group(_) => (&[], &[]),
         };
-        let ports = tables
-            .flood_ports(domain.id, kind, self.isolated)
-            .iter()
-            .copied()
-            .map(Place::Port)
-            .filter(|port| *port != job.from());
-        let mut chunk = chunk;
+        let ports = ports.iter().copied().map(Place::Port).filter(|port| *port != job.from());
         let (mut receivers, mut last) = (0_u64, None);
         let groups = groups.iter().copied().map(Place::Group);
         for place in ports.chain(remotes.iter().copied().map(Place::Remote)).chain(groups) {
@@ -170,11 +165,32 @@ impl<'t, L: Link> Run<'t, L> {
         }
     }
 
-    /// Whether a frame of this kind may be flooded now.
-    fn admit(&mut self, domain: &Domain, kind: flood::Kind, from: Place) -> Result<(), DropReason> {
-        if !domain.flooding.includes(kind) {
+    /// The access ports that a frame without a single receiver is for, if it may be flooded now; the one that it came from
+    /// perhaps among them.
+    fn audience(
+        &mut self,
+        domain: &Domain,
+        job: &Job,
+        chunk: &mut L::Chunk,
+    ) -> Result<&'t [PortId], DropReason> {
+        let kind = flood::Kind::of(job.headers.destination.mac());
+        let is_snooped = kind == flood::Kind::Multicast && domain.snooping.is_some();
+        let is_flooded = domain.flooding.includes(kind);
+        if !is_flooded && !is_snooped {
             return Err(DropReason::FloodOff);
         }
+        self.admit(job.from())?;
+        if is_snooped && let Some(ports) = self.snoop(job, chunk) {
+            return Ok(ports);
+        }
+        if !is_flooded {
+            return Err(DropReason::FloodOff);
+        }
+        Ok(self.tables.flood_ports(domain.id, kind, self.isolated))
+    }
+
+    /// Takes a token of a place's storm limit.
+    fn admit(&mut self, from: Place) -> Result<(), DropReason> {
         let limit = match from {
             Place::Port(port) => self.tables.port(port).map(|port| port.storm_limit),
             Place::Remote(remote) => self.tables.remote(remote).map(|egress| egress.remote().storm_limit),
@@ -182,6 +198,17 @@ impl<'t, L: Link> Run<'t, L> {
         };
         let admitted = self.meters.admit(from, limit.unwrap_or(StormLimit::NONE), self.now);
         if admitted { Ok(()) } else { Err(DropReason::StormLimit) }
+    }
+
+    /// The access ports that a frame to a group is for, if that is known; what it says of listeners is told to control.
+    #[inline(never)]
+    fn snoop(&mut self, job: &Job, chunk: &mut L::Chunk) -> Option<&'t [PortId]> {
+        let mut news = snoop::News::new();
+        let audience = snoop::read(&job.headers, self.link.frame(chunk).bytes(), job.from(), &mut news);
+        for event in news {
+            self.recent.tell(self.link, event, self.seconds);
+        }
+        self.tables.audience(job.headers.domain(), audience, self.isolated)
     }
 
     pub(super) fn send(&mut self, headers: &Headers, exit: Exit<'t>, mut chunk: L::Chunk) {

@@ -224,6 +224,8 @@ pub(crate) fn domain(
         nd_proxy: true,
         ageing: 300,
         flooding: Flooding::default(),
+        snooping: None,
+        mcast_group: None,
         ports: ports.to_vec(),
         remotes: remotes.to_vec(),
         locals: vec![IpAddr::V4(LOCAL)],

@@ -21,5 +21,6 @@ mod properties;
 mod proxy;
 mod regressions;
 mod simulation;
+mod snooping;
 mod too_big;
 mod tunnels;

@@ -160,6 +160,14 @@ pub(super) fn replace_neighbours(
     reply::<api::ReplaceNeighbours>(&operator.replace_neighbours(&wanted)?)
 }
 
+pub(super) fn show_mdb(request: &api::ShowMdb, operator: &mut dyn Operator) -> Result<Value, Refusal> {
+    let vni = known_vni(operator, request.vni)?;
+    let mut page = Page::from_cursor(request.cursor.as_deref())?;
+    operator.mdb(vni, &mut page);
+    let (entries, next) = page.finish();
+    reply::<api::ShowMdb>(&api::MdbPage { entries, next })
+}
+
 pub(super) fn flush_neighbours(
     request: &api::FlushNeighbours,
     operator: &mut dyn Operator,

@@ -1,6 +1,10 @@
 //! An operator in memory: it applies changes to a [`Config`] and shows what that says, as if every device worked.
 //! Tests of the protocol, here and of the client, stand on it; no part of the daemon does.
 
+// Tests of the client take this file in from elsewhere, hence the path.
+#[path = "ledger/words.rs"]
+mod words;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -11,12 +15,13 @@ use api::{
 use wire::{Mac, Vni};
 
 use crate::config::{
-    Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, FdbKind, GreKey, Keyed, LivenessConfig,
-    NeighbourConfig, Owned, PortConfig, PortRole, Replacement, VniConfig, owner,
+    Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, FdbKind, GreKey, Keyed, NeighbourConfig,
+    Owned, PortConfig, PortRole, Replacement, VniConfig, owner,
 };
 use crate::control::verbs::outer;
 use crate::control::verbs::{FdbFilter, NeighbourFilter, Operator, Page, guard};
 use crate::plan::Difference;
+use words::{asked, wrapping};
 
 /// The desired state, and what a switch would have learned and counted.
 #[derive(Debug, Default)]
@@ -105,6 +110,8 @@ impl Ledger {
             df: outer::df_word(vni.marking.df),
             ecn: outer::ecn_word(vni.marking.ecn),
             udp_checksum: vni.udp_checksum,
+            mcast_snooping: vni.mcast_snooping,
+            mcast_group: vni.mcast_group,
             move_limit: vni.move_limit,
             flood: vni.flood.unicast,
             mcast_flood: vni.flood.multicast,
@@ -139,32 +146,6 @@ impl Ledger {
     fn ports_count(&self) -> u64 {
         self.config.ports.len() as u64
     }
-}
-
-fn asked(config: LivenessConfig) -> api::LivenessItem {
-    api::LivenessItem {
-        on: true,
-        interval: Some(config.interval.into()),
-        multiplier: Some(config.multiplier.into()),
-        recovery: Some(config.recovery.into()),
-        paths: Some(config.paths.into()),
-        path_mtu: Some(config.path_mtu),
-    }
-}
-
-fn wrapping(encapsulation: EncapsulationConfig) -> (api::Encapsulation, Option<u16>, Option<String>) {
-    let encap = match encapsulation {
-        EncapsulationConfig::Vxlan { .. } => api::Encapsulation::Vxlan,
-        EncapsulationConfig::Gre { .. } => api::Encapsulation::Gre,
-        EncapsulationConfig::Nvgre => api::Encapsulation::Nvgre,
-        EncapsulationConfig::GreUdp { .. } => api::Encapsulation::GreUdp,
-    };
-    let key = encapsulation.key().map(|key| match key {
-        GreKey::Vni => "vni".to_owned(),
-        GreKey::Number(number) => number.to_string(),
-        GreKey::Absent => "none".to_owned(),
-    });
-    (encap, encapsulation.udp_port(), key)
 }
 
 /// The version of everything that was configured.
@@ -398,6 +379,19 @@ impl Operator for Ledger {
             self.config.neighbours.remove(&key);
         }
         before - self.neighbours_count()
+    }
+
+    fn mdb(&mut self, vni: Option<Vni>, page: &mut Page<api::MdbEntry>) {
+        for domain in self.config.vnis.iter().filter(|domain| vni.is_none_or(|vni| vni == domain.vni)) {
+            page.offer(api::MdbEntry {
+                vni: domain.vni.value(),
+                kind: api::MdbKind::Querier,
+                grp: Some(IpAddr::from([10, 0, 0, 1])),
+                ifname: None,
+                dst: Some(IpAddr::from([192, 0, 2, 2])),
+                timer: 255,
+            });
+        }
     }
 
     fn stats(&mut self, port: Option<&str>, buckets: bool) -> StatsReply {

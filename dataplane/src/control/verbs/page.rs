@@ -87,6 +87,7 @@ listed! {
     api::Group, (u32, String), 256, |group| (group.vni, group.name.clone());
     api::FdbEntry, (u32, Mac), 8192, |entry| (entry.vni, entry.mac);
     api::Neighbour, (u32, IpAddr), 8192, |neighbour| (neighbour.vni, neighbour.dst);
+    api::MdbEntry, (u32, String), 8192, |entry| (entry.vni, entry.place());
     api::Drop, (String, String), 4096, |drop| (drop.port.clone().unwrap_or_default(), drop.reason.clone());
 }
 

@@ -63,7 +63,7 @@ fn every_argument_of_a_vni_and_a_remote_arrives() {
         "arp_proxy": false, "nd_proxy": false, "ttl": "9", "tos": "inherit", "df": "unset",
         "ecn": "reset", "udp_checksum": true, "further_udp_ports": [4789], "port_range": { "low": 1000, "high": 1999 },
         "reserved_bits": "0x8000000000000000", "inner_tags": "drop", "bcast_flood": false, "move_limit": 0,
-        "mss_clamp": "1300" });
+        "mss_clamp": "1300", "mcast_snooping": false, "mcast_group": "239.1.1.1" });
     ask(&mut ledger, "SetVni", request).unwrap();
     let domain = ledger.config.vnis.get(&vni(300)).unwrap();
     assert_eq!(domain.encapsulation, EncapsulationConfig::Vxlan { port: 8472 });
@@ -80,6 +80,8 @@ fn every_argument_of_a_vni_and_a_remote_arrives() {
     assert_eq!((&domain.tunnel, domain.inner_tags), (&tunnel, InnerTags::Dropped));
     assert_eq!((domain.arp_proxy, domain.nd_proxy, domain.flood.broadcast), (false, false, false));
     assert_eq!((domain.udp_checksum, domain.mss_clamp), (Some(true), MssClamp::Bytes(1300)));
+    assert_eq!((domain.mcast_snooping, domain.mcast_group), (false, Some([239, 1, 1, 1].into())));
+    assert_eq!(ask(&mut ledger, "ShowMdb", json!({})).unwrap()["entries"][0]["kind"], "querier");
     let again = json!({ "vni": 300, "local": ["192.0.2.1"] });
     assert_eq!(refused(&mut ledger, "SetVni", again).0, RefusalKind::AlreadyExists);
     let again = json!({ "vni": 300, "local": ["2001:db8::1", "192.0.2.1"], "replace": true, "key": "none" });

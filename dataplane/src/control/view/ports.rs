@@ -128,6 +128,8 @@ impl State {
             df: outer::df_word(vni.marking.df),
             ecn: outer::ecn_word(vni.marking.ecn),
             udp_checksum: vni.udp_checksum,
+            mcast_snooping: vni.mcast_snooping,
+            mcast_group: vni.mcast_group,
             move_limit: vni.move_limit,
             flood: vni.flood.unicast,
             mcast_flood: vni.flood.multicast,

@@ -1,0 +1,47 @@
+//! Multicast as it looks on the wire: Ethernet addresses of groups, and messages about who listens.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use etherparse::{IpNumber, PacketBuilder};
+
+/// The Ethernet address of an IPv4 multicast group (RFC 1112 section 6.4).
+#[must_use]
+pub fn group_mac(group: Ipv4Addr) -> [u8; 6] {
+    let [_, b, c, d] = group.octets();
+    [0x01, 0x00, 0x5e, b & 0x7f, c, d]
+}
+
+/// The same of either family (RFC 2464 section 7).
+#[must_use]
+pub fn any_group_mac(group: IpAddr) -> [u8; 6] {
+    match group {
+        IpAddr::V4(group) => group_mac(group),
+        IpAddr::V6(group) => {
+            let [.., a, b, c, d] = group.octets();
+            [0x33, 0x33, a, b, c, d]
+        }
+    }
+}
+
+/// An IGMP message of type `kind` about a group, from one address to another; hosts are to answer within so many tenths
+/// of a second.
+#[must_use]
+pub fn igmp(
+    mac: [u8; 6],
+    (from, to): (Ipv4Addr, Ipv4Addr),
+    kind: u8,
+    tenths: u8,
+    group: Ipv4Addr,
+) -> Vec<u8> {
+    let [a, b, c, d] = group.octets();
+    let sum = u32::from(u16::from_be_bytes([kind, tenths]))
+        + u32::from(u16::from_be_bytes([a, b]))
+        + u32::from(u16::from_be_bytes([c, d]));
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let [.., high, low] = ((sum & 0xffff) + (sum >> 16)).to_be_bytes();
+    let message = [kind, tenths, !high, !low, a, b, c, d];
+    let builder = PacketBuilder::ethernet2(mac, group_mac(to)).ipv4(from.octets(), to.octets(), 1);
+    let mut frame = Vec::with_capacity(builder.size(message.len()));
+    builder.write(&mut frame, IpNumber::IGMP, &message).expect("a packet that fits");
+    frame
+}

@@ -1,0 +1,211 @@
+//! Multicast: groups go where workloads' kernels have joined them, and a VNI floods to an underlay group that Linux vxlan
+//! devices are members of.
+//!
+//! ```text
+//!   a1 … a4 ── node 1 (vtepd) ── underlay ── node 2 (Linux vxlan + bridge) ── b5
+//! ```
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+
+use vtep_tests::capture::{Capture, Witnesses};
+use vtep_tests::frames::{self, BROADCAST, RawSocket, octets};
+use vtep_tests::multicast;
+use vtep_tests::wait::SOON;
+use vtep_tests::{Daemon, LinuxVtep, Node, Segment, Underlay, Variant, Workload, wait_until};
+
+const GROUP: Ipv4Addr = Ipv4Addr::new(239, 1, 2, 3);
+const ALL_HOSTS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
+
+/// A datagram from a workload to a group.
+fn data(from: &Workload, group: Ipv4Addr, port: u16) -> Vec<u8> {
+    frames::udp(
+        (octets(&from.mac), multicast::group_mac(group)),
+        (from.address, group),
+        (40_000, port),
+        b"to all of you",
+    )
+}
+
+/// A general query, or one about a group, that leaves hosts a second to answer.
+fn query(from: &Workload, group: Option<Ipv4Addr>) -> Vec<u8> {
+    let to = group.unwrap_or(ALL_HOSTS);
+    multicast::igmp(octets(&from.mac), (from.address, to), 0x11, 10, group.unwrap_or(Ipv4Addr::UNSPECIFIED))
+}
+
+/// What `vtep-ctl mdb` says, a word for each entry.
+fn known(daemon: &Daemon<'_>) -> Vec<String> {
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or("-").to_owned();
+    let entries = daemon.list("mdb show vni 100");
+    entries.iter().map(|entry| ["kind", "grp", "ifname"].map(|key| text(&entry[key])).join(" ")).collect()
+}
+
+#[test]
+fn groups_go_where_workloads_have_joined_them() {
+    let underlay = Underlay::new();
+    let (a, b) = (underlay.node(1), underlay.node(2));
+    let near = [1, 2, 3, 4].map(|number| a.workload(&format!("a{number}"), &format!("10.0.0.{number}")));
+    let far = b.workload("b5", "10.0.0.5");
+    let _far = LinuxVtep::start(&b, &[Segment::vxlan(100).remote(&a).access(&far)]);
+    let segment = near.iter().fold(Segment::vxlan(100).remote(&b), Segment::access);
+    let daemon = Daemon::start(&a, Variant::ONE_WORKER, &[segment]);
+    let [sender, listener, bystander, router] = &near;
+    let witnesses = Witnesses::at(&[listener, bystander, router, &far]);
+    let mut socket = RawSocket::of(sender);
+    let mut questions = RawSocket::of(router);
+
+    // Nobody asks, and so everybody gets it.
+    socket.repeat(&data(sender, GROUP, 5001), 10);
+    witnesses.expect("without a querier", "udp dst port 5001", &[10; 4]);
+
+    let membership = listener.namespace.within(|| {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 5002)).expect("bind a UDP socket");
+        socket.join_multicast_v4(&GROUP, &listener.address).expect("join a group");
+        socket
+    });
+    questions.send(&query(router, None));
+    for expected in [&format!("group {GROUP} a2"), "router - a4", "querier 10.0.0.4 a4"] {
+        wait_until(expected, SOON, || known(&daemon).iter().any(|entry| entry == expected));
+    }
+    // Once hosts have had the time to answer it counts: then the bystander hears the mark and not what was before it.
+    let mut round = 6000;
+    wait_until("the group goes to its listeners alone", SOON, || {
+        round += 2;
+        let (before, mark) = (format!("udp dst port {round}"), format!("udp dst port {}", round + 1));
+        socket.send(&data(sender, GROUP, round));
+        socket.send(&frames::datagram(sender, BROADCAST, round + 1));
+        witnesses.of(1).wait_for(&mark, 1);
+        witnesses.of(1).count(&before) == 0
+    });
+    socket.repeat(&data(sender, GROUP, 5002), 10);
+    socket.repeat(&data(sender, Ipv4Addr::new(239, 1, 2, 4), 5003), 10);
+    socket.repeat(&data(sender, Ipv4Addr::new(224, 0, 0, 251), 5004), 10);
+    witnesses.expect("a group that nobody has joined", "udp dst port 5003", &[10; 4]);
+    witnesses.expect("a link-local group", "udp dst port 5004", &[10; 4]);
+    witnesses.expect("the listener, the router and the peer", "udp dst port 5002", &[10, 0, 10, 10]);
+
+    // Who leaves is asked whether others are there, and nobody answers.
+    drop(membership);
+    wait_until("the listener is forgotten", SOON, || {
+        questions.send(&query(router, Some(GROUP)));
+        !known(&daemon).iter().any(|entry| entry.starts_with("group"))
+    });
+    daemon.assert_balanced();
+}
+
+#[test]
+fn groups_of_ipv6_are_known_from_reports_of_mld() {
+    let underlay = Underlay::new();
+    let a = underlay.node(1);
+    let listener = a.workload("a1", "10.0.0.1");
+    let daemon = Daemon::start(&a, Variant::ONE_WORKER, &[Segment::vxlan(100).access(&listener)]);
+    let group: Ipv6Addr = "ff1e::1234".parse().unwrap();
+    let _membership = listener.namespace.within(|| {
+        let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 5001)).expect("bind a UDP socket");
+        socket.join_multicast_v6(&group, 0).expect("join a group");
+        socket
+    });
+    wait_until("the report has been heard", SOON, || known(&daemon) == [format!("group {group} a1")]);
+    daemon.change("vni replace 100 local 192.0.2.1 mcast-snooping off");
+    wait_until("it is forgotten where nobody snoops", SOON, || known(&daemon).is_empty());
+}
+
+/// Linux vxlan devices on two nodes that flood to a group, and vtepd on a third. All of them learn from what they get.
+fn over_an_underlay_group(group: IpAddr) {
+    let underlay = Underlay::new();
+    let nodes = [1, 2, 3].map(|number| underlay.node_with_ipv6(number));
+    let workloads: Vec<Workload> = nodes
+        .iter()
+        .map(|node| node.workload(&format!("w{}", node.number), &format!("10.0.0.{}", node.number)))
+        .collect();
+    for (node, workload) in nodes.iter().zip(&workloads).skip(1) {
+        linux_member(node, workload, group);
+    }
+    let segment = Segment::vxlan(100).access(&workloads[0]).key(&format!("mcast_group = \"{group}\""));
+    let [a, b, c] = &nodes;
+    let segment = if group.is_ipv4() { segment.remote(b).remote(c) } else { segment.remote6(b).remote6(c) };
+    let daemon = Daemon::start(a, Variant::ONE_WORKER, &[segment]);
+    let memberships = a.namespace.ip("maddr show dev up0");
+    assert!(memberships.split_whitespace().any(|word| word == group.to_string()), "{memberships}");
+
+    let capture = Capture::start(&underlay.namespace, &a.underlay_device);
+    let witnesses = Witnesses::at(&[&workloads[1], &workloads[2]]);
+    let mut socket = RawSocket::of(&workloads[0]);
+    socket.repeat(&frames::datagram(&workloads[0], BROADCAST, 5001), 10);
+    witnesses.expect("one copy for each member", "udp dst port 5001", &[10, 10]);
+    for workload in &workloads[1..] {
+        workload.reaches(&workloads[0]);
+        workloads[0].ping(workload.address, 5);
+    }
+    // Each frame crossed the underlay once, to the group's Ethernet address; known unicast to its one peer.
+    let mac = multicast::any_group_mac(group).map(|byte| format!("{byte:02x}")).join(":");
+    let flooded = format!("dst host {group} and ether dst {mac} and udp dst port 4789");
+    capture.wait_for(&flooded, 10);
+    let captured = capture.stop();
+    let broadcasts = captured.decoded("vxlan && udp.dstport == 5001", &["eth.dst"]);
+    assert_eq!(broadcasts.len(), 10, "{broadcasts:?}");
+    let family = if group.is_ipv4() { "ip" } else { "ipv6" };
+    let unicast = format!("vxlan && icmp && {family}.dst == {group}");
+    assert_eq!(captured.decoded(&unicast, &["frame.number"]), Vec::<String>::new());
+    // Whoever sends to the group without being a remote is refused.
+    daemon.change(&format!(
+        "remote del {} vni 100",
+        if group.is_ipv4() { IpAddr::from(c.address) } else { c.address6().into() }
+    ));
+    let before = daemon.drops("PEER_NOT_ALLOWED");
+    RawSocket::of(&workloads[2]).repeat(&frames::datagram(&workloads[2], BROADCAST, 5002), 10);
+    wait_until("a stranger is refused", SOON, || daemon.drops("PEER_NOT_ALLOWED") >= before + 10);
+    daemon.assert_balanced();
+}
+
+/// A Linux vxlan device that is a member of the group, in a bridge with the workload's.
+fn linux_member(node: &Node, workload: &Workload, group: IpAddr) {
+    let local = if group.is_ipv4() { node.address.to_string() } else { node.address6().to_string() };
+    let Node { namespace, .. } = node;
+    namespace.ip("link add br100 type bridge mcast_snooping 0");
+    namespace.ip(&format!(
+        "link add vx100 type vxlan id 100 dstport 4789 ttl 64 local {local} group {group} dev up0"
+    ));
+    for device in ["vx100", &workload.name] {
+        namespace.ip(&format!("link set {device} master br100 up"));
+    }
+    namespace.ip("link set br100 mtu 1500 up");
+}
+
+#[test]
+fn an_ipv4_group_floods_to_linux_and_hears_it() {
+    over_an_underlay_group([239, 1, 1, 1].into());
+}
+
+#[test]
+fn an_ipv6_group_floods_to_linux_and_hears_it() {
+    over_an_underlay_group("ff05::100".parse().unwrap());
+}
+
+/// Two ports of one VNI are the two ends of one wire: every flooded frame would come back for ever.
+#[test]
+fn a_loop_is_found_and_ended() {
+    let underlay = Underlay::new();
+    let (a, b) = (underlay.node(1), underlay.node(2));
+    let (near, far) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let _far = LinuxVtep::start(&b, &[Segment::vxlan(100).remote(&a).access(&far)]);
+    let daemon = Daemon::start(&a, Variant::ONE_WORKER, &[Segment::vxlan(100).remote(&b).access(&near)]);
+    near.reaches(&far);
+    a.namespace.run("sysctl -qw net.ipv6.conf.default.disable_ipv6=1");
+    a.namespace.ip("link add l1 type veth peer name l2");
+    for end in ["l1", "l2"] {
+        a.namespace.ip(&format!("link set {end} up"));
+        daemon.change(&format!("port add {end} vni 100"));
+    }
+    daemon.wait_for_ports();
+    RawSocket::of(&near).send(&frames::datagram(&near, BROADCAST, 5001));
+    wait_until("the loop is found", SOON, || {
+        let log = daemon.log();
+        let line = log.lines().find(|line| line.contains("is frozen") && line.contains(&near.mac));
+        line.is_some_and(|line| line.contains("a1") && (line.contains("l1") || line.contains("l2")))
+    });
+    let entry = daemon.entry(100, &near.mac).expect("an entry");
+    assert_eq!((&entry["ifname"], &entry["flags"][0]), (&"a1".into(), &"frozen".into()));
+    assert!(daemon.drops("VXLAN_ENTRY_EXISTS") > 0);
+    near.ping(far.address, 5);
+    daemon.assert_balanced();
+}
