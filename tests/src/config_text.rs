@@ -41,7 +41,8 @@ impl Variant {
     }
 
     /// The line that names the namespace of a port's other end, where bursts need it.
-    fn namespace(self, name: &str) -> String {
+    #[must_use]
+    pub fn namespace(self, name: &str) -> String {
         if self.transmit == "burst" { format!("\nnamespace = \"{name}\"") } else { String::new() }
     }
 

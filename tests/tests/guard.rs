@@ -128,8 +128,12 @@ fn a_bound_workload_forges_nothing(variant: Variant) {
         "vni = 100\nbind = [{{ mac = \"{}\", addresses = [\"{}\", \"fd00::3\"] }}]",
         net.a2.mac, net.a2.address
     );
-    let config =
-        variant.config(&net.a, &[]) + &variant.port("a1", "vni = 100") + &variant.port("a2", &bind) + &vni;
+    let behind =
+        |workload: &Workload, role: &str| format!("{role}{}", variant.namespace(workload.namespace.name()));
+    let config = variant.config(&net.a, &[])
+        + &variant.port("a1", &behind(&net.a1, "vni = 100"))
+        + &variant.port("a2", &behind(&net.a2, &bind))
+        + &vni;
     let daemon = Daemon::with_config(&net.a, &config);
     daemon.wait_for_ports();
     daemon.wait_for_remotes();

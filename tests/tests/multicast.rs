@@ -151,9 +151,9 @@ fn over_an_underlay_group(group: IpAddr) {
         "remote del {} vni 100",
         if group.is_ipv4() { IpAddr::from(c.address) } else { c.address6().into() }
     ));
-    let before = daemon.drops("PEER_NOT_ALLOWED");
+    let before = daemon.drops("PEER_UNKNOWN");
     RawSocket::of(&workloads[2]).repeat(&frames::datagram(&workloads[2], BROADCAST, 5002), 10);
-    wait_until("a stranger is refused", SOON, || daemon.drops("PEER_NOT_ALLOWED") >= before + 10);
+    wait_until("a stranger is refused", SOON, || daemon.drops("PEER_UNKNOWN") >= before + 10);
     daemon.assert_balanced();
 }
 
