@@ -65,17 +65,17 @@ fn unknown<D: Database>() -> (D, Vec<(Key, Place)>) {
 }
 
 #[library_benchmark]
-#[bench::encap(args = (Mix::Encapsulate), setup = lane, config = at_most(800))]
-#[bench::decap(args = (Mix::Decapsulate), setup = lane, config = at_most(870))]
+#[bench::encap(args = (Mix::Encapsulate), setup = lane, config = at_most(550))]
+#[bench::decap(args = (Mix::Decapsulate), setup = lane, config = at_most(585))]
 #[bench::arp(args = (Mix::Arp), setup = lane, config = at_most(1_430))]
-#[bench::flood(args = (Mix::Flood), setup = lane, config = at_most(3_280))]
+#[bench::flood(args = (Mix::Flood), setup = lane, config = at_most(3_700))]
 fn pipeline((overlay, mut lane): (Overlay, Lane)) -> (Overlay, Lane) {
     lane.run_at(&overlay, START);
     (overlay, lane)
 }
 
 #[library_benchmark]
-#[bench::udp(args = (Mix::Encapsulate), setup = batch, config = at_most(180))]
+#[bench::udp(args = (Mix::Encapsulate), setup = batch, config = at_most(155))]
 fn parse((overlay, mut batch): (Overlay, Batch)) -> (Overlay, Batch, usize) {
     let taken = batch.parse();
     (overlay, batch, taken)
@@ -89,7 +89,7 @@ fn encap((overlay, mut batch): (Overlay, Batch)) -> (Overlay, Batch, usize) {
 }
 
 #[library_benchmark]
-#[bench::vxlan(args = (Mix::Decapsulate), setup = batch, config = at_most(213))]
+#[bench::vxlan(args = (Mix::Decapsulate), setup = batch, config = at_most(210))]
 fn decap((overlay, mut batch): (Overlay, Batch)) -> (Overlay, Batch, usize) {
     let taken = batch.decapsulate(&overlay);
     (overlay, batch, taken)

@@ -9,10 +9,11 @@ use forward::limits::BATCH;
 use forward::link::Place;
 use forward::parse::{self, Headers};
 use forward::proxy;
-use forward::rewrite::Exit;
+use forward::rewrite;
 use forward::signature::KnownTunnels;
 use forward::tables::InnerTags;
 use forward::trust::Trust;
+use forward::verdict::DropReason;
 
 use super::overlay::{ACCESS, DOMAIN, Overlay};
 use super::traffic::{Mix, Traffic};
@@ -110,8 +111,10 @@ impl Batch {
     pub fn encapsulate(&mut self, overlay: &Overlay) -> usize {
         let encapsulate = |(loaded, identification): (&mut Loaded, u16)| {
             loaded.frame(|frame, headers, place| {
-                let exit = Exit::new(&overlay.tables, headers, place)?;
-                black_box(exit.rewrite(frame, headers, identification))
+                let Place::Remote(remote) = place else { return Err(DropReason::PortUnknown) };
+                let egress = rewrite::ordinarily_to_remote(&overlay.tables, headers, remote);
+                let egress = egress.ok_or(DropReason::PacketTooBig)?;
+                black_box(egress.push(frame, headers.outgoing(identification)))
             })
         };
         self.0.iter_mut().zip(0..).map(encapsulate).map(|out| usize::from(out.is_ok())).sum()

@@ -132,7 +132,7 @@ impl<'a> Exit<'a> {
 impl Headers {
     /// What the outer header of this frame has of its own.
     #[inline(always)]
-    pub(crate) const fn outgoing(&self, identification: u16) -> Outgoing {
+    pub const fn outgoing(&self, identification: u16) -> Outgoing {
         let Self { flow, is_completed, .. } = *self;
         Outgoing { flow, is_completed, identification }
     }
