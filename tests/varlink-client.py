@@ -48,11 +48,11 @@ def exercise(connection, device):
     balanced(status["balance"], status["chunks"])
 
     local = next((vni["local"] for vni in call("ShowVnis")["vnis"]), ["192.0.2.249"])
-    call("SetVni", vni=VNI, local=local, learning=False, ttl=9)
+    call("SetVni", vni=VNI, local=local, learning=False, ttl="9")
     refused(connection, "AlreadyExists", "SetVni", vni=VNI, local=local)
     call("SetVni", vni=VNI, local=local, ageing=60, replace=True)
     (vni,) = call("ShowVnis", vni=VNI)["vnis"]
-    expect(vni, vni=VNI, local=local, encap="vxlan", udp_port=4789, learning=True, ageing=60, arp_proxy=True, nd_proxy=True, ttl=64)
+    expect(vni, vni=VNI, local=local, encap="vxlan", udp_port=4789, learning=True, ageing=60, arp_proxy=True, nd_proxy=True, ttl="64")
     expect(vni, mcast_snooping=True, move_limit=5, flood=True, mcast_flood=True, bcast_flood=True)
 
     call("SetRemote", dst=PEER, vni=VNI, flood=False)
@@ -75,6 +75,14 @@ def exercise(connection, device):
     (port,) = call("ShowPorts", name=PORT)["ports"]
     expect(port, guard=guard, learned=0, unlearned=0)
     call("GuardPort", name=PORT, guard={})
+
+    members = [{"dst": PEER, "weight": 2}]
+    call("SetGroup", name="pair", vni=VNI, members=members)
+    (group,) = call("ShowGroups", vni=VNI)["groups"]
+    expect(group, name="pair", vni=VNI, flood=False)
+    assert [(member["dst"], member["weight"]) for member in group["members"]] == [(PEER, 2)], group
+    call("RemoveGroup", name="pair", vni=VNI)
+    assert call("ShowMdb", vni=VNI)["entries"] == [], "a group that nobody joined"
 
     call("SetFdb", mac=MAC, vni=VNI, dst=PEER)
     call("SetFdb", mac=MAC, vni=VNI, dev=PORT, replace=True)
