@@ -9,47 +9,26 @@ use std::net::Ipv4Addr;
 use vtep_tests::filter::Tunnel;
 use vtep_tests::frames::{Arp, RawSocket, octets};
 use vtep_tests::wait::SOON;
-use vtep_tests::{Capture, Daemon, Node, Segment, Underlay, Variant, Workload, wait_until};
+use vtep_tests::{Capture, Daemon, Pair, Variant, wait_until};
 
 in_every_variant!(the_proxy_answers_for_a_target_that_is_down);
 
-struct Net {
-    underlay: Underlay,
-    a: Node,
-    b: Node,
-    a1: Workload,
-    b1: Workload,
+fn daemons<'n>(net: &'n Pair, variant: Variant, key: &str) -> [Daemon<'n>; 2] {
+    let near = net.near().key(key);
+    let far = net.far();
+    [Daemon::start(&net.a, variant, &[near]), Daemon::start(&net.b, variant, &[far])]
 }
 
-impl Net {
-    fn new() -> Self {
-        let underlay = Underlay::new();
-        let (a, b) = (underlay.node(1), underlay.node(2));
-        let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
-        Self { underlay, a, b, a1, b1 }
-    }
+/// Requests for an address that node 1 has sent into the underlay.
+fn asked(net: &Pair, wire: &Capture, target: Ipv4Addr) -> usize {
+    wire.count(&format!("{} and src host {}", Tunnel::vxlan(100).arp_requests(target), net.a.address))
+}
 
-    fn daemons(&self, variant: Variant, key: &str) -> [Daemon<'_>; 2] {
-        let near = Segment::vxlan(100).access(&self.a1).remote(&self.b).key(key);
-        let far = Segment::vxlan(100).access(&self.b1).remote(&self.a);
-        [Daemon::start(&self.a, variant, &[near]), Daemon::start(&self.b, variant, &[far])]
-    }
-
-    fn wire(&self) -> Capture {
-        Capture::start(&self.underlay.namespace, &self.a.underlay_device)
-    }
-
-    /// Requests for an address that node 1 has sent into the underlay.
-    fn asked(&self, wire: &Capture, target: Ipv4Addr) -> usize {
-        wire.count(&format!("{} and src host {}", Tunnel::vxlan(100).arp_requests(target), self.a.address))
-    }
-
-    /// A request that nobody answers and that is therefore flooded: what was sent before it has gone its way.
-    fn fence(&self, wire: &Capture) {
-        let nobody = Ipv4Addr::new(10, 0, 0, 199);
-        RawSocket::of(&self.a1).send(&Arp::request(&self.a1, nobody).frame());
-        wire.wait_for(&Tunnel::vxlan(100).arp_requests(nobody), 1);
-    }
+/// A request that nobody answers and that is therefore flooded: what was sent before it has gone its way.
+fn fence(net: &Pair, wire: &Capture) {
+    let nobody = Ipv4Addr::new(10, 0, 0, 199);
+    RawSocket::of(&net.a1).send(&Arp::request(&net.a1, nobody).frame());
+    wire.wait_for(&Tunnel::vxlan(100).arp_requests(nobody), 1);
 }
 
 /// Replies to a1 that say where `address` is.
@@ -64,8 +43,8 @@ fn replies(address: Ipv4Addr, mac: &str) -> String {
 }
 
 fn the_proxy_answers_for_a_target_that_is_down(variant: Variant) {
-    let net = Net::new();
-    let [near, _far] = net.daemons(variant, "arp_proxy = true");
+    let net = Pair::new();
+    let [near, _far] = daemons(&net, variant, "arp_proxy = true");
     net.a1.reaches(&net.b1);
     wait_until("the neighbour is learned", SOON, || {
         near.list("neigh show vni 100").iter().any(|entry| entry["dst"] == "10.0.0.2")
@@ -80,14 +59,14 @@ fn the_proxy_answers_for_a_target_that_is_down(variant: Variant) {
     net.a1.does_not_reach(net.b1.address);
     let neighbour = net.a1.namespace.ip("neigh show dev eth0");
     assert!(neighbour.contains(&format!("10.0.0.2 lladdr {}", net.b1.mac)), "{neighbour}");
-    net.fence(&wire);
-    assert_eq!(net.asked(&wire, net.b1.address), 0, "requests on the underlay");
+    fence(&net, &wire);
+    assert_eq!(asked(&net, &wire, net.b1.address), 0, "requests on the underlay");
 }
 
 #[test]
 fn the_proxy_answers_from_static_neighbours() {
-    let net = Net::new();
-    let [near, _far] = net.daemons(Variant::ONE_WORKER, "arp_proxy = true");
+    let net = Pair::new();
+    let [near, _far] = daemons(&net, Variant::ONE_WORKER, "arp_proxy = true");
     let (silent, mac) = (Ipv4Addr::new(10, 0, 0, 50), "02:00:00:00:00:50");
     let request = Arp::request(&net.a1, silent).frame();
     let (wire, at_a1) = (net.wire(), Capture::received(&net.a1));
@@ -102,8 +81,8 @@ fn the_proxy_answers_from_static_neighbours() {
     near.change(&format!("fdb add {mac} vni 100 dst 192.0.2.2"));
     socket.repeat(&request, 5);
     at_a1.wait_for(&replies(silent, mac), 5);
-    net.fence(&wire);
-    assert_eq!(net.asked(&wire, silent), 1);
+    fence(&net, &wire);
+    assert_eq!(asked(&net, &wire, silent), 1);
 
     near.change(&format!("neigh del {silent} vni 100"));
     socket.send(&request);
@@ -113,8 +92,8 @@ fn the_proxy_answers_from_static_neighbours() {
 
 #[test]
 fn probes_announcements_and_unicast_requests_pass() {
-    let net = Net::new();
-    let [_near, _far] = net.daemons(Variant::ONE_WORKER, "arp_proxy = true");
+    let net = Pair::new();
+    let [_near, _far] = daemons(&net, Variant::ONE_WORKER, "arp_proxy = true");
     net.a1.reaches(&net.b1);
     net.b1.reaches(&net.a1);
     let (wire, at_a1, at_b1) = (net.wire(), Capture::received(&net.a1), Capture::received(&net.b1));
@@ -122,7 +101,7 @@ fn probes_announcements_and_unicast_requests_pass() {
     let request = Arp::request(&net.a1, net.b1.address);
     let asked = |target, count| {
         wire.wait_for(&Tunnel::vxlan(100).arp_requests(target), count);
-        assert_eq!(net.asked(&wire, target), count);
+        assert_eq!(asked(&net, &wire, target), count);
     };
 
     // A probe (RFC 5227) asks whether anybody has the address: only who has it may say so.
@@ -143,21 +122,21 @@ fn probes_announcements_and_unicast_requests_pass() {
 
 #[test]
 fn without_the_proxy_every_request_passes() {
-    let net = Net::new();
-    let [near, _far] = net.daemons(Variant::ONE_WORKER, "arp_proxy = false");
+    let net = Pair::new();
+    let [near, _far] = daemons(&net, Variant::ONE_WORKER, "arp_proxy = false");
     net.a1.reaches(&net.b1);
     assert_eq!(near.list("vni show 100")[0]["arp_proxy"], false);
     let wire = net.wire();
     RawSocket::of(&net.a1).repeat(&Arp::request(&net.a1, net.b1.address).frame(), 5);
     wire.wait_for(&Tunnel::vxlan(100).arp_requests(net.b1.address), 5);
-    assert_eq!(net.asked(&wire, net.b1.address), 5);
+    assert_eq!(asked(&net, &wire, net.b1.address), 5);
 }
 
 /// A workload that comes with a new Ethernet address is answered for with the new one.
 #[test]
 fn an_announcement_replaces_what_was_learned() {
-    let net = Net::new();
-    let [near, _far] = net.daemons(Variant::ONE_WORKER, "arp_proxy = true");
+    let net = Pair::new();
+    let [near, _far] = daemons(&net, Variant::ONE_WORKER, "arp_proxy = true");
     net.a1.reaches(&net.b1);
     let new = "02:00:00:00:0b:02";
     net.b1.namespace.ip(&format!("link set eth0 address {new}"));

@@ -8,37 +8,15 @@ use std::time::Duration;
 
 use vtep_tests::process::{Finished, Process};
 use vtep_tests::wait::SOON;
-use vtep_tests::{Daemon, LinuxVtep, Node, Segment, UdpStream, Underlay, Variant, Workload, programs};
+use vtep_tests::{Daemon, Pair, UdpStream, Underlay, Variant, programs};
 
 /// ```text
 ///   a1 ── node 1 (vtepd) ── underlay ── node 2 (Linux vxlan + bridge) ── b1
 /// ```
-struct Net {
-    _underlay: Underlay,
-    a: Node,
-    b: Node,
-    a1: Workload,
-    b1: Workload,
-}
-
-impl Net {
-    fn new() -> Self {
-        let underlay = Underlay::new();
-        let (a, b) = (underlay.node(1), underlay.node(2));
-        let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
-        let _ = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
-        Self { _underlay: underlay, a, b, a1, b1 }
-    }
-
-    fn daemon(&self) -> Daemon<'_> {
-        let daemon = Daemon::start(
-            &self.a,
-            Variant::ONE_WORKER,
-            &[Segment::vxlan(100).access(&self.a1).remote(&self.b)],
-        );
-        self.a1.reaches(&self.b1);
-        daemon
-    }
+fn daemon(net: &Pair) -> Daemon<'_> {
+    let daemon = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.near()]);
+    net.a1.reaches(&net.b1);
+    daemon
 }
 
 /// Requests, their exit codes and what is said about them.
@@ -94,8 +72,8 @@ const REFUSED: &[(&str, i32, &str)] = &[
 
 #[test]
 fn requests_that_cannot_be_granted_are_refused() {
-    let net = Net::new();
-    let daemon = net.daemon();
+    let net = Pair::beside_linux();
+    let daemon = daemon(&net);
     let before = [daemon.show("port show"), daemon.show("vni show"), daemon.show("remote show")];
     let before = before.map(|list| list.as_array().unwrap().len());
     for (line, code, words) in REFUSED {
@@ -122,8 +100,8 @@ fn without_a_daemon_the_client_says_so() {
 /// Verbs may be left out or called otherwise, as with iproute2; data goes to standard output.
 #[test]
 fn commands_read_as_those_of_iproute2() {
-    let net = Net::new();
-    let daemon = net.daemon();
+    let net = Pair::beside_linux();
+    let daemon = daemon(&net);
     for nouns in ["port", "vni", "remote", "fdb", "neigh", "stats", "drops"] {
         let shown = daemon.ctl(&format!("--json {nouns} show"));
         assert!(shown.success() && shown.stderr.is_empty(), "{shown}");
@@ -150,8 +128,8 @@ fn commands_read_as_those_of_iproute2() {
 
 #[test]
 fn numbers_can_be_watched() {
-    let net = Net::new();
-    let daemon = net.daemon();
+    let net = Pair::beside_linux();
+    let daemon = daemon(&net);
     let mut command = Command::new(programs::vtep_ctl());
     let mut watch =
         Process::start(command.arg("--socket").arg(daemon.socket()).args(["--watch=0.1", "--json", "stats"]));
@@ -165,8 +143,8 @@ fn numbers_can_be_watched() {
 /// Bytes that are no calls, calls that are too long, and clients that leave in the middle.
 #[test]
 fn rubbish_on_the_socket_harms_nobody() {
-    let net = Net::new();
-    let mut daemon = net.daemon();
+    let net = Pair::beside_linux();
+    let mut daemon = daemon(&net);
     let id = daemon.id();
     let stream = UdpStream::start(&net.a1, &net.b1, Duration::from_millis(2));
     let deep = "[".repeat(100_000);
@@ -217,8 +195,8 @@ fn rubbish_on_the_socket_harms_nobody() {
 /// A Varlink client that shares no code with ours calls every method that the interface describes.
 #[test]
 fn an_independent_client_can_call_every_method() {
-    let net = Net::new();
-    let daemon = net.daemon();
+    let net = Pair::beside_linux();
+    let daemon = daemon(&net);
     let spare = net.a.workload("spare", "10.0.0.3");
     // What tests/setup has made.
     let mut command = Command::new(programs::repository().join("target/tools/venv/bin/python"));

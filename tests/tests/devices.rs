@@ -9,33 +9,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use vtep_tests::wait::SOON;
-use vtep_tests::{Daemon, LinuxVtep, Node, Segment, UdpStream, Underlay, Variant, Workload, wait_until};
+use vtep_tests::{Daemon, Segment, Trio, UdpStream, Variant, wait_until};
 
 in_every_variant!(a_device_that_vanishes_comes_back, an_uplink_that_goes_down_comes_back);
-
-struct Net {
-    _underlay: Underlay,
-    a: Node,
-    b: Node,
-    a1: Workload,
-    a2: Workload,
-    b1: Workload,
-}
-
-impl Net {
-    fn new() -> Self {
-        let underlay = Underlay::new();
-        let (a, b) = (underlay.node(1), underlay.node(2));
-        let (a1, a2) = (a.workload("a1", "10.0.0.1"), a.workload("a2", "10.0.0.3"));
-        let b1 = b.workload("b1", "10.0.0.2");
-        let _ = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
-        Self { _underlay: underlay, a, b, a1, a2, b1 }
-    }
-
-    fn segment(&self) -> Segment {
-        Segment::vxlan(100).access(&self.a1).access(&self.a2).remote(&self.b)
-    }
-}
 
 fn port(daemon: &Daemon<'_>, name: &str) -> Value {
     let ports = daemon.list("port show");
@@ -47,7 +23,7 @@ fn wait_for_state(daemon: &Daemon<'_>, name: &str, state: &str) {
 }
 
 fn a_device_that_vanishes_comes_back(variant: Variant) {
-    let net = Net::new();
+    let net = Trio::new();
     let daemon = Daemon::start(&net.a, variant, &[net.segment()]);
     net.a1.reaches(&net.b1);
     net.a2.reaches(&net.b1);
@@ -74,7 +50,7 @@ fn a_device_that_vanishes_comes_back(variant: Variant) {
 }
 
 fn an_uplink_that_goes_down_comes_back(variant: Variant) {
-    let net = Net::new();
+    let net = Trio::new();
     let daemon = Daemon::start(&net.a, variant, &[net.segment()]);
     net.a1.reaches(&net.b1);
     net.a1.reaches(&net.a2);
@@ -92,7 +68,7 @@ fn an_uplink_that_goes_down_comes_back(variant: Variant) {
 /// A device that is not there yet keeps nothing else from working, and its port comes up when it appears.
 #[test]
 fn a_missing_device_is_waited_for() {
-    let net = Net::new();
+    let net = Trio::new();
     let config =
         Variant::ONE_WORKER.config(&net.a, &[net.segment()]) + "[[port]]\nname = \"later\"\nvni = 100\n";
     let daemon = Daemon::with_config(&net.a, &config);
@@ -114,7 +90,7 @@ fn a_missing_device_is_waited_for() {
 /// Somebody else's AF_XDP socket or XDP program on a device is left alone, and the port says so.
 #[test]
 fn a_device_that_is_taken_is_refused() {
-    let net = Net::new();
+    let net = Trio::new();
     let first = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.segment()]);
     net.a1.reaches(&net.b1);
     let second = Daemon::with_config(&net.a, &Variant::ONE_WORKER.config(&net.a, &[net.segment()]));
@@ -134,7 +110,7 @@ fn a_device_that_is_taken_is_refused() {
 /// veth has no zero-copy: a port that requires it is refused, and one that merely prefers it says what it got.
 #[test]
 fn less_than_required_is_refused_and_less_than_wished_is_told() {
-    let net = Net::new();
+    let net = Trio::new();
     let daemon =
         Daemon::start(&net.a, Variant::ONE_WORKER, &[Segment::vxlan(100).access(&net.a1).remote(&net.b)]);
     let a1 = port(&daemon, "a1");
@@ -153,7 +129,7 @@ fn less_than_required_is_refused_and_less_than_wished_is_told() {
 /// XDP program reads, which has none.
 #[test]
 fn frame_memory_lies_on_large_pages_where_nothing_is_burst() {
-    let net = Net::new();
+    let net = Trio::new();
     for variant in [Variant::ONE_WORKER_RING, Variant::ONE_WORKER] {
         let daemon = Daemon::start(&net.a, variant, &[net.segment()]);
         net.a1.reaches(&net.b1);

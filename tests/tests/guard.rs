@@ -14,9 +14,7 @@ use std::time::Duration;
 use serde_json::json;
 use vtep_tests::frames::{self, Arp, BROADCAST, RawSocket, octets};
 use vtep_tests::wait::SOON;
-use vtep_tests::{
-    Capture, Daemon, LinuxVtep, Node, Segment, UdpStream, Underlay, Variant, Workload, wait_until,
-};
+use vtep_tests::{Capture, Daemon, Trio, UdpStream, Variant, Workload, wait_until};
 
 in_every_variant!(
     a_workload_is_no_infrastructure_unless_trusted,
@@ -27,33 +25,9 @@ in_every_variant!(
 /// Frames between two looks at the traffic: no more are on their way at a time than fit into a receive ring.
 const PAUSE: usize = 100;
 
-struct Net {
-    underlay: Underlay,
-    a: Node,
-    b: Node,
-    a1: Workload,
-    a2: Workload,
-    b1: Workload,
-}
-
-impl Net {
-    fn new() -> Self {
-        let underlay = Underlay::new();
-        let (a, b) = (underlay.node(1), underlay.node(2));
-        let (a1, a2) = (a.workload("a1", "10.0.0.1"), a.workload("a2", "10.0.0.3"));
-        let b1 = b.workload("b1", "10.0.0.2");
-        let _ = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
-        Self { underlay, a, b, a1, a2, b1 }
-    }
-
-    fn segment(&self) -> Segment {
-        Segment::vxlan(100).access(&self.a1).access(&self.a2).remote(&self.b)
-    }
-
-    fn streams(&self) -> [UdpStream; 2] {
-        [(&self.a1, &self.b1), (&self.b1, &self.a1)]
-            .map(|(from, to)| UdpStream::start(from, to, Duration::from_millis(2)))
-    }
+fn streams(net: &Trio) -> [UdpStream; 2] {
+    [(&net.a1, &net.b1), (&net.b1, &net.a1)]
+        .map(|(from, to)| UdpStream::start(from, to, Duration::from_millis(2)))
 }
 
 /// An ICMPv6 message from `from` to all nodes.
@@ -68,7 +42,7 @@ fn icmpv6(from: &Workload, kind: u8) -> Vec<u8> {
 }
 
 fn a_workload_is_no_infrastructure_unless_trusted(variant: Variant) {
-    let net = Net::new();
+    let net = Trio::new();
     let daemon = Daemon::start(&net.a, variant, &[net.segment()]);
     net.a1.reaches(&net.b1);
     net.a2.reaches(&net.b1);
@@ -86,7 +60,7 @@ fn a_workload_is_no_infrastructure_unless_trusted(variant: Variant) {
         (frames::udp((mac, BROADCAST), addresses, (67, 68), b"an offer"), "ROGUE_DHCP", "udp dst port 68"),
         (icmpv6(&net.a2, 134), "ROGUE_ROUTER", "icmp6 and ip6[40] = 134"),
     ];
-    let streams = net.streams();
+    let streams = streams(&net);
     let seen = Capture::received(&net.a1);
     let mut socket = RawSocket::of(&net.a2);
     for (frame, reason, _) in &cases {
@@ -122,7 +96,7 @@ fn a_workload_is_no_infrastructure_unless_trusted(variant: Variant) {
 }
 
 fn a_bound_workload_forges_nothing(variant: Variant) {
-    let net = Net::new();
+    let net = Trio::new();
     let vni = vtep_tests::config_text::vni(&net.a, &net.segment());
     let bind = format!(
         "vni = 100\nbind = [{{ mac = \"{}\", addresses = [\"{}\", \"fd00::3\"] }}]",
@@ -140,7 +114,7 @@ fn a_bound_workload_forges_nothing(variant: Variant) {
     net.a1.reaches(&net.b1);
     net.a2.reaches(&net.b1);
     net.a2.reaches(&net.a1);
-    let streams = net.streams();
+    let streams = streams(&net);
     let (own, victim, far) = (octets(&net.a2.mac), octets(&net.a1.mac), octets(&net.b1.mac));
     let arp = |sender_mac, sender| {
         Arp { to: BROADCAST, operation: 1, sender_mac, sender, target_mac: [0; 6], target: net.b1.address }
@@ -178,7 +152,7 @@ fn a_bound_workload_forges_nothing(variant: Variant) {
 
 /// A third workload on each node: behind a locked port of vtepd's, and behind a locked one of a Linux bridge.
 fn a_locked_port_is_as_locked_as_a_bridge_port(variant: Variant) {
-    let net = Net::new();
+    let net = Trio::new();
     let b2 = net.b.workload("b2", "10.0.0.4");
     for command in ["link set b2 master br100 up", "link set b2 type bridge_slave learning off locked on"] {
         net.b.namespace.ip(command);
@@ -187,7 +161,7 @@ fn a_locked_port_is_as_locked_as_a_bridge_port(variant: Variant) {
     net.a1.reaches(&net.b1);
     daemon.change("port guard a2 locked");
     assert_eq!(daemon.list("port show a2")[0]["guard"]["locked"], json!(true));
-    let streams = net.streams();
+    let streams = streams(&net);
     let seen = [Capture::received(&net.a1), Capture::received(&net.b1)];
     let mut sockets = [RawSocket::of(&net.a2), RawSocket::of(&b2)];
     let macs = [[2, 0, 0, 0, 0x77, 1], [2, 0, 0, 0, 0x77, 2]];

@@ -14,67 +14,45 @@ use vtep_tests::ping::every_answer;
 use vtep_tests::process::{Finished, Process};
 use vtep_tests::traffic::Transfer;
 use vtep_tests::wait::SOON;
-use vtep_tests::{Daemon, LinuxVtep, Node, Segment, Underlay, Variant, Workload};
+use vtep_tests::{Daemon, Pair, Variant};
 
 in_every_variant!(the_host_is_untouched_before_and_after_a_crash);
 
-struct Net {
-    _underlay: Underlay,
-    a: Node,
-    b: Node,
-    a1: Workload,
-    b1: Workload,
-}
-
-impl Net {
-    fn new() -> Self {
-        let underlay = Underlay::new();
-        let (a, b) = (underlay.node(1), underlay.node(2));
-        let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
-        let _ = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
-        Self { _underlay: underlay, a, b, a1, b1 }
-    }
-
-    fn segment(&self) -> Segment {
-        Segment::vxlan(100).access(&self.a1).remote(&self.b)
-    }
-
-    /// Ping, ARP and TCP between the hosts themselves.
-    fn hosts_talk(&self) {
-        for (from, to) in [(&self.a, &self.b), (&self.b, &self.a)] {
-            from.namespace.ip("neigh flush dev up0");
-            every_answer(&from.namespace, to.address, 5);
-            Transfer { bytes: 1 << 20, write_size: 64 << 10 }.run(from, to);
-        }
+/// Ping, ARP and TCP between the hosts themselves.
+fn hosts_talk(net: &Pair) {
+    for (from, to) in [(&net.a, &net.b), (&net.b, &net.a)] {
+        from.namespace.ip("neigh flush dev up0");
+        every_answer(&from.namespace, to.address, 5);
+        Transfer { bytes: 1 << 20, write_size: 64 << 10 }.run(from, to);
     }
 }
 
 fn the_host_is_untouched_before_and_after_a_crash(variant: Variant) {
-    let net = Net::new();
-    net.hosts_talk();
-    let mut daemon = Daemon::start(&net.a, variant, &[net.segment()]);
+    let net = Pair::beside_linux();
+    hosts_talk(&net);
+    let mut daemon = Daemon::start(&net.a, variant, &[net.near()]);
     net.a1.reaches(&net.b1);
-    net.hosts_talk();
+    hosts_talk(&net);
 
     // An established connection survives; the next start needs no time to pass and no cleaning.
     for _ in 0..3 {
         daemon.kill9();
-        net.hosts_talk();
+        hosts_talk(&net);
         daemon.launch();
         daemon.wait_for_ports();
         daemon.wait_for_remotes();
         net.a1.reaches(&net.b1);
         net.a1.ping(net.b1.address, 5);
     }
-    net.hosts_talk();
+    hosts_talk(&net);
 }
 
 /// Tunnel packets that are not for a configured local address belong to the host.
 #[test]
 fn tunnel_ports_of_other_addresses_stay_with_the_host() {
-    let net = Net::new();
+    let net = Pair::beside_linux();
     net.a.namespace.ip("addr add 192.0.2.101/24 dev up0");
-    let _daemon = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.segment()]);
+    let _daemon = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.near()]);
     let own = net.a.namespace.within(|| UdpSocket::bind("192.0.2.101:4789")).expect("bind a socket");
     own.set_read_timeout(Some(SOON)).expect("set a timeout");
     let peer = net.b.namespace.within(|| UdpSocket::bind("192.0.2.2:0")).expect("bind a socket");
@@ -92,17 +70,17 @@ fn tunnel_ports_of_other_addresses_stay_with_the_host() {
 
 #[test]
 fn sigterm_leaves_nothing_behind() {
-    let net = Net::new();
+    let net = Pair::beside_linux();
     let state =
         || ["-4 addr show up0", "-4 route show table all", "rule show"].map(|what| net.a.namespace.ip(what));
     let before = state();
-    let mut daemon = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.segment()]);
+    let mut daemon = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.near()]);
     net.a1.reaches(&net.b1);
     assert_eq!(xdp_programs(&net.a.namespace).len(), 2);
     // Asserts that the program, the socket and the XDP programs are gone.
     daemon.stop();
     assert_eq!(state(), before);
-    net.hosts_talk();
+    hosts_talk(&net);
     daemon.launch();
     daemon.wait_for_ports();
     daemon.wait_for_remotes();
@@ -111,8 +89,8 @@ fn sigterm_leaves_nothing_behind() {
 
 #[test]
 fn a_second_daemon_on_the_same_socket_is_refused() {
-    let net = Net::new();
-    let daemon = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.segment()]);
+    let net = Pair::beside_linux();
+    let daemon = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.near()]);
     let refusal = daemon.refusal();
     assert_eq!(refusal.code, Some(1), "{refusal}");
     assert!(refusal.stderr.contains(&daemon.socket().display().to_string()), "{refusal}");
@@ -122,8 +100,8 @@ fn a_second_daemon_on_the_same_socket_is_refused() {
 
 #[test]
 fn readiness_is_notified() {
-    let net = Net::new();
-    let daemon = Daemon::prepare(&net.a, &Variant::ONE_WORKER.config(&net.a, &[net.segment()]));
+    let net = Pair::beside_linux();
+    let daemon = Daemon::prepare(&net.a, &Variant::ONE_WORKER.config(&net.a, &[net.near()]));
     let path = daemon.config_path().with_file_name("notify.sock");
     let socket = UnixDatagram::bind(&path).expect("bind a socket");
     socket.set_read_timeout(Some(SOON)).expect("set a timeout");
@@ -141,8 +119,8 @@ fn readiness_is_notified() {
 /// An idle daemon sleeps.
 #[test]
 fn an_idle_daemon_uses_little_of_a_processor() {
-    let net = Net::new();
-    let daemon = Daemon::start(&net.a, Variant::TWO_WORKERS, &[net.segment()]);
+    let net = Pair::beside_linux();
+    let daemon = Daemon::start(&net.a, Variant::TWO_WORKERS, &[net.near()]);
     let ticks = || -> u64 {
         let text = std::fs::read_to_string(format!("/proc/{}/stat", daemon.id())).expect("the process");
         let after_name = text.rsplit(") ").next().expect("fields");

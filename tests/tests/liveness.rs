@@ -12,7 +12,7 @@ use vtep_tests::filter::Tunnel;
 use vtep_tests::traffic::Transfer;
 use vtep_tests::trouble::Trouble;
 use vtep_tests::wait::SOON;
-use vtep_tests::{Capture, Daemon, Node, OvsVtep, Segment, Underlay, Variant, Workload, wait_until};
+use vtep_tests::{Capture, Daemon, OvsVtep, Pair, Segment, Variant, wait_until};
 
 /// A session comes up at one packet a second.
 const UP: Duration = Duration::from_secs(20);
@@ -22,29 +22,12 @@ const PATIENT: Duration = Duration::from_secs(60);
 /// Patient enough for a busy machine: a remote is lost after a second.
 const FAST: &str = "liveness = { interval = \"100ms\", multiplier = 10 }";
 
-struct Net {
-    underlay: Underlay,
-    a: Node,
-    b: Node,
-    a1: Workload,
-    b1: Workload,
-}
-
-impl Net {
-    fn new() -> Self {
-        let underlay = Underlay::new();
-        let (a, b) = (underlay.node_with_ipv6(1), underlay.node_with_ipv6(2));
-        let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
-        Self { underlay, a, b, a1, b1 }
-    }
-
-    /// Both daemons with these words for liveness.
-    fn daemons(&self, variant: Variant, segment: &Segment, words: &str) -> [Daemon<'_>; 2] {
-        let segment = segment.clone().key(words);
-        [(&self.a, &self.a1, &self.b), (&self.b, &self.b1, &self.a)].map(|(node, workload, other)| {
-            Daemon::start(node, variant, &[segment.clone().access(workload).remote(other)])
-        })
-    }
+/// Both daemons with these words for liveness.
+fn daemons<'n>(net: &'n Pair, variant: Variant, segment: &Segment, words: &str) -> [Daemon<'n>; 2] {
+    let segment = segment.clone().key(words);
+    [(&net.a, &net.a1, &net.b), (&net.b, &net.b1, &net.a)].map(|(node, workload, other)| {
+        Daemon::start(node, variant, &[segment.clone().access(workload).remote(other)])
+    })
 }
 
 fn liveness(daemon: &Daemon<'_>) -> Value {
@@ -58,8 +41,8 @@ fn is(daemon: &Daemon<'_>, state: &str) -> bool {
 in_every_variant!(a_silent_remote_is_withdrawn_and_comes_back);
 
 fn a_silent_remote_is_withdrawn_and_comes_back(variant: Variant) {
-    let net = Net::new();
-    let [near, far] = net.daemons(variant, &Segment::vxlan(100), FAST);
+    let net = Pair::with_ipv6();
+    let [near, far] = daemons(&net, variant, &Segment::vxlan(100), FAST);
     wait_until("both know each other", UP, || is(&near, "up") && is(&far, "up"));
     net.a1.reaches(&net.b1);
     assert_eq!(near.entry(100, &net.b1.mac).unwrap()["dst"], net.b.address.to_string());
@@ -86,8 +69,8 @@ fn a_silent_remote_is_withdrawn_and_comes_back(variant: Variant) {
 
 #[test]
 fn a_remote_over_gre_is_asked_as_well() {
-    let net = Net::new();
-    let [near, far] = net.daemons(Variant::ONE_WORKER, &Segment::gre(100), FAST);
+    let net = Pair::with_ipv6();
+    let [near, far] = daemons(&net, Variant::ONE_WORKER, &Segment::gre(100), FAST);
     wait_until("both know each other", UP, || is(&near, "up") && is(&far, "up"));
     net.a1.reaches(&net.b1);
     near.change(&format!("remote replace {} vni 100 liveness off", net.b.address));
@@ -98,7 +81,7 @@ fn a_remote_over_gre_is_asked_as_well() {
 
 #[test]
 fn a_remote_over_ipv6_is_asked_as_well() {
-    let net = Net::new();
+    let net = Pair::with_ipv6();
     let segment = Segment::vxlan(100).key(FAST);
     let near = segment.clone().access(&net.a1).remote6(&net.b);
     let near = Daemon::start(&net.a, Variant::ONE_WORKER, &[near]);
@@ -115,9 +98,9 @@ fn a_remote_over_ipv6_is_asked_as_well() {
 /// Two packets in five are lost: a session may come up over that now and then, the remote is not used for it.
 #[test]
 fn a_remote_that_answers_now_and_then_stays_withdrawn() {
-    let net = Net::new();
+    let net = Pair::with_ipv6();
     let words = "liveness = { interval = \"50ms\", multiplier = 20, recovery = 100 }";
-    let [near, far] = net.daemons(Variant::ONE_WORKER, &Segment::vxlan(100), words);
+    let [near, far] = daemons(&net, Variant::ONE_WORKER, &Segment::vxlan(100), words);
     wait_until("both know each other", UP, || is(&near, "up") && is(&far, "up"));
     let cut = Trouble::from_node(&net.underlay, &net.b, "");
     wait_until("node 2 is withdrawn", SOON, || is(&near, "down"));
@@ -140,8 +123,9 @@ fn a_remote_that_answers_now_and_then_stays_withdrawn() {
 
 #[test]
 fn a_dead_path_of_the_underlay_is_named_while_the_remote_stays_up() {
-    let net = Net::new();
-    let [near, far] = net.daemons(
+    let net = Pair::with_ipv6();
+    let [near, far] = daemons(
+        &net,
         Variant::ONE_WORKER,
         &Segment::vxlan(100),
         "liveness = { interval = \"50ms\", multiplier = 20 }",
@@ -166,10 +150,10 @@ fn a_dead_path_of_the_underlay_is_named_while_the_remote_stays_up() {
 
 #[test]
 fn a_black_hole_is_named_and_measured() {
-    let net = Net::new();
+    let net = Pair::with_ipv6();
     let hole = Trouble::among(&net.underlay, &[&net.a, &net.b], "ip length > 1450");
     let words = "liveness = { interval = \"50ms\", multiplier = 20 }";
-    let [near, far] = net.daemons(Variant::ONE_WORKER, &Segment::vxlan(100), words);
+    let [near, far] = daemons(&net, Variant::ONE_WORKER, &Segment::vxlan(100), words);
     wait_until("both know each other", UP, || is(&near, "up") && is(&far, "up"));
     wait_until("the path MTU is known", PATIENT, || liveness(&near)["mtu"].is_u64());
     let shown = liveness(&near);
@@ -182,7 +166,7 @@ fn a_black_hole_is_named_and_measured() {
     // A workload's TCP would hang without being told.
     Transfer::FULL.run(&net.a1, &net.b1);
 
-    let wire = Capture::start(&net.underlay.namespace, &net.a.underlay_device);
+    let wire = net.wire();
     drop(hole);
     wait_until("the hole is gone", PATIENT, || liveness(&near)["mtu"] == 1600);
     assert_eq!(liveness(&near)["black_hole"], Value::Null);
@@ -197,7 +181,7 @@ fn a_black_hole_is_named_and_measured() {
 /// RFC 8971 as Open vSwitch has it, with the Ethernet address that IANA gave to it.
 #[test]
 fn open_vswitch_s_bfd_is_answered() {
-    let net = Net::new();
+    let net = Pair::with_ipv6();
     let ovs = OvsVtep::start(&net.b, &[Segment::vxlan(100).access(&net.b1).remote(&net.a)]);
     OvsVtep::complete_checksums(&net.b1);
     ovs.configure(
@@ -213,7 +197,7 @@ fn open_vswitch_s_bfd_is_answered() {
     assert!(near.drops("BFD") > 0);
     net.a1.reaches(&net.b1);
 
-    let wire = Capture::start(&net.underlay.namespace, &net.a.underlay_device);
+    let wire = net.wire();
     wire.wait_for(&Tunnel::vxlan(100).to("00:00:5e:00:52:02"), 6);
     let decoded =
         wire.stop().decoded("bfd && ip.src == 192.0.2.1", &["bfd.sta", "bfd.version", "udp.dstport"]);
@@ -230,8 +214,8 @@ fn open_vswitch_s_bfd_is_answered() {
 
 #[test]
 fn a_workload_cannot_speak_for_its_switch() {
-    let net = Net::new();
-    let [near, far] = net.daemons(Variant::ONE_WORKER, &Segment::vxlan(100), FAST);
+    let net = Pair::with_ipv6();
+    let [near, far] = daemons(&net, Variant::ONE_WORKER, &Segment::vxlan(100), FAST);
     wait_until("both know each other", UP, || is(&near, "up") && is(&far, "up"));
     let wire = Capture::received(&net.b1);
     let frame = vtep_tests::frames::datagram(&net.a1, [0, 0, 0x5e, 0, 0x52, 2], 3784);

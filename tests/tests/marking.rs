@@ -10,33 +10,16 @@ use std::collections::BTreeMap;
 use etherparse::{IpDscp, IpEcn};
 use vtep_tests::frames::{self, RawSocket};
 use vtep_tests::wait::SOON;
-use vtep_tests::{Capture, Daemon, LinuxVtep, Node, Segment, Underlay, Variant, Workload, wait_until};
+use vtep_tests::{Capture, Daemon, LinuxVtep, Node, Pair, Variant, Workload, wait_until};
 
-struct Net {
-    underlay: Underlay,
-    a: Node,
-    b: Node,
-    a1: Workload,
-    b1: Workload,
-}
-
-impl Net {
-    fn new() -> Self {
-        let underlay = Underlay::new();
-        let (a, b) = (underlay.node(1), underlay.node(2));
-        let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
-        Self { underlay, a, b, a1, b1 }
-    }
-
-    fn switches(&self, words: &str, keys: &[&str]) -> (Daemon<'_>, LinuxVtep<'_>) {
-        let far = [Segment::vxlan(100).access(&self.b1).remote(&self.a)];
-        let far = LinuxVtep::start_with(&self.b, &far, words);
-        let near = Segment::vxlan(100).access(&self.a1).remote(&self.b);
-        let near = keys.iter().fold(near, |segment, key| segment.key(key));
-        let near = Daemon::start(&self.a, Variant::ONE_WORKER, &[near]);
-        self.a1.reaches(&self.b1);
-        (near, far)
-    }
+fn switches<'n>(net: &'n Pair, words: &str, keys: &[&str]) -> (Daemon<'n>, LinuxVtep<'n>) {
+    let far = [net.far()];
+    let far = LinuxVtep::start_with(&net.b, &far, words);
+    let near = net.near();
+    let near = keys.iter().fold(near, |segment, key| segment.key(key));
+    let near = Daemon::start(&net.a, Variant::ONE_WORKER, &[near]);
+    net.a1.reaches(&net.b1);
+    (near, far)
 }
 
 /// A datagram with this traffic class, TTL and DF, to a port that tells which one it is.
@@ -80,10 +63,10 @@ fn outer_headers(wire: &Capture, from: &Node) -> BTreeMap<String, String> {
 /// `ecn = "reset"` is what Linux does: no packet tells the two apart.
 #[test]
 fn everything_inherited_is_as_linux_inherits_it() {
-    let net = Net::new();
+    let net = Pair::new();
     let keys = ["tos = \"inherit\"", "ttl = \"inherit\"", "df = \"inherit\"", "ecn = \"reset\""];
-    let (_near, _far) = net.switches("tos inherit ttl inherit df inherit", &keys);
-    let wire = Capture::start(&net.underlay.namespace, &net.a.underlay_device);
+    let (_near, _far) = switches(&net, "tos inherit ttl inherit df inherit", &keys);
+    let wire = net.wire();
     for (from, to) in [(&net.a1, &net.b1), (&net.b1, &net.a1)] {
         let mut socket = RawSocket::of(from);
         packets().for_each(|(number, marks)| socket.send(&packet(from, to, number, marks)));
@@ -102,14 +85,14 @@ fn everything_inherited_is_as_linux_inherits_it() {
 /// What is fixed stays so whatever is inside, but for ECN, which RFC 6040 copies.
 #[test]
 fn fixed_marks_stay_and_ecn_is_copied() {
-    let net = Net::new();
-    let (near, _far) = net.switches("", &["tos = 184", "ttl = 9", "df = \"unset\""]);
+    let net = Pair::new();
+    let (near, _far) = switches(&net, "", &["tos = 184", "ttl = 9", "df = \"unset\""]);
     let vni = &near.list("vni show 100")[0];
     assert_eq!(
         (&vni["tos"], &vni["ttl"], &vni["df"], &vni["ecn"]),
         (&"184".into(), &"9".into(), &"unset".into(), &"normal".into())
     );
-    let wire = Capture::start(&net.underlay.namespace, &net.a.underlay_device);
+    let wire = net.wire();
     let at_b1 = Capture::received(&net.b1);
     let mut socket = RawSocket::of(&net.a1);
     let all: Vec<_> = packets().collect();
@@ -127,7 +110,7 @@ fn fixed_marks_stay_and_ecn_is_copied() {
 
     // Live, too.
     near.change("vni replace 100 local 192.0.2.1 tos inherit ttl inherit ecn compatibility");
-    let wire = Capture::start(&net.underlay.namespace, &net.a.underlay_device);
+    let wire = net.wire();
     packets().for_each(|(number, marks)| socket.send(&packet(&net.a1, &net.b1, number, marks)));
     for (number, outer) in outer_headers(&wire, &net.a) {
         let class = u8::try_from(number.parse::<u16>().expect("a port") - 20_000).expect("a class");
@@ -138,8 +121,8 @@ fn fixed_marks_stay_and_ecn_is_copied() {
 /// Every inner ECN field in every outer one: vtepd delivers and drops what Linux does, and counts the drop.
 #[test]
 fn what_congestion_becomes_is_as_linux_has_it() {
-    let net = Net::new();
-    let (near, _far) = net.switches("", &[]);
+    let net = Pair::new();
+    let (near, _far) = switches(&net, "", &[]);
     let captures = [Capture::received(&net.a1), Capture::received(&net.b1)];
     let mut socket = RawSocket::open(&net.underlay.namespace, &net.a.underlay_device);
     let mut other = RawSocket::open(&net.underlay.namespace, &net.b.underlay_device);

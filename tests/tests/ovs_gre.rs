@@ -7,43 +7,31 @@
 use vtep_tests::filter::Tunnel;
 use vtep_tests::frames::{self, BROADCAST, RawSocket};
 use vtep_tests::traffic::Transfer;
-use vtep_tests::{Capture, Daemon, Node, OvsVtep, Segment, Underlay, Variant, Workload};
+use vtep_tests::{Capture, Daemon, Node, OvsVtep, Pair, Segment, Variant};
 
 in_every_variant!(workloads_ping_and_both_sides_learn, tcp_crosses_both_ways, floods_are_sent_once);
 
 /// The key on the wire; OVS has nothing like a VNI.
 const KEY: u32 = 4711;
 
-struct Net {
-    underlay: Underlay,
-    a: Node,
-    b: Node,
-    a1: Workload,
-    b1: Workload,
+fn network() -> Pair {
+    let pair = Pair::new();
+    OvsVtep::complete_checksums(&pair.b1);
+    pair
 }
 
-impl Net {
-    fn new() -> Self {
-        let underlay = Underlay::new();
-        let (a, b) = (underlay.node(1), underlay.node(2));
-        let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
-        OvsVtep::complete_checksums(&b1);
-        Self { underlay, a, b, a1, b1 }
-    }
-
-    fn switches(&self, variant: Variant) -> (Daemon<'_>, OvsVtep) {
-        let far = OvsVtep::start(&self.b, &[Segment::gre(KEY).access(&self.b1).remote(&self.a)]);
-        let segment = Segment::gre(33).access(&self.a1).remote(&self.b).key(&format!("key = {KEY}"));
-        let near = Daemon::start(&self.a, variant, &[segment]);
-        self.a1.reaches(&self.b1);
-        (near, far)
-    }
+fn switches(net: &Pair, variant: Variant) -> (Daemon<'_>, OvsVtep) {
+    let far = OvsVtep::start(&net.b, &[Segment::gre(KEY).access(&net.b1).remote(&net.a)]);
+    let segment = Segment::gre(33).access(&net.a1).remote(&net.b).key(&format!("key = {KEY}"));
+    let near = Daemon::start(&net.a, variant, &[segment]);
+    net.a1.reaches(&net.b1);
+    (near, far)
 }
 
 fn workloads_ping_and_both_sides_learn(variant: Variant) {
-    let net = Net::new();
-    let (near, far) = net.switches(variant);
-    let wire = Capture::start(&net.underlay.namespace, &net.a.underlay_device);
+    let net = network();
+    let (near, far) = switches(&net, variant);
+    let wire = net.wire();
     net.a1.ping(net.b1.address, 20);
     net.b1.ping(net.a1.address, 20);
     assert!(far.learned(KEY).contains(&(net.a1.mac.clone(), 101)), "{:?}", far.learned(KEY));
@@ -57,8 +45,8 @@ fn workloads_ping_and_both_sides_learn(variant: Variant) {
 }
 
 fn tcp_crosses_both_ways(variant: Variant) {
-    let net = Net::new();
-    let _switches = net.switches(variant);
+    let net = network();
+    let _switches = switches(&net, variant);
     Transfer::FULL.run(&net.a1, &net.b1);
     Transfer::FULL.run(&net.b1, &net.a1);
     Transfer::SMALL.run(&net.a1, &net.b1);
@@ -66,10 +54,10 @@ fn tcp_crosses_both_ways(variant: Variant) {
 }
 
 fn floods_are_sent_once(variant: Variant) {
-    let net = Net::new();
-    let _switches = net.switches(variant);
+    let net = network();
+    let _switches = switches(&net, variant);
     let at_b1 = Capture::received(&net.b1);
-    let wire = Capture::start(&net.underlay.namespace, &net.a.underlay_device);
+    let wire = net.wire();
     let mut socket = RawSocket::of(&net.a1);
     socket.repeat(&frames::datagram(&net.a1, BROADCAST, 5001), 10);
     socket.repeat(&frames::datagram(&net.a1, frames::octets(&net.b1.mac), 5002), 10);

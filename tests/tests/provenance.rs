@@ -12,34 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use vtep_tests::process::Finished;
 use vtep_tests::wait::SOON;
-use vtep_tests::{
-    Capture, Daemon, LinuxVtep, Node, Segment, UdpStream, Underlay, Variant, Workload, frames, programs,
-    wait_until,
-};
-
-struct Net {
-    _underlay: Underlay,
-    a: Node,
-    b: Node,
-    a1: Workload,
-    a2: Workload,
-    b1: Workload,
-}
-
-impl Net {
-    fn new() -> Self {
-        let underlay = Underlay::new();
-        let (a, b) = (underlay.node(1), underlay.node(2));
-        let (a1, a2) = (a.workload("a1", "10.0.0.1"), a.workload("a2", "10.0.0.3"));
-        let b1 = b.workload("b1", "10.0.0.2");
-        let _ = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
-        Self { _underlay: underlay, a, b, a1, a2, b1 }
-    }
-
-    fn segment(&self) -> Segment {
-        Segment::vxlan(100).access(&self.a1).access(&self.a2).remote(&self.b)
-    }
-}
+use vtep_tests::{Capture, Daemon, Trio, UdpStream, Variant, frames, programs, wait_until};
 
 /// Replaces all that an owner wrote by lines.
 fn replace(daemon: &Daemon<'_>, words: &str, lines: &str) -> Value {
@@ -53,7 +26,7 @@ fn replace(daemon: &Daemon<'_>, words: &str, lines: &str) -> Value {
 
 #[test]
 fn a_learned_entry_tells_how_it_moved() {
-    let net = Net::new();
+    let net = Trio::new();
     let daemon = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.segment()]);
     net.a1.reaches(&net.b1);
     let entry = || daemon.entry(100, &net.a1.mac).unwrap();
@@ -93,7 +66,7 @@ fn a_learned_entry_tells_how_it_moved() {
 
 #[test]
 fn a_written_entry_tells_who_wrote_it() {
-    let net = Net::new();
+    let net = Trio::new();
     let fdb = "[[fdb]]\nvni = 100\nmac = \"02:00:00:00:00:01\"\nport = \"a1\"\nkind = \"external\"\n";
     let config = Variant::ONE_WORKER.config(&net.a, &[net.segment()]) + fdb;
     let daemon = Daemon::with_config(&net.a, &config);
@@ -129,7 +102,7 @@ fn a_written_entry_tells_who_wrote_it() {
 
 #[test]
 fn a_sticky_entry_keeps_its_place_until_it_has_aged_out() {
-    let net = Net::new();
+    let net = Trio::new();
     let daemon = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.segment().key("ageing = \"3s\"")]);
     net.a1.reaches(&net.b1);
     let silent = "02:00:00:00:00:0e";
@@ -152,7 +125,7 @@ fn a_sticky_entry_keeps_its_place_until_it_has_aged_out() {
 in_every_variant!(a_replacement_loses_no_frame_of_what_stays);
 
 fn a_replacement_loses_no_frame_of_what_stays(variant: Variant) {
-    let net = Net::new();
+    let net = Trio::new();
     // Nothing is learned, so that the entry under test is the only way to b1 short of flooding, which a2 would see.
     let daemon = Daemon::start(&net.a, variant, &[net.segment().key("learning = false")]);
     let fixed = format!("{} vni 100 dst {}\n{} vni 100 dev a1\n", net.b1.mac, net.b.address, net.a1.mac);

@@ -4,9 +4,9 @@ use std::fs;
 
 use vtep_tests::frames::{self, RawSocket, octets};
 use vtep_tests::wait::SOON;
-use vtep_tests::{Capture, Daemon, Variant, Workload, wait_until};
+use vtep_tests::{Capture, Daemon, Trio, Variant, Workload, wait_until};
 
-use super::{Net, PAUSE};
+use super::{PAUSE, streams};
 
 in_every_variant!(a_flood_of_addresses_harms_nobody);
 
@@ -27,11 +27,11 @@ fn memory(process: u32) -> u64 {
 fn a_flood_of_addresses_harms_nobody(variant: Variant) {
     const LIMIT: u64 = 64;
     const SOURCES: u32 = 20_000;
-    let net = Net::new();
+    let net = Trio::new();
     let daemon = Daemon::start(&net.a, variant, &[net.segment().key(&format!("learn_limit = {LIMIT}"))]);
     daemon.change("fdb add 02:00:00:00:00:77 vni 100 dev a1");
     net.a1.reaches(&net.b1);
-    let streams = net.streams();
+    let streams = streams(&net);
     let before = memory(daemon.id());
     let mut socket = RawSocket::of(&net.a2);
     for number in 0..SOURCES {
@@ -70,12 +70,12 @@ fn a_flood_of_addresses_harms_nobody(variant: Variant) {
 /// does.
 #[test]
 fn sixteen_sources_at_a_limit_of_eight_leave_eight() {
-    let net = Net::new();
+    let net = Trio::new();
     let daemon = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.segment()]);
     net.a1.reaches(&net.b1);
     daemon.change("fdb add 02:00:00:00:00:77 vni 100 dev a2");
     daemon.change("port guard a2 learn-limit 8");
-    let streams = net.streams();
+    let streams = streams(&net);
     let seen = Capture::received(&net.b1);
     let mut socket = RawSocket::of(&net.a2);
     (0..16).for_each(|number| socket.send(&made_up(&net.a2, number, &net.b1)));
@@ -110,11 +110,11 @@ fn sixteen_sources_at_a_limit_of_eight_leave_eight() {
 /// The same of a remote.
 #[test]
 fn a_remote_has_a_limit_of_its_own() {
-    let net = Net::new();
+    let net = Trio::new();
     let daemon = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.segment()]);
     net.a1.reaches(&net.b1);
     daemon.change(&format!("remote replace {} vni 100 learn-limit 8", net.b.address));
-    let streams = net.streams();
+    let streams = streams(&net);
     let seen = Capture::received(&net.a1);
     let mut socket = RawSocket::of(&net.b1);
     (0..16).for_each(|number| socket.send(&made_up(&net.b1, number, &net.a1)));

@@ -4,18 +4,18 @@ use std::net::Ipv4Addr;
 
 use vtep_tests::frames::{self, RawSocket, octets};
 use vtep_tests::wait::SOON;
-use vtep_tests::{Capture, Daemon, Segment, Variant, wait_until};
+use vtep_tests::{Capture, Daemon, Segment, Trio, Variant, wait_until};
 
-use super::{Net, PAUSE};
+use super::{PAUSE, streams};
 
 in_every_variant!(forged_inner_sources_take_nothing_over);
 
 #[test]
 fn strangers_in_the_underlay_reach_no_worker() {
-    let net = Net::new();
+    let net = Trio::new();
     let daemon = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.segment(), Segment::gre(300)]);
     net.a1.reaches(&net.b1);
-    let streams = net.streams();
+    let streams = streams(&net);
     let macs = ([2, 0, 0, 0, 1, 2], octets(&net.a.namespace.mac("up0")));
     let stranger = (Ipv4Addr::new(192, 0, 2, 66), net.a.address);
     let inner = frames::datagram(&net.a2, octets(&net.a1.mac), 4000);
@@ -46,12 +46,12 @@ fn strangers_in_the_underlay_reach_no_worker() {
 
 /// A peer, or whoever sends with its address, wraps frames as if they came from here.
 fn forged_inner_sources_take_nothing_over(variant: Variant) {
-    let net = Net::new();
+    let net = Trio::new();
     let daemon = Daemon::start(&net.a, variant, &[net.segment()]);
     daemon.change(&format!("fdb add {} vni 100 dev a1", net.a1.mac));
     net.a1.reaches(&net.b1);
     net.a2.reaches(&net.a1);
-    let streams = net.streams();
+    let streams = streams(&net);
     let seen = Capture::received(&net.a2);
     let outer = ([2, 0, 0, 0, 1, 2], octets(&net.a.namespace.mac("up0")));
     let ends = (net.b.address, net.a.address);
