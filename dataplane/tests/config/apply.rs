@@ -1,5 +1,4 @@
 //! Single changes of the desired state: what each makes, what goes with it, and what is refused with which words.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -1,47 +1,16 @@
 //! What is told of values that do not fit each other: the exact words, each with the place of the other side.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
 use std::path::Path;
 
 use dataplane::config;
 
-fn faults_of(text: &str) -> String {
-    match config::parse(Path::new("t.toml"), text) {
-        Ok((config, _)) => panic!("not refused: {config:?}"),
-        Err(faults) => faults.to_string(),
-    }
-}
+use super::{faults_of, with, words_of};
 
 fn warnings_of(text: &str) -> String {
     match config::parse(Path::new("t.toml"), text) {
         Ok((_, warnings)) => warnings.to_string(),
         Err(faults) => panic!("refused:\n{faults}"),
     }
-}
-
-/// The messages of a faulty text without places and excerpts: "what | remedy".
-fn words_of(text: &str) -> Vec<String> {
-    match config::parse(Path::new("t.toml"), text) {
-        Ok((config, _)) => panic!("not refused: {config:?}"),
-        Err(faults) => faults.iter().map(|fault| format!("{} | {}", fault.what, fault.remedy)).collect(),
-    }
-}
-
-/// A right file with `more` appended.
-fn with(more: &str) -> String {
-    let right = r#"
-[[port]]
-name = "up"
-role = "uplink"
-[[port]]
-name = "w"
-vni = 100
-[[vni]]
-id = 100
-local = "192.0.2.1"
-remotes = ["192.0.2.2"]
-"#;
-    format!("{right}{more}")
 }
 
 #[test]

@@ -1,25 +1,11 @@
 //! What a file is told that is no TOML, or not the TOML that it should be: the exact words, with places, all at once.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
 use std::fs;
 use std::path::Path;
 
 use dataplane::config::{self, Config};
 
-fn faults_of(text: &str) -> String {
-    match config::parse(Path::new("t.toml"), text) {
-        Ok((config, _)) => panic!("not refused: {config:?}"),
-        Err(faults) => faults.to_string(),
-    }
-}
-
-/// The messages of a faulty text without places and excerpts: "what | remedy".
-fn words_of(text: &str) -> Vec<String> {
-    match config::parse(Path::new("t.toml"), text) {
-        Ok((config, _)) => panic!("not refused: {config:?}"),
-        Err(faults) => faults.iter().map(|fault| format!("{} | {}", fault.what, fault.remedy)).collect(),
-    }
-}
+use super::{faults_of, words_of};
 
 #[test]
 fn a_fault_shows_its_place_its_line_and_a_remedy() {

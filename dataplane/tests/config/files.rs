@@ -1,5 +1,4 @@
 //! The files in `configs/`: each is right, and the reference has every key with its default.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
 use std::collections::BTreeMap;
 use std::fs;

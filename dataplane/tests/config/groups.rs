@@ -1,34 +1,10 @@
 //! What is told of groups of remotes, and of how remotes are asked whether they are there.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
 use std::path::Path;
 
 use dataplane::config;
 
-/// The messages of a faulty text without places and excerpts: "what | remedy".
-fn words_of(text: &str) -> Vec<String> {
-    match config::parse(Path::new("t.toml"), text) {
-        Ok((config, _)) => panic!("not refused: {config:?}"),
-        Err(faults) => faults.iter().map(|fault| format!("{} | {}", fault.what, fault.remedy)).collect(),
-    }
-}
-
-/// A right file with `more` appended.
-fn with(more: &str) -> String {
-    let right = r#"
-[[port]]
-name = "up"
-role = "uplink"
-[[port]]
-name = "w"
-vni = 100
-[[vni]]
-id = 100
-local = "192.0.2.1"
-remotes = ["192.0.2.2"]
-"#;
-    format!("{right}{more}")
-}
+use super::{with, words_of};
 
 #[test]
 fn groups_name_remotes_of_their_vni() {

@@ -1,6 +1,5 @@
 //! Properties of configurations made at random: what is written is read back, differences lead where they should, a
 //! change that is made leaves a right configuration, and no file whatever ends in a panic.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
