@@ -5,13 +5,14 @@
 //! sockets, devices or workers.
 
 mod arguments;
+pub mod configured;
 mod entries;
 mod groups;
 pub mod guard;
 #[cfg(test)]
 pub(crate) mod ledger;
 mod liveness;
-pub mod outer;
+mod outer;
 mod page;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,6 @@ use serde_json::Value;
 use wire::Vni;
 
 pub use entries::{FdbFilter, NeighbourFilter};
-pub(super) use liveness::item as liveness_item;
 pub use page::{Listed, Page};
 
 use crate::config::{

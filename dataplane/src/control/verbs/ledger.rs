@@ -1,10 +1,6 @@
 //! An operator in memory: it applies changes to a [`Config`] and shows what that says, as if every device worked.
 //! Tests of the protocol, here and of the client, stand on it; no part of the daemon does.
 
-// Tests of the client take this file in from elsewhere, hence the path.
-#[path = "ledger/words.rs"]
-mod words;
-
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -18,10 +14,9 @@ use crate::config::{
     Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, FdbKind, GreKey, Keyed, NeighbourConfig,
     Owned, PortConfig, PortRole, Replacement, VniConfig, owner,
 };
-use crate::control::verbs::outer;
+use crate::control::verbs::configured;
 use crate::control::verbs::{FdbFilter, NeighbourFilter, Operator, Page, guard};
 use crate::plan::Difference;
-use words::{asked, wrapping};
 
 /// The desired state, and what a switch would have learned and counted.
 #[derive(Debug, Default)]
@@ -89,45 +84,6 @@ impl Ledger {
             tx_packets: 0,
             tx_bytes: 0,
             dropped: self.frames / 5,
-        }
-    }
-
-    fn vni(&self, vni: &VniConfig) -> api::Vni {
-        let (encap, udp_port, key) = wrapping(vni.encapsulation);
-        let inside = |port: &&PortConfig| port.role == PortRole::Access { vni: vni.vni };
-        api::Vni {
-            vni: vni.vni.value(),
-            local: vni.local.iter().collect(),
-            encap,
-            udp_port,
-            key,
-            learning: vni.learning,
-            ageing: vni.ageing,
-            arp_proxy: vni.arp_proxy,
-            nd_proxy: vni.nd_proxy,
-            tos: outer::octet_word(vni.marking.tos),
-            ttl: outer::octet_word(vni.marking.ttl),
-            df: outer::df_word(vni.marking.df),
-            ecn: outer::ecn_word(vni.marking.ecn),
-            udp_checksum: vni.udp_checksum,
-            mcast_snooping: vni.mcast_snooping,
-            mcast_group: vni.mcast_group,
-            move_limit: vni.move_limit,
-            flood: vni.flood.unicast,
-            mcast_flood: vni.flood.multicast,
-            bcast_flood: vni.flood.broadcast,
-            liveness: vni.liveness.config().map(asked),
-            further_udp_ports: vni.tunnel.further_ports.clone(),
-            port_range: udp_port.map(|_| outer::port_range(vni.tunnel.source_ports)),
-            reserved_bits: outer::bits(vni.tunnel.reserved_bits),
-            gre_checksum: vni.tunnel.gre_checksum,
-            gre_sequence: vni.tunnel.gre_sequence,
-            inner_tags: outer::tags_word(vni.inner_tags),
-            mss_clamp: vni.mss_clamp.to_string(),
-            learned: 1,
-            learn_limit: vni.learn_limit,
-            ports: self.config.ports.iter().filter(inside).map(|port| port.name.clone()).collect(),
-            remotes: self.config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),
         }
     }
 
@@ -267,14 +223,14 @@ impl Operator for Ledger {
 
     fn vnis(&mut self, vni: Option<Vni>, page: &mut Page<api::Vni>) {
         for config in self.config.vnis.iter().filter(|config| vni.is_none_or(|vni| vni == config.vni)) {
-            page.offer(self.vni(config));
+            page.offer(configured::vni(&self.config, config, 1));
         }
     }
 
     fn remotes(&mut self, vni: Option<Vni>, page: &mut Page<api::Remote>) {
         for remote in self.config.remotes.iter().filter(|remote| vni.is_none_or(|vni| vni == remote.vni)) {
             let Some(domain) = self.config.vnis.get(&remote.vni) else { continue };
-            let (encap, udp_port, key) = wrapping(remote.encapsulation_in(domain));
+            let (encap, udp_port, key) = configured::wrapping(remote.encapsulation_in(domain));
             let Some(local) = domain.local.towards(remote.address) else { continue };
             page.offer(api::Remote {
                 dst: remote.address,

@@ -24,8 +24,9 @@ pub(super) fn liveness(item: &LivenessItem) -> Result<LivenessWish, Refusal> {
     Ok(if item.on { LivenessWish::On(config) } else { LivenessWish::Off })
 }
 
-/// The same the other way round.
-pub(crate) fn item(wish: LivenessWish) -> Option<LivenessItem> {
+/// How remotes are asked, in the words of the protocol; `None` if they are not.
+#[must_use]
+pub fn item(wish: LivenessWish) -> Option<LivenessItem> {
     let config = wish.config()?;
     Some(LivenessItem {
         on: true,

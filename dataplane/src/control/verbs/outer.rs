@@ -84,8 +84,7 @@ pub(super) const fn tags(word: api::InnerTags) -> InnerTags {
 }
 
 /// What becomes of tagged frames, in the word of the protocol.
-#[must_use]
-pub const fn tags_word(tags: InnerTags) -> api::InnerTags {
+pub(super) const fn tags_word(tags: InnerTags) -> api::InnerTags {
     match tags {
         InnerTags::Carried => api::InnerTags::Carry,
         InnerTags::Dropped => api::InnerTags::Drop,
@@ -93,20 +92,17 @@ pub const fn tags_word(tags: InnerTags) -> api::InnerTags {
 }
 
 /// Source ports as the protocol has them.
-#[must_use]
-pub fn port_range(ports: SourcePorts) -> api::PortRange {
+pub(super) fn port_range(ports: SourcePorts) -> api::PortRange {
     api::PortRange { low: ports.first().into(), high: ports.last().into() }
 }
 
 /// Bits of a header as the protocol has them.
-#[must_use]
-pub fn bits(bits: u64) -> String {
+pub(super) fn bits(bits: u64) -> String {
     format!("{bits:#018x}")
 }
 
 /// A number, or `inherit`.
-#[must_use]
-pub fn octet_word(octet: Octet) -> String {
+pub(super) fn octet_word(octet: Octet) -> String {
     match octet {
         Octet::Inherited => "inherit".to_owned(),
         Octet::Fixed(number) => number.to_string(),
@@ -114,8 +110,7 @@ pub fn octet_word(octet: Octet) -> String {
 }
 
 /// DF in the word of the protocol.
-#[must_use]
-pub const fn df_word(df: DontFragment) -> api::DontFragment {
+pub(super) const fn df_word(df: DontFragment) -> api::DontFragment {
     match df {
         DontFragment::Set => api::DontFragment::Set,
         DontFragment::Unset => api::DontFragment::Unset,
@@ -124,8 +119,7 @@ pub const fn df_word(df: DontFragment) -> api::DontFragment {
 }
 
 /// The ECN mode in the word of the protocol.
-#[must_use]
-pub const fn ecn_word(ecn: EcnMode) -> api::EcnMode {
+pub(super) const fn ecn_word(ecn: EcnMode) -> api::EcnMode {
     match ecn {
         EcnMode::Normal => api::EcnMode::Normal,
         EcnMode::Reset => api::EcnMode::Reset,

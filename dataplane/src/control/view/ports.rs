@@ -1,8 +1,8 @@
 //! Ports, VNIs and remotes.
 
 use api::{
-    Encapsulation, Pages, Port, PortRole, PortState, Queue, Remote, RemoteState, Transmit, TransmitPath,
-    TransmitWish, Vni, XdpMode,
+    Pages, Port, PortRole, PortState, Queue, Remote, RemoteState, Transmit, TransmitPath, TransmitWish, Vni,
+    XdpMode,
 };
 use forward::link::Place;
 use forward::tables::Path;
@@ -10,8 +10,8 @@ use forward::tables::Path;
 use super::super::paths::Way;
 use super::super::port::{OpenPort, OpenQueue};
 use super::super::state::State;
-use super::super::verbs::{self, guard, outer};
-use crate::config::{self, EncapsulationConfig, GreKey, PortConfig, RemoteConfig, VniConfig};
+use super::super::verbs::{configured, guard};
+use crate::config::{self, PortConfig, RemoteConfig};
 
 impl State {
     /// Whether a port's device can carry frames.
@@ -106,47 +106,8 @@ impl State {
     /// VNIs, all or this one.
     pub(in crate::control) fn vnis_view(&self, only: Option<wire::Vni>) -> Vec<Vni> {
         let vnis = self.config.vnis.iter().filter(|vni| only.is_none_or(|only| vni.vni == only));
-        vnis.map(|vni| self.vni_view(vni)).collect()
-    }
-
-    fn vni_view(&self, vni: &VniConfig) -> Vni {
-        let (encap, udp_port, key) = wrapping(vni.encapsulation);
-        let inside =
-            self.config.ports.iter().filter(|port| port.role == config::PortRole::Access { vni: vni.vni });
-        Vni {
-            vni: vni.vni.value(),
-            local: vni.local.iter().collect(),
-            encap,
-            udp_port,
-            key,
-            learning: vni.learning,
-            ageing: vni.ageing,
-            arp_proxy: vni.arp_proxy,
-            nd_proxy: vni.nd_proxy,
-            tos: outer::octet_word(vni.marking.tos),
-            ttl: outer::octet_word(vni.marking.ttl),
-            df: outer::df_word(vni.marking.df),
-            ecn: outer::ecn_word(vni.marking.ecn),
-            udp_checksum: vni.udp_checksum,
-            mcast_snooping: vni.mcast_snooping,
-            mcast_group: vni.mcast_group,
-            move_limit: vni.move_limit,
-            flood: vni.flood.unicast,
-            mcast_flood: vni.flood.multicast,
-            bcast_flood: vni.flood.broadcast,
-            liveness: verbs::liveness_item(vni.liveness),
-            further_udp_ports: vni.tunnel.further_ports.clone(),
-            port_range: udp_port.map(|_| outer::port_range(vni.tunnel.source_ports)),
-            reserved_bits: outer::bits(vni.tunnel.reserved_bits),
-            gre_checksum: vni.tunnel.gre_checksum,
-            gre_sequence: vni.tunnel.gre_sequence,
-            inner_tags: outer::tags_word(vni.inner_tags),
-            mss_clamp: vni.mss_clamp.to_string(),
-            learned: self.domain_id(vni.vni).map_or(0, |id| self.fdb.learned_in(id)),
-            learn_limit: vni.learn_limit,
-            ports: inside.map(|port| port.name.clone()).collect(),
-            remotes: self.config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),
-        }
+        let learned = |vni| self.domain_id(vni).map_or(0, |id| self.fdb.learned_in(id));
+        vnis.map(|vni| configured::vni(&self.config, vni, learned(vni.vni))).collect()
     }
 
     /// Remotes, all or those of one VNI.
@@ -157,7 +118,7 @@ impl State {
 
     fn remote_view(&self, remote: &RemoteConfig) -> Option<Remote> {
         let vni = self.config.vnis.get(&remote.vni)?;
-        let (encap, udp_port, key) = wrapping(remote.encapsulation_in(vni));
+        let (encap, udp_port, key) = configured::wrapping(remote.encapsulation_in(vni));
         let local = vni.local.towards(remote.address)?;
         let way = self.paths.way(local, remote.address);
         let (ifindex, lladdr) = match way {
@@ -222,20 +183,4 @@ fn queue(queue: &OpenQueue) -> Queue {
         rx_fill_ring_empty_descs: statistics.rx_fill_ring_empty,
         tx_ring_empty_descs: statistics.tx_ring_empty,
     }
-}
-
-/// Encapsulation, UDP port and GRE key as the protocol says them.
-fn wrapping(config: EncapsulationConfig) -> (Encapsulation, Option<u16>, Option<String>) {
-    let encap = match config {
-        EncapsulationConfig::Vxlan { .. } => Encapsulation::Vxlan,
-        EncapsulationConfig::Gre { .. } => Encapsulation::Gre,
-        EncapsulationConfig::Nvgre => Encapsulation::Nvgre,
-        EncapsulationConfig::GreUdp { .. } => Encapsulation::GreUdp,
-    };
-    let key = config.key().map(|key| match key {
-        GreKey::Vni => "vni".to_owned(),
-        GreKey::Number(number) => number.to_string(),
-        GreKey::Absent => "none".to_owned(),
-    });
-    (encap, config.udp_port(), key)
 }
