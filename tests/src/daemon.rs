@@ -193,14 +193,28 @@ impl<'a> Daemon<'a> {
         let ports = self.list("port show");
         let told = |port: &&Value| port["transmit"]["configured"] == "burst" && port["state"] == "UP";
         let told: Vec<&Value> = ports.iter().filter(told).collect();
+        if told.is_empty() {
+            return;
+        }
         for port in &told {
             assert_eq!(port["transmit"]["active"], "burst", "{port:#}");
         }
         let sent: u64 = told.iter().filter_map(|port| port["tx_packets"].as_u64()).sum();
+        assert!(sent == 0 || self.calls("bursts") > 0, "{sent} frames left without a burst");
+    }
+
+    /// A port as `port show` has it.
+    #[must_use]
+    pub fn port(&self, name: &str) -> Value {
+        self.list(&format!("port show {name}")).swap_remove(0)
+    }
+
+    /// How many system calls sent `bursts`, or rings (`flushes`), over all workers.
+    #[must_use]
+    pub fn calls(&self, what: &str) -> u64 {
         let stats = self.show("stats show");
-        let bursts = stats["workers"].as_array().expect("workers").iter().map(|worker| &worker["bursts"]);
-        let bursts: u64 = bursts.filter_map(Value::as_u64).sum();
-        assert!(sent == 0 || bursts > 0, "{sent} frames left without a burst: {stats:#}");
+        let workers = stats["workers"].as_array().expect("workers");
+        workers.iter().filter_map(|worker| worker[what].as_u64()).sum()
     }
 
     /// What it has logged.

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use etherparse::checksum::Sum16BitWords;
 use etherparse::{IpNumber, PacketBuilder};
 
 /// The Ethernet address of an IPv4 multicast group (RFC 1112 section 6.4).
@@ -34,12 +35,9 @@ pub fn igmp(
     group: Ipv4Addr,
 ) -> Vec<u8> {
     let [a, b, c, d] = group.octets();
-    let sum = u32::from(u16::from_be_bytes([kind, tenths]))
-        + u32::from(u16::from_be_bytes([a, b]))
-        + u32::from(u16::from_be_bytes([c, d]));
-    let sum = (sum & 0xffff) + (sum >> 16);
-    let [.., high, low] = ((sum & 0xffff) + (sum >> 16)).to_be_bytes();
-    let message = [kind, tenths, !high, !low, a, b, c, d];
+    let sum = Sum16BitWords::new().add_2bytes([kind, tenths]).add_4bytes([a, b, c, d]);
+    let [high, low] = sum.ones_complement().to_be().to_be_bytes();
+    let message = [kind, tenths, high, low, a, b, c, d];
     let builder = PacketBuilder::ethernet2(mac, group_mac(to)).ipv4(from.octets(), to.octets(), 1);
     let mut frame = Vec::with_capacity(builder.size(message.len()));
     builder.write(&mut frame, IpNumber::IGMP, &message).expect("a packet that fits");

@@ -55,6 +55,12 @@ impl Report {
 }
 
 impl UdpStream {
+    /// One each way between two workloads; see [`UdpStream::start`].
+    #[must_use]
+    pub fn both_ways(a: &Workload, b: &Workload, interval: Duration) -> [Self; 2] {
+        [(a, b), (b, a)].map(|(from, to)| Self::start(from, to, interval))
+    }
+
     /// Starts to send a datagram every `interval`; returns when the first has arrived.
     #[must_use]
     pub fn start(from: &Workload, to: &Workload, interval: Duration) -> Self {

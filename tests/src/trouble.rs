@@ -3,8 +3,7 @@
 use crate::process::Finished;
 use crate::topology::{Node, Underlay};
 
-/// Rules at the uplinks of nodes, which go with the
-/// value.
+/// Rules at the uplinks of nodes, which go with the value.
 #[derive(Debug)]
 pub struct Trouble<'a> {
     underlay: &'a Underlay,

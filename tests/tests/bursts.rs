@@ -8,7 +8,6 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use serde_json::Value;
 use vtep_tests::wait::SOON;
 use vtep_tests::{Daemon, Node, Segment, Surge, UdpStream, Underlay, Variant, Workload, wait_until};
 
@@ -40,17 +39,6 @@ impl Net {
     }
 }
 
-fn port(daemon: &Daemon<'_>, name: &str) -> Value {
-    daemon.list(&format!("port show {name}")).swap_remove(0)
-}
-
-/// The sum over all workers of how many system calls sent bursts, or rings.
-fn calls(daemon: &Daemon<'_>, what: &str) -> u64 {
-    let stats = daemon.show("stats show");
-    let workers = stats["workers"].as_array().expect("workers");
-    workers.iter().filter_map(|worker| worker[what].as_u64()).sum()
-}
-
 /// Frames that a port's device did not take.
 fn refused_at(daemon: &Daemon<'_>, name: &str) -> u64 {
     let drops = daemon.list(&format!("drops show port {name} all"));
@@ -61,7 +49,7 @@ fn refused_at(daemon: &Daemon<'_>, name: &str) -> u64 {
 
 /// The worker of a port's only queue.
 fn worker(daemon: &Daemon<'_>, name: &str) -> u64 {
-    port(daemon, name)["queues"][0]["worker"].as_u64().expect("a queue with a worker")
+    daemon.port(name)["queues"][0]["worker"].as_u64().expect("a queue with a worker")
 }
 
 /// Batches swing around the threshold, so that a flow's frames leave now by ring, now by burst. With two workers one of
@@ -75,12 +63,12 @@ fn a_flow_keeps_its_order_between_ring_and_burst(variant: Variant) {
         let has_ring = worker(&daemon, &to.name) == worker(&daemon, &a1.name);
         assert!(has_ring || variant == Variant::TWO_WORKERS);
         wait_until("the ways there are have been taken", SOON * 3, || {
-            let before = (calls(&daemon, "bursts"), calls(&daemon, "flushes"));
+            let before = (daemon.calls("bursts"), daemon.calls("flushes"));
             for size in [1, 3, 200, 1, 2, 60, 5, 17, 1, 400, 9, 30] {
                 surge.send(size);
             }
             surge.assert_in_order();
-            calls(&daemon, "bursts") > before.0 && (!has_ring || calls(&daemon, "flushes") > before.1)
+            daemon.calls("bursts") > before.0 && (!has_ring || daemon.calls("flushes") > before.1)
         });
         for round in 0..200 {
             surge.send(1 + round * 37 % 300);
@@ -88,7 +76,7 @@ fn a_flow_keeps_its_order_between_ring_and_burst(variant: Variant) {
         }
         assert!(surge.received() * 10 >= surge.sent() * 9, "{surge:?}");
     }
-    assert_eq!(port(&daemon, "a2")["transmit"]["active"], "burst");
+    assert_eq!(daemon.port("a2")["transmit"]["active"], "burst");
 }
 
 #[test]
@@ -107,8 +95,8 @@ fn a_peer_without_napi_is_told_and_gets_its_frames_by_ring() {
     let net = Net::new();
     let daemon = net.daemon(Variant::ONE_WORKER, &[1]);
     let [a1, a2, a3] = &net.workloads;
-    wait_until("a2 is burst to", SOON, || port(&daemon, "a2")["transmit"]["active"] == "burst");
-    let transmit = &port(&daemon, "a3")["transmit"];
+    wait_until("a2 is burst to", SOON, || daemon.port("a2")["transmit"]["active"] == "burst");
+    let transmit = &daemon.port("a3")["transmit"];
     assert_eq!(transmit["active"], "ring", "{transmit}");
     assert!(transmit["reason"].to_string().contains("ethtool -K DEVICE gro on"), "{transmit}");
     UdpStream::start(a1, a3, Duration::from_millis(1)).stop().assert_complete();
@@ -118,7 +106,7 @@ fn a_peer_without_napi_is_told_and_gets_its_frames_by_ring() {
     a2.namespace.run("ethtool -K eth0 gro off");
     wait_until("a2 is found to take no bursts", SOON, || {
         surge.send(100);
-        port(&daemon, "a2")["transmit"]["active"] == "ring"
+        daemon.port("a2")["transmit"]["active"] == "ring"
     });
     wait_until("frames arrive by ring", SOON, || {
         let before = surge.received();
@@ -145,10 +133,10 @@ fn a_port_that_fails_in_mid_burst_harms_no_other() {
         for _ in 0..20 {
             surge.send(100);
         }
-        wait_until("a2 is down", SOON, || port(&daemon, "a2")["state"] == "DOWN");
+        wait_until("a2 is down", SOON, || daemon.port("a2")["state"] == "DOWN");
         others.wait_for_more(20);
         a2.namespace.ip("link set eth0 up");
-        wait_until("a2 is up", SOON, || port(&daemon, "a2")["state"] == "UP");
+        wait_until("a2 is up", SOON, || daemon.port("a2")["state"] == "UP");
         daemon.assert_balanced();
     }
     a1.reaches(a2);
@@ -159,11 +147,11 @@ fn a_port_that_fails_in_mid_burst_harms_no_other() {
     for _ in 0..20 {
         surge.send(100);
     }
-    wait_until("a2 is gone", SOON, || port(&daemon, "a2")["state"] == "DOWN");
+    wait_until("a2 is gone", SOON, || daemon.port("a2")["state"] == "DOWN");
     others.wait_for_more(20);
     others.stop().assert_complete();
     daemon.assert_balanced();
-    assert!(calls(&daemon, "bursts") > 0, "nothing was burst");
+    assert!(daemon.calls("bursts") > 0, "nothing was burst");
 }
 
 /// A workload that never reads its socket, with its receive work in a thread that competes for a CPU: its frames are
@@ -188,7 +176,7 @@ fn a_workload_that_does_not_read_harms_no_other() {
     }
     others.stop().assert_complete();
     daemon.assert_balanced();
-    let stats = port(&daemon, "a2");
+    let stats = daemon.port("a2");
     let (sent, refused) = (stats["tx_packets"].as_u64().unwrap_or_default(), refused_at(&daemon, "a2"));
     assert!(sent + refused > 10_000, "{stats}");
 }
@@ -210,7 +198,7 @@ fn napi_is_turned_on_in_the_workloads_namespace() {
     daemon.wait_for_ports();
     let bursts = |name: &str| {
         wait_until(&format!("{name} is burst to"), SOON, || {
-            let port = port(&daemon, name);
+            let port = daemon.port(name);
             port["transmit"]["active"] == "burst" && port["netns_device"] == "eth0"
         });
     };
@@ -221,14 +209,14 @@ fn napi_is_turned_on_in_the_workloads_namespace() {
     bursts("a1");
     assert!(gro(a1) && !gro(a2) && !gro(a3));
     assert!(daemon.log().contains("NAPI turned on"), "the log does not tell");
-    let wrong = port(&daemon, "a2");
+    let wrong = daemon.port("a2");
     assert_eq!(wrong["transmit"]["active"], "ring", "{wrong}");
     for place in [&wrong["transmit"]["reason"], &wrong["degraded"]] {
         assert!(place.to_string().contains("the other end of a2 is not in"), "{wrong}");
     }
     // Again, and at a new device.
     a1.namespace.ip("link del eth0");
-    wait_until("a1 is gone", SOON, || port(&daemon, "a1")["state"] == "DOWN");
+    wait_until("a1 is gone", SOON, || daemon.port("a1")["state"] == "DOWN");
     a1.reconnect(&net.a);
     bursts("a1");
     assert!(gro(a1));
@@ -241,7 +229,7 @@ fn napi_is_turned_on_in_the_workloads_namespace() {
     assert!(gro(a3), "it stays on");
     daemon.change("port del a2");
     daemon.change("port add a2 vni 100 netns vtep-no-such-namespace");
-    let missing = port(&daemon, "a2");
+    let missing = daemon.port("a2");
     assert!(missing["degraded"].to_string().contains("cannot be opened"), "{missing}");
     daemon.ctl("port add a4 vni 100 netns no/path").assert_fails(1, &["no/path", "ip netns list"]);
 }

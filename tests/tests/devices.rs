@@ -13,13 +13,8 @@ use vtep_tests::{Daemon, Segment, Trio, UdpStream, Variant, wait_until};
 
 in_every_variant!(a_device_that_vanishes_comes_back, an_uplink_that_goes_down_comes_back);
 
-fn port(daemon: &Daemon<'_>, name: &str) -> Value {
-    let ports = daemon.list("port show");
-    ports.into_iter().find(|port| port["ifname"] == name).unwrap_or_else(|| panic!("no port {name}"))
-}
-
 fn wait_for_state(daemon: &Daemon<'_>, name: &str, state: &str) {
-    wait_until(&format!("port {name} is {state}"), SOON, || port(daemon, name)["state"] == state);
+    wait_until(&format!("port {name} is {state}"), SOON, || daemon.port(name)["state"] == state);
 }
 
 fn a_device_that_vanishes_comes_back(variant: Variant) {
@@ -32,7 +27,7 @@ fn a_device_that_vanishes_comes_back(variant: Variant) {
     for _ in 0..3 {
         net.a2.namespace.ip("link del eth0");
         wait_for_state(&daemon, "a2", "DOWN");
-        assert_ne!(port(&daemon, "a2")["degraded"], Value::Array(Vec::new()), "it does not say why");
+        assert_ne!(daemon.port("a2")["degraded"], Value::Array(Vec::new()), "it does not say why");
         others.wait_for_more(20);
         net.a2.reconnect(&net.a);
         wait_for_state(&daemon, "a2", "UP");
@@ -74,7 +69,7 @@ fn a_missing_device_is_waited_for() {
     let daemon = Daemon::with_config(&net.a, &config);
     wait_for_state(&daemon, "a1", "UP");
     net.a1.reaches(&net.b1);
-    let later = port(&daemon, "later");
+    let later = daemon.port("later");
     assert_eq!((&later["state"], &later["mode"]), (&"DOWN".into(), &"".into()), "{later}");
     let reasons = later["degraded"].to_string();
     assert!(reasons.contains("no device") && reasons.contains("later"), "{reasons}");
@@ -95,7 +90,7 @@ fn a_device_that_is_taken_is_refused() {
     net.a1.reaches(&net.b1);
     let second = Daemon::with_config(&net.a, &Variant::ONE_WORKER.config(&net.a, &[net.segment()]));
     for name in ["up0", "a1", "a2"] {
-        let port = port(&second, name);
+        let port = second.port(name);
         assert_eq!(port["state"], "DOWN", "{port}");
         assert!(port["degraded"].to_string().contains("already"), "{port}");
     }
@@ -113,14 +108,14 @@ fn less_than_required_is_refused_and_less_than_wished_is_told() {
     let net = Trio::new();
     let daemon =
         Daemon::start(&net.a, Variant::ONE_WORKER, &[Segment::vxlan(100).access(&net.a1).remote(&net.b)]);
-    let a1 = port(&daemon, "a1");
+    let a1 = daemon.port("a1");
     assert_eq!(a1["mode"], "native", "{a1}");
     assert_ne!(a1["degraded"], Value::Array(Vec::new()), "zero-copy was not obtained, and nothing says so");
     let refused = daemon.ctl("port add a2 vni 100 require zerocopy");
     refused.assert_fails(1, &["a2", "zero-copy"]);
     daemon.change("port add a2 vni 100 mode generic");
     wait_for_state(&daemon, "a2", "UP");
-    assert_eq!(port(&daemon, "a2")["mode"], "generic");
+    assert_eq!(daemon.port("a2")["mode"], "generic");
     net.a2.reaches(&net.b1);
     net.a2.reaches(&net.a1);
 }
@@ -141,13 +136,13 @@ fn frame_memory_lies_on_large_pages_where_nothing_is_burst() {
             (true, true) => &["base", "hugetlb"],
             (false, _) => &["base"],
         };
-        let told = port(&daemon, "a1");
+        let told = daemon.port("a1");
         assert!(expected.contains(&told["pages"].as_str().unwrap_or_default()), "{told:#}");
         if rings {
             daemon.change("port del a2");
             daemon.change("port add a2 vni 100 transmit auto");
             wait_for_state(&daemon, "a2", "UP");
-            let transmit = &port(&daemon, "a2")["transmit"];
+            let transmit = &daemon.port("a2")["transmit"];
             assert_eq!(transmit["active"], "ring", "{transmit}");
             assert!(transmit["reason"].to_string().contains("restart vtepd to burst"), "{transmit}");
         }

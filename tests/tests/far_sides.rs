@@ -4,7 +4,7 @@
 use vtep_tests::filter::Tunnel;
 use vtep_tests::frames::{self, RawSocket};
 use vtep_tests::traffic::Transfer;
-use vtep_tests::{Capture, LinuxVtep, Namespace, OvsVtep, Segment, UdpStream, Underlay, wait_until};
+use vtep_tests::{Capture, LinuxVtep, Namespace, OvsVtep, Pair, Segment, UdpStream, Underlay, wait_until};
 
 use std::time::Duration;
 
@@ -13,9 +13,7 @@ use std::time::Duration;
 /// ```
 #[test]
 fn linux_vxlan_carries_the_traffic_of_the_tests() {
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node(1), underlay.node(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay, a, b, a1, b1 } = Pair::new();
     let _near = LinuxVtep::start(&a, &[Segment::vxlan(100).access(&a1).remote(&b)]);
     let far = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
 
@@ -46,9 +44,7 @@ fn linux_vxlan_carries_the_traffic_of_the_tests() {
 /// ```
 #[test]
 fn ovs_gre_carries_the_traffic_of_the_tests() {
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node(1), underlay.node(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay, a, b, a1, b1 } = Pair::new();
     let near = OvsVtep::start(&a, &[Segment::gre(300).access(&a1).remote(&b)]);
     let far = OvsVtep::start(&b, &[Segment::gre(300).access(&b1).remote(&a)]);
     OvsVtep::complete_checksums(&a1);

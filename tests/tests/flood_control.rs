@@ -43,10 +43,7 @@ impl Net {
     }
 
     fn vtepd(&self) -> Daemon<'_> {
-        let daemon = Daemon::start(&self.a, Variant::ONE_WORKER, &[Self::segment(&self.near, &self.b)]);
-        daemon.wait_for_ports();
-        daemon.wait_for_remotes();
-        daemon
+        Daemon::start(&self.a, Variant::ONE_WORKER, &[Self::segment(&self.near, &self.b)])
     }
 
     fn linux(&self) -> LinuxVtep<'_> {

@@ -26,8 +26,7 @@ in_every_variant!(
 const PAUSE: usize = 100;
 
 fn streams(net: &Trio) -> [UdpStream; 2] {
-    [(&net.a1, &net.b1), (&net.b1, &net.a1)]
-        .map(|(from, to)| UdpStream::start(from, to, Duration::from_millis(2)))
+    UdpStream::both_ways(&net.a1, &net.b1, Duration::from_millis(2))
 }
 
 /// An ICMPv6 message from `from` to all nodes.
@@ -81,7 +80,7 @@ fn a_workload_is_no_infrastructure_unless_trusted(variant: Variant) {
     let own = UdpStream::start(&net.a2, &net.b1, Duration::from_millis(1));
     let seen = Capture::received(&net.a1);
     daemon.change("port guard a2 trusted");
-    assert_eq!(daemon.list("port show a2")[0]["guard"]["trusted"], json!(true));
+    assert_eq!(daemon.port("a2")["guard"]["trusted"], json!(true));
     for (frame, _, filter) in &cases {
         socket.repeat(frame, 5);
         seen.wait_for(filter, 5);
@@ -160,7 +159,7 @@ fn a_locked_port_is_as_locked_as_a_bridge_port(variant: Variant) {
     let daemon = Daemon::start(&net.a, variant, &[net.segment()]);
     net.a1.reaches(&net.b1);
     daemon.change("port guard a2 locked");
-    assert_eq!(daemon.list("port show a2")[0]["guard"]["locked"], json!(true));
+    assert_eq!(daemon.port("a2")["guard"]["locked"], json!(true));
     let streams = streams(&net);
     let seen = [Capture::received(&net.a1), Capture::received(&net.b1)];
     let mut sockets = [RawSocket::of(&net.a2), RawSocket::of(&b2)];

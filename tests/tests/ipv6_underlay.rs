@@ -3,7 +3,9 @@
 use vtep_tests::frames::{self, BROADCAST, RawSocket};
 use vtep_tests::traffic::Transfer;
 use vtep_tests::wait::SOON;
-use vtep_tests::{Capture, Daemon, LinuxVtep, OvsVtep, Segment, Underlay, Variant, Workload, wait_until};
+use vtep_tests::{
+    Capture, Daemon, LinuxVtep, OvsVtep, Pair, Segment, Underlay, Variant, Workload, wait_until,
+};
 
 in_every_variant!(
     linux_vxlan_and_vtepd_understand_each_other,
@@ -15,9 +17,7 @@ in_every_variant!(
 ///   a1 ── node 1 (vtepd) ── IPv6 ── node 2 (Linux vxlan + bridge) ── b1
 /// ```
 fn linux_vxlan_and_vtepd_understand_each_other(variant: Variant) {
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node_with_ipv6(1), underlay.node_with_ipv6(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay, a, b, a1, b1 } = Pair::with_ipv6();
     // By default Linux computes checksums, and refuses packets without.
     let far = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote6(&a)]);
     let near = Daemon::start(&a, variant, &[Segment::vxlan(100).access(&a1).remote6(&b)]);
@@ -75,9 +75,7 @@ fn udp_errors(namespace: &vtep_tests::netns::Namespace) -> u64 {
 ///   a1 ── node 1 (vtepd) ── IPv6 ── node 2 (OVS, userspace datapath) ── b1
 /// ```
 fn ovs_gre_and_vtepd_understand_each_other(variant: Variant) {
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node_with_ipv6(1), underlay.node_with_ipv6(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay: _underlay, a, b, a1, b1 } = Pair::with_ipv6();
     OvsVtep::complete_checksums(&b1);
     let far = OvsVtep::start(&b, &[Segment::gre(33).access(&b1).remote6(&a)]);
     let near = Daemon::start(&a, variant, &[Segment::gre(33).access(&a1).remote6(&b)]);
@@ -128,9 +126,7 @@ fn one_vni_has_peers_of_both_families(variant: Variant) {
 /// Packets without a checksum pass where both ends are configured for them, and nowhere else.
 #[test]
 fn zero_checksums_are_configured_at_both_ends() {
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node_with_ipv6(1), underlay.node_with_ipv6(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay, a, b, a1, b1 } = Pair::with_ipv6();
     let segment = [Segment::vxlan(100).access(&b1).remote6(&a)];
     let _far = LinuxVtep::start_with(&b, &segment, "udp6zerocsumtx udp6zerocsumrx");
     let near = Daemon::start(&a, Variant::ONE_WORKER, &[Segment::vxlan(100).access(&a1).remote6(&b)]);
@@ -151,9 +147,7 @@ fn zero_checksums_are_configured_at_both_ends() {
 /// The daemon follows the kernel's neighbour over IPv6.
 #[test]
 fn a_next_hop_with_a_new_ethernet_address_is_followed() {
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node_with_ipv6(1), underlay.node_with_ipv6(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay: _underlay, a, b, a1, b1 } = Pair::with_ipv6();
     let _far = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote6(&a)]);
     let near = Daemon::start(&a, Variant::ONE_WORKER, &[Segment::vxlan(100).access(&a1).remote6(&b)]);
     a1.reaches(&b1);

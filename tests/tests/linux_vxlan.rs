@@ -11,7 +11,7 @@ use vtep_tests::filter::Tunnel;
 use vtep_tests::frames::{self, BROADCAST, RawSocket};
 use vtep_tests::traffic::Transfer;
 use vtep_tests::wait::SOON;
-use vtep_tests::{Capture, Daemon, LinuxVtep, Segment, Underlay, Variant, wait_until};
+use vtep_tests::{Capture, Daemon, LinuxVtep, Pair, Segment, Underlay, Variant, wait_until};
 
 in_every_variant!(
     workloads_ping_and_both_sides_learn,
@@ -22,9 +22,7 @@ in_every_variant!(
 );
 
 fn workloads_ping_and_both_sides_learn(variant: Variant) {
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node(1), underlay.node(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay: _underlay, a, b, a1, b1 } = Pair::new();
     let far = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
     let near = Daemon::start(&a, variant, &[Segment::vxlan(100).access(&a1).remote(&b)]);
 
@@ -42,9 +40,7 @@ fn workloads_ping_and_both_sides_learn(variant: Variant) {
 }
 
 fn arp_crosses_both_ways(variant: Variant) {
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node(1), underlay.node(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay: _underlay, a, b, a1, b1 } = Pair::new();
     let _far = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
     let segment = Segment::vxlan(100).access(&a1).remote(&b).key("arp_proxy = false");
     let _near = Daemon::start(&a, variant, &[segment]);
@@ -64,9 +60,7 @@ fn arp_crosses_both_ways(variant: Variant) {
 }
 
 fn tcp_crosses_both_ways_with_default_offloads(variant: Variant) {
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node(1), underlay.node(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay, a, b, a1, b1 } = Pair::new();
     let _far = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
     let _near = Daemon::start(&a, variant, &[Segment::vxlan(100).access(&a1).remote(&b)]);
     a1.reaches(&b1);
@@ -122,9 +116,7 @@ fn floods_reach_every_member_once_and_unicast_one(variant: Variant) {
 }
 
 fn outer_headers_are_as_the_rfc_has_them(variant: Variant) {
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node(1), underlay.node(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay, a, b, a1, b1 } = Pair::new();
     let _far = LinuxVtep::start(&b, &[Segment::vxlan(0xab_cdef).access(&b1).remote(&a)]);
     let _near = Daemon::start(&a, variant, &[Segment::vxlan(0xab_cdef).access(&a1).remote(&b)]);
     a1.reaches(&b1);
@@ -162,9 +154,7 @@ fn outer_headers_are_as_the_rfc_has_them(variant: Variant) {
 /// The underlay takes packets of 1600 bytes: a workload's packet of 1550 just fits, one of 1551 is counted.
 #[test]
 fn frames_that_do_not_fit_are_counted() {
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node(1), underlay.node(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay, a, b, a1, b1 } = Pair::new();
     a1.namespace.ip("link set eth0 mtu 1700");
     a.namespace.ip("link set a1 mtu 1700");
     let _far = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
@@ -185,9 +175,7 @@ fn frames_that_do_not_fit_are_counted() {
 /// A tagged frame is carried as it is.
 #[test]
 fn an_inner_tag_is_carried() {
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node(1), underlay.node(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay: _underlay, a, b, a1, b1 } = Pair::new();
     let _far = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
     let _near = Daemon::start(&a, Variant::ONE_WORKER, &[Segment::vxlan(100).access(&a1).remote(&b)]);
     a1.reaches(&b1);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use vtep_tests::frames::{self, Arp, BROADCAST, Noise, RawSocket};
 use vtep_tests::wait::SOON;
-use vtep_tests::{Daemon, LinuxVtep, Segment, UdpStream, Underlay, Variant, wait_until};
+use vtep_tests::{Daemon, LinuxVtep, Pair, Segment, UdpStream, Underlay, Variant, wait_until};
 
 in_every_variant!(rubbish_from_the_underlay_harms_nobody, rubbish_from_a_workload_harms_nobody);
 
@@ -50,17 +50,14 @@ fn tunnel_packets(local: Ipv4Addr, peer: Ipv4Addr) -> [Vec<u8>; 6] {
 }
 
 fn rubbish_from_the_underlay_harms_nobody(variant: Variant) {
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node(1), underlay.node(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay, a, b, a1, b1 } = Pair::new();
     let _far = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
     let segments = [Segment::vxlan(100).access(&a1).remote(&b), Segment::gre(300).remote(&b)];
     let mut daemon = Daemon::start(&a, variant, &segments);
     a1.reaches(&b1);
     let id = daemon.id();
 
-    let streams =
-        [(&a1, &b1), (&b1, &a1)].map(|(from, to)| UdpStream::start(from, to, Duration::from_millis(2)));
+    let streams = UdpStream::both_ways(&a1, &b1, Duration::from_millis(2));
     let originals = tunnel_packets(a.address, b.address);
     let mut socket = RawSocket::open(&underlay.namespace, &a.underlay_device);
     let mut noise = Noise::new(1);
@@ -96,8 +93,7 @@ fn rubbish_from_a_workload_harms_nobody(variant: Variant) {
     a1.reaches(&b1);
     let id = daemon.id();
 
-    let streams =
-        [(&a1, &b1), (&b1, &a1)].map(|(from, to)| UdpStream::start(from, to, Duration::from_millis(2)));
+    let streams = UdpStream::both_ways(&a1, &b1, Duration::from_millis(2));
     let originals = [inner(), stranger_arp()];
     let mut socket = RawSocket::of(&a2);
     let mut noise = Noise::new(2);
@@ -144,8 +140,7 @@ fn a_million_malformed_frames_end_nothing() {
         here.namespace.ip(&format!("neigh replace {address} lladdr {mac} nud permanent dev eth0"));
     }
     let id = daemon.id();
-    let streams =
-        [(&a1, &b1), (&b1, &a1)].map(|(from, to)| UdpStream::start(from, to, Duration::from_millis(2)));
+    let streams = UdpStream::both_ways(&a1, &b1, Duration::from_millis(2));
     let outside = tunnel_packets(a.address, b.address);
     let inside = [inner(), stranger_arp()];
     let mut sockets = [RawSocket::open(&underlay.namespace, &a.underlay_device), RawSocket::of(&a2)];

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use vtep_tests::traffic::Transfer;
 use vtep_tests::wait::SOON;
-use vtep_tests::{Daemon, Segment, UdpStream, Underlay, Variant, wait_for};
+use vtep_tests::{Daemon, Pair, Segment, UdpStream, Underlay, Variant, wait_for};
 
 in_every_variant!(every_frame_sent_is_measured);
 
@@ -30,9 +30,7 @@ fn at_rest(daemon: &Daemon<'_>) -> Value {
 
 fn every_frame_sent_is_measured(variant: Variant) {
     let begun = Instant::now();
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node(1), underlay.node(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay: _underlay, a, b, a1, b1 } = Pair::new();
     let near = Daemon::start(&a, variant, &[Segment::vxlan(100).access(&a1).remote(&b)]);
     let _far = Daemon::start(&b, variant, &[Segment::vxlan(100).access(&b1).remote(&a)]);
     a1.reaches(&b1);

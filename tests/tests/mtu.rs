@@ -9,7 +9,8 @@ use vtep_tests::filter::Tunnel;
 use vtep_tests::traffic::{Host, Transfer};
 use vtep_tests::wait::SOON;
 use vtep_tests::{
-    Capture, Daemon, LinuxVtep, Namespace, Node, Router, Segment, Underlay, Variant, Workload, wait_until,
+    Capture, Daemon, LinuxVtep, Namespace, Node, Pair, Router, Segment, Underlay, Variant, Workload,
+    wait_until,
 };
 
 in_every_variant!(
@@ -97,9 +98,7 @@ fn tcp_over_ipv6_completes_through_a_narrow_ipv6_underlay(variant: Variant) {
 
 /// A workload's own kernel cuts 3000 bytes into packets of 1500, and those are cut again. The path's MTU is the route's.
 fn packets_that_may_be_cut_arrive_whole(variant: Variant) {
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node(1), underlay.node(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay, a, b, a1, b1 } = Pair::new();
     let _far = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
     let near = Daemon::start(&a, variant, &[Segment::vxlan(100).access(&a1).remote(&b)]);
     a1.reaches(&b1);
@@ -202,9 +201,7 @@ fn offers(a1: &Workload, b1: &Workload) -> (HashSet<String>, HashSet<String>) {
 
 #[test]
 fn the_maximum_segment_size_is_clamped_where_it_is_wanted() {
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node(1), underlay.node(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay: _underlay, a, b, a1, b1 } = Pair::new();
     let _far = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
     let near = Daemon::start(&a, Variant::TWO_WORKERS, &[Segment::vxlan(100).access(&a1).remote(&b)]);
     a1.reaches(&b1);
@@ -216,7 +213,7 @@ fn the_maximum_segment_size_is_clamped_where_it_is_wanted() {
     assert_eq!((size(&syn), size(&answer)), (vec!["1460".to_owned()], vec!["1460".to_owned()]));
     for (clamp, expected) in [("on", "1310"), ("1200", "1200"), ("off", "1460")] {
         let line = format!("vni replace 100 local 192.0.2.1 mss-clamp {clamp}");
-        let _ = near.ctl(&line).output();
+        near.change(&line);
         assert_eq!(near.list("vni show 100")[0]["mss_clamp"], clamp);
         let (syn, answer) = offers(&a1, &b1);
         assert_eq!(
@@ -230,9 +227,7 @@ fn the_maximum_segment_size_is_clamped_where_it_is_wanted() {
 /// The MTU of the uplink's device is followed as it changes.
 #[test]
 fn the_mtu_of_the_uplink_is_followed() {
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node(1), underlay.node(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay: _underlay, a, b, a1, b1 } = Pair::new();
     let _far = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
     let near = Daemon::start(&a, Variant::ONE_WORKER, &[Segment::vxlan(100).access(&a1).remote(&b)]);
     a1.reaches(&b1);

@@ -12,7 +12,7 @@ use vtep_tests::filter::Tunnel;
 use vtep_tests::frames::{self, BROADCAST, RawSocket};
 use vtep_tests::traffic::Transfer;
 use vtep_tests::wait::SOON;
-use vtep_tests::{Capture, Daemon, Segment, UdpStream, Underlay, Variant, wait_until};
+use vtep_tests::{Capture, Daemon, Pair, Segment, UdpStream, Underlay, Variant, wait_until};
 
 in_every_variant!(
     vnis_with_the_same_addresses_are_apart,
@@ -61,9 +61,7 @@ fn vnis_with_the_same_addresses_are_apart(variant: Variant) {
 
 /// b1 moves from node 2 to node 1 and back, both daemons being told live.
 fn a_moved_workload_is_found_at_once(variant: Variant) {
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node(1), underlay.node(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay: _underlay, a, b, a1, b1 } = Pair::new();
     let b2 = b.workload("b2", "10.0.0.3");
     let near = Daemon::start(&a, variant, &[Segment::vxlan(100).access(&a1).remote(&b)]);
     let far = Daemon::start(&b, variant, &[Segment::vxlan(100).access(&b1).access(&b2).remote(&a)]);
@@ -95,9 +93,7 @@ fn a_moved_workload_is_found_at_once(variant: Variant) {
 
 /// b1 only receives: its entry at node 1 ages out although traffic to it goes on, and a1's at node 2 stays.
 fn entries_age_while_traffic_goes_one_way(variant: Variant) {
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node(1), underlay.node(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay: _underlay, a, b, a1, b1 } = Pair::new();
     let segment = || Segment::vxlan(100).key("ageing = 2");
     let near = Daemon::start(&a, variant, &[segment().access(&a1).remote(&b)]);
     let far = Daemon::start(&b, variant, &[segment().access(&b1).remote(&a)]);

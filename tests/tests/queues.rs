@@ -57,8 +57,7 @@ fn more_queues_than_workers(variant: Variant) {
             port["queues"].as_array().expect("queues").iter().map(|queue| &queue["queue"]).collect();
         assert_eq!(queues, [0, 1, 2, 3], "{port}");
     }
-    let streams =
-        [(&a1, &b1), (&b1, &a1)].map(|(from, to)| UdpStream::start(from, to, Duration::from_millis(1)));
+    let streams = UdpStream::both_ways(&a1, &b1, Duration::from_millis(1));
     // Each connection is a flow of its own: together they use all queues.
     for _ in 0..8 {
         Transfer::SMALL.run(&a1, &b1);

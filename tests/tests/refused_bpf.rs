@@ -36,11 +36,7 @@ impl Net {
 }
 
 fn transmit(daemon: &Daemon<'_>, port: &str) -> Value {
-    daemon.list(&format!("port show {port}")).swap_remove(0)["transmit"].take()
-}
-
-fn bursts(daemon: &Daemon<'_>) -> u64 {
-    daemon.show("stats show")["workers"][0]["bursts"].as_u64().expect("a number of bursts")
+    daemon.port(port)["transmit"].take()
 }
 
 /// The program cannot be loaded: by a seccomp filter, and in a user namespace, whose root has no rights over BPF.
@@ -94,7 +90,7 @@ fn a_daemon_that_may_not_run_programs_uses_its_rings() {
         assert!(transmit["reason"].to_string().contains(part), "{transmit}");
     }
     assert!(daemon.log().contains("frames leave by rings only"), "the log does not tell");
-    assert_eq!(bursts(&daemon), 0);
+    assert_eq!(daemon.calls("bursts"), 0);
 }
 
 /// Bursts are refused while they are in use: their frames leave by rings, the port says so, and bursts come back.
@@ -114,16 +110,16 @@ fn bursts_refused_under_way_fall_back_to_rings_and_come_back() {
             reached()
         });
     };
-    until("frames leave by burst", &daemon, &|| bursts(&daemon) > 0);
+    until("frames leave by burst", &daemon, &|| daemon.calls("bursts") > 0);
     let tampering = Tampering::begin(daemon.id(), "worker-0", "ENOMEM");
     until("the port uses its ring", &daemon, &|| transmit(&daemon, "a2")["active"] == "ring");
     assert!(tampering.refused() > 0);
     let told = transmit(&daemon, "a2");
     assert!(told["reason"].to_string().contains("no memory to spare"), "{told}");
-    let before = bursts(&daemon);
+    let before = daemon.calls("bursts");
     drop(tampering);
     until("frames leave by burst again", &daemon, &|| {
-        transmit(&daemon, "a2")["active"] == "burst" && bursts(&daemon) > before
+        transmit(&daemon, "a2")["active"] == "burst" && daemon.calls("bursts") > before
     });
     assert!(daemon.log().contains("bursts are tried again"), "the log does not tell");
     assert!(surge.received() * 10 >= surge.sent() * 9, "{surge:?}");

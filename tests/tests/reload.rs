@@ -97,8 +97,7 @@ fn requests_lose_nothing_of_what_stays() {
     let _far = net.far(Variant::TWO_WORKERS);
     let near = Daemon::start(&net.a, Variant::TWO_WORKERS, &[net.first()]);
     net.a1.reaches(&net.b1);
-    let streams = [(&net.a1, &net.b1), (&net.b1, &net.a1)]
-        .map(|(from, to)| UdpStream::start(from, to, Duration::from_millis(1)));
+    let streams = UdpStream::both_ways(&net.a1, &net.b1, Duration::from_millis(1));
     for round in 0..20 {
         for line in [
             "vni add 200 local 192.0.2.1 encap gre",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use vtep_tests::filter::Tunnel;
 use vtep_tests::frames::{self, BROADCAST, RawSocket};
 use vtep_tests::wait::SOON;
-use vtep_tests::{Capture, Daemon, LinuxVtep, Segment, UdpStream, Underlay, Variant, wait_until};
+use vtep_tests::{Capture, Daemon, LinuxVtep, Pair, Segment, UdpStream, Underlay, Variant, wait_until};
 
 /// How long a change in the kernel may take to show in what is sent.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -16,9 +16,7 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 /// ```
 #[test]
 fn a_next_hop_with_a_new_ethernet_address_is_followed() {
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node(1), underlay.node(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay, a, b, a1, b1 } = Pair::new();
     let _far = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
     let near = Daemon::start(&a, Variant::ONE_WORKER, &[Segment::vxlan(100).access(&a1).remote(&b)]);
     a1.reaches(&b1);
@@ -92,9 +90,7 @@ fn a_changed_route_is_followed() {
 /// Node 3 is not there yet: frames to it are counted, others are not delayed, and it is found when it comes.
 #[test]
 fn an_absent_next_hop_is_counted_and_found_later() {
-    let underlay = Underlay::new();
-    let (a, b) = (underlay.node(1), underlay.node(2));
-    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let Pair { underlay, a, b, a1, b1 } = Pair::new();
     let _far = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a)]);
     let mut segment = Segment::vxlan(100).access(&a1).remote(&b);
     segment.remotes.push(Ipv4Addr::new(192, 0, 2, 3).into());

@@ -19,6 +19,7 @@ const WITHIN_VNI: Shape = Shape { keywords: &[VNI], ..NOTHING };
 const NAMED: Shape = Shape { positional: &["NAME"], ..NOTHING };
 const NUMBERED: Shape = Shape { positional: &["vni"], ..NOTHING };
 const MAC_IN_VNI: Shape = Shape { positional: &["MAC"], keywords: &[VNI], ..NOTHING };
+const NAME_IN_VNI: Shape = Shape { positional: &["NAME"], keywords: &[VNI], ..NOTHING };
 const IP_IN_VNI: Shape = Shape { positional: &["IP"], keywords: &[VNI], ..NOTHING };
 const OF_PORT: Shape = Shape { keywords: &[("port", "NAME")], ..NOTHING };
 
@@ -76,7 +77,6 @@ const NEIGH_SET: Shape =
 const NEIGH_SET_TAIL: &str = "IP lladdr MAC vni N [router] [owner NAME]";
 const NEIGH_DEL: Shape = Shape { positional: &["IP"], keywords: &[VNI, OWNER, VERSION], ..NOTHING };
 /// A replacement of all that an owner wrote. What there is to be is read from standard input, one line each.
-const REPLACE: Shape = Shape { positional: &["NAME"], keywords: &[VNI], ..NOTHING };
 const REPLACE_TAIL: &str = "NAME [vni N] < LINES";
 
 /// Every command. An object's first verb is meant when none is given.
@@ -112,7 +112,7 @@ pub(crate) const FORMS: &[Form] = &[
     }),
     form("group", "add", group::SET_TAIL, group::SET, |given| group::set(given, false)),
     form("group", "replace", group::SET_TAIL, group::SET, |given| group::set(given, true)),
-    form("group", "del", "NAME vni N", group::DEL, |given| {
+    form("group", "del", "NAME vni N", NAME_IN_VNI, |given| {
         Ok(Request::RemoveGroup(api::RemoveGroup {
             name: given.required("NAME")?,
             vni: given.required_vni()?,
@@ -131,7 +131,7 @@ pub(crate) const FORMS: &[Form] = &[
     }),
     form("fdb", "add", FDB_SET_TAIL, FDB_SET, |given| fdb_set(given, false)),
     form("fdb", "replace", FDB_SET_TAIL, FDB_SET, |given| fdb_set(given, true)),
-    form("fdb", "replace owner", REPLACE_TAIL, REPLACE, |given| {
+    form("fdb", "replace owner", REPLACE_TAIL, NAME_IN_VNI, |given| {
         let (owner, vni) = (given.required("NAME")?, given.vni()?);
         Ok(Request::ReplaceFdb(api::ReplaceFdb { owner, vni, entries: Vec::new() }))
     }),
@@ -161,7 +161,7 @@ pub(crate) const FORMS: &[Form] = &[
     }),
     form("neigh", "add", NEIGH_SET_TAIL, NEIGH_SET, |given| neigh_set(given, false)),
     form("neigh", "replace", NEIGH_SET_TAIL, NEIGH_SET, |given| neigh_set(given, true)),
-    form("neigh", "replace owner", REPLACE_TAIL, REPLACE, |given| {
+    form("neigh", "replace owner", REPLACE_TAIL, NAME_IN_VNI, |given| {
         let (owner, vni) = (given.required("NAME")?, given.vni()?);
         Ok(Request::ReplaceNeighbours(api::ReplaceNeighbours { owner, vni, neighbours: Vec::new() }))
     }),

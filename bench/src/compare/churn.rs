@@ -6,8 +6,7 @@
 //! replies say how many entries changed. The entries are none of the load's, so that every frame of the load has one
 //! right way all the time.
 
-use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use wire::Mac;
 
 use super::case::Case;
@@ -99,7 +98,7 @@ impl ControlPlane {
     /// Writes the entries, and then goes on changing them in a thread of its own.
     fn start(socket: &Path, rate: f64) -> Result<Self, Fault> {
         let mut client = Client::connect(socket)?;
-        let calls = [call(&format!("\"dst\":\"{FAR}\"")), call(&format!("\"dev\":\"{ACCESS}\""))];
+        let calls = [call("dst", &FAR.to_string()), call("dev", ACCESS)];
         client.replace(&calls[0])?;
         let (stop, changed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (ends, counts, begin) = (Arc::clone(&stop), Arc::clone(&changed), Instant::now());
@@ -156,22 +155,21 @@ impl Client {
 }
 
 /// The bytes of a call that puts all entries to a place, given as the key and value of a JSON object.
-fn call(place: &str) -> Vec<u8> {
+fn call(place: &str, name: &str) -> Vec<u8> {
     let hosts = Hosts {
         first_mac: Mac([0x02, 0xcc, 0, 0, 0, 0]),
         first_address: [10, 200, 0, 0].into(),
         count: BATCH,
     };
-    let mut text = format!(
-        "{{\"method\":\"org.vtep.control.ReplaceFdb\",\"parameters\":{{\"owner\":\"bench\",\"vni\":{VNI},\"entries\":["
-    );
-    for number in 0..BATCH {
-        let comma = if number == 0 { "" } else { "," };
-        let mac = hosts.mac(number);
-        let _ = write!(text, "{comma}{{\"mac\":\"{mac}\",\"vni\":{VNI},{place}}}");
-    }
-    text += "]}}\0";
-    text.into_bytes()
+    let entry = |number| {
+        let mut entry = json!({ "mac": hosts.mac(number).to_string(), "vni": VNI });
+        entry[place] = name.into();
+        entry
+    };
+    let entries: Vec<Value> = (0..BATCH).map(entry).collect();
+    let parameters = json!({ "owner": "bench", "vni": VNI, "entries": entries });
+    let call = json!({ "method": "org.vtep.control.ReplaceFdb", "parameters": parameters });
+    (call.to_string() + "\0").into_bytes()
 }
 
 #[cfg(test)]
@@ -180,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_call_names_every_entry_once_with_its_place() {
-        let bytes = call("\"dst\":\"192.0.2.2\"");
+        let bytes = call("dst", "192.0.2.2");
         let call: Value = serde_json::from_slice(bytes.strip_suffix(&[0]).unwrap()).unwrap();
         let entries = call["parameters"]["entries"].as_array().unwrap();
         assert_eq!(entries.len(), BATCH as usize);

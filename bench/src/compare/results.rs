@@ -172,10 +172,16 @@ impl Trial {
         self.received_in_time as f64 / self.seconds
     }
 
+    /// Frames that were sent.
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.offered - self.skipped
+    }
+
     /// Frames that were sent and did not arrive.
     #[must_use]
-    pub fn lost(&self) -> u64 {
-        (self.offered - self.skipped).saturating_sub(self.received)
+    pub const fn lost(&self) -> u64 {
+        self.sent().saturating_sub(self.received)
     }
 
     /// Share of the frames that was lost.

@@ -15,7 +15,7 @@ use forward::tables::InnerTags;
 use forward::trust::Trust;
 use forward::verdict::DropReason;
 
-use super::overlay::{ACCESS, DOMAIN, Overlay};
+use super::overlay::{ACCESS, DOMAIN, Overlay, UDP_PORT};
 use super::traffic::{Mix, Traffic};
 
 /// Bytes before a frame and of its chunk.
@@ -80,7 +80,7 @@ impl Batch {
     /// formed.
     #[inline(never)]
     pub fn parse(&mut self) -> usize {
-        let trust = Trust::of_workload(&[4789]);
+        let trust = Trust::of_workload(&[UDP_PORT]);
         let parse = |loaded: &mut Loaded| {
             loaded.frame(|frame, _, _| {
                 let mut headers = Headers::NONE;

@@ -36,7 +36,7 @@ pub const NEIGHBOURS: usize = 1000;
 /// When all entries were learned.
 pub const START: Now = Now { nanoseconds: 1_000_000_000_000 };
 
-const UDP_PORT: u16 = 4789;
+pub(super) const UDP_PORT: u16 = 4789;
 const NEXT_HOP: Mac = Mac([2, 1, 0, 0, 1, 1]);
 
 /// A station and where it is.

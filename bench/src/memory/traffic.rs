@@ -6,7 +6,7 @@ use forward::ids::{PortId, RemoteId};
 use forward::link::Place;
 use wire::Mac;
 
-use super::overlay::{ACCESS, LOCAL, NEIGHBOURS, Overlay, REMOTES, Station, UPLINK, VNI};
+use super::overlay::{ACCESS, LOCAL, NEIGHBOURS, Overlay, REMOTES, Station, UDP_PORT, UPLINK, VNI};
 
 /// Bytes of an inner frame, without the check sequence: the smallest of Ethernet.
 const INNER: usize = 60;
@@ -14,7 +14,6 @@ const INNER: usize = 60;
 const OUTER: usize = 50;
 /// Where the UDP source port is, from the start of a plain frame.
 const SOURCE_PORT: usize = 34;
-const UDP_PORT: u16 = 4789;
 
 /// What comes in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

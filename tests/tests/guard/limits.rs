@@ -42,13 +42,11 @@ fn a_flood_of_addresses_harms_nobody(variant: Variant) {
     }
     // The flooder's frames go on all the same; what it takes of the database is bounded.
     wait_until("the flood has been forwarded", SOON, || {
-        daemon.list("port show a2")[0]["rx_packets"]
-            .as_u64()
-            .is_some_and(|frames| frames >= u64::from(SOURCES))
+        daemon.port("a2")["rx_packets"].as_u64().is_some_and(|frames| frames >= u64::from(SOURCES))
     });
     let vni = &daemon.list("vni show 100")[0];
     assert_eq!((vni["learned"].as_u64(), vni["learn_limit"].as_u64()), (Some(LIMIT), Some(LIMIT)));
-    let port = &daemon.list("port show a2")[0];
+    let port = &daemon.port("a2");
     assert!(port["unlearned"].as_u64().is_some_and(|frames| frames > u64::from(SOURCES) / 2), "{port}");
     assert_eq!(
         daemon.list("fdb show vni 100").len() as u64,
@@ -82,7 +80,7 @@ fn sixteen_sources_at_a_limit_of_eight_leave_eight() {
     // Beyond the limit frames go on all the same.
     seen.wait_for("udp dst port 9", 16);
     let learned = || daemon.list("fdb show dev a2 dynamic").len();
-    let guard = |key: &str| daemon.list("port show a2")[0][key].clone();
+    let guard = |key: &str| daemon.port("a2")[key].clone();
     assert_eq!((learned(), guard("learned")), (8, 8.into()));
     assert!(guard("unlearned").as_u64() >= Some(8));
     daemon.change("port guard a2 learn-limit 16");

@@ -19,7 +19,7 @@ fn strangers_in_the_underlay_reach_no_worker() {
     let macs = ([2, 0, 0, 0, 1, 2], octets(&net.a.namespace.mac("up0")));
     let stranger = (Ipv4Addr::new(192, 0, 2, 66), net.a.address);
     let inner = frames::datagram(&net.a2, octets(&net.a1.mac), 4000);
-    let received = || daemon.list("port show up0")[0]["rx_packets"].as_u64().unwrap();
+    let received = || daemon.port("up0")["rx_packets"].as_u64().unwrap();
     let mut socket = RawSocket::open(&net.underlay.namespace, &net.a.underlay_device);
     let seen = Capture::received(&net.a1);
     for round in 0..100 {

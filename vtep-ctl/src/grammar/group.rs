@@ -16,7 +16,6 @@ pub(super) const SET: Shape = Shape {
 };
 pub(super) const SET_TAIL: &str =
     "NAME vni N members IP[,WEIGHT][/IP[,WEIGHT]] [backups IP[,WEIGHT][/IP[,WEIGHT]]] [flood on|off]";
-pub(super) const DEL: Shape = Shape { positional: &["NAME"], keywords: &[VNI], ..NOTHING };
 
 /// The request to add or change a group.
 pub(super) fn set(given: &Given, replace: bool) -> Result<Request, Usage> {

@@ -21,6 +21,6 @@ pub(super) fn item(given: &Given) -> Result<Option<LivenessItem>, Usage> {
         paths: given.number("paths", 64)?,
         path_mtu: given.switch("path-mtu")?,
     };
-    let words = ["liveness", "interval", "multiplier", "recovery", "paths", "path-mtu"];
-    Ok(words.iter().any(|word| given.text(word).is_some()).then_some(item))
+    let keywords = [ON, INTERVAL, MULTIPLIER, RECOVERY, PATHS, PATH_MTU];
+    Ok(keywords.iter().any(|(word, _)| given.text(word).is_some()).then_some(item))
 }

@@ -2,7 +2,7 @@
 
 use api::{Liveness, LivenessState};
 
-use super::duration;
+use super::{duration, optional};
 use crate::columns::{Cell, Tone};
 
 /// State and since when, round trip, loss, dead paths, path MTU.
@@ -22,7 +22,6 @@ pub(super) fn cells(liveness: Option<&Liveness>) -> [Cell; 6] {
         (sent + window, lost + window * u64::from(path.loss) / 100)
     });
     let percent = (lost * 100 + sent / 2).checked_div(sent);
-    let loss = percent.map(|percent| format!("{percent}%")).unwrap_or_default();
     let dead: Vec<String> =
         liveness.paths.iter().filter(|path| path.dead).map(|path| path.source_port.to_string()).collect();
     let mtu = liveness.mtu.map(|mtu| mtu.to_string()).unwrap_or_default();
@@ -32,9 +31,9 @@ pub(super) fn cells(liveness: Option<&Liveness>) -> [Cell; 6] {
         .unwrap_or_default();
     [
         Cell::toned(&state, tone),
-        liveness.rtt_us.map(|rtt| format!("{rtt}µs")).unwrap_or_default().into(),
-        loss.into(),
-        liveness.last_loss.map(|ago| format!("{} ago", duration(ago))).unwrap_or_default().into(),
+        optional(liveness.rtt_us.map(|rtt| format!("{rtt}µs"))),
+        optional(percent.map(|percent| format!("{percent}%"))),
+        optional(liveness.last_loss.map(|ago| format!("{} ago", duration(ago)))),
         Cell::toned(&dead.join(","), Tone::Bad),
         Cell::toned(
             &format!("{mtu}{black_hole}"),

@@ -2,7 +2,7 @@
 
 use api::InnerTags;
 
-use super::{Printed, flooding, on_off, some_of, wrapping};
+use super::{Printed, flooding, on_off, optional, some_of, wrapping};
 use crate::columns::{Columns, Paint};
 
 /// What tunnel packets of a VNI have that most have not.
@@ -61,7 +61,7 @@ pub(super) fn table(vnis: &[api::Vni], paint: Paint) -> Printed {
             if vni.move_limit == 0 { "none".into() } else { vni.move_limit.into() },
             flooding(vni.flood, vni.mcast_flood, vni.bcast_flood).into(),
             on_off(vni.mcast_snooping).into(),
-            vni.mcast_group.map(|group| group.to_string()).unwrap_or_default().into(),
+            optional(vni.mcast_group),
             format!("{}/{}", vni.learned, vni.learn_limit).into(),
             options(vni).into(),
             some_of(&vni.ports).into(),

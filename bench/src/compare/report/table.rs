@@ -192,9 +192,9 @@ fn churn(out: &mut String, results: &Results) {
             out,
             "| {} | {} | {} | {} | {} |",
             Digits(round.changes),
-            changing.offered - changing.skipped,
+            changing.sent(),
             changing.lost(),
-            still.offered - still.skipped,
+            still.sent(),
             still.lost()
         );
     }
