@@ -19,8 +19,8 @@ impl<'a> LinuxVtep<'a> {
         Self::start_with(node, segments, "")
     }
 
-    /// The same with extra words for the vxlan devices, such as `udp6zerocsumtx`. A TTL is 64 and DF set over IPv4 unless
-    /// they say otherwise.
+    /// The same with extra words for the vxlan devices, such as `udp6zerocsumtx`. A TTL is 64, DF set over IPv4 and the UDP
+    /// port 4789 unless they say otherwise.
     #[must_use]
     pub fn start_with(node: &'a Node, segments: &[Segment], words: &str) -> Self {
         let namespace = &node.namespace;
@@ -34,9 +34,8 @@ impl<'a> LinuxVtep<'a> {
                 (false, _) => format!("{} df set", node.address),
             };
             let ttl = if words.contains("ttl ") { "" } else { "ttl 64" };
-            namespace.ip(&format!(
-                "link add vx{vni} type vxlan id {vni} dstport 4789 {ttl} local {local} {words}"
-            ));
+            let port = if words.contains("dstport ") { "" } else { "dstport 4789" };
+            namespace.ip(&format!("link add vx{vni} type vxlan id {vni} {port} {ttl} local {local} {words}"));
             for remote in remotes {
                 namespace.bridge(&format!("fdb append 00:00:00:00:00:00 dev vx{vni} dst {remote}"));
             }

@@ -48,3 +48,4 @@ mod refused_bpf;
 mod reload;
 mod replication;
 mod underlay;
+mod vxlan_header;
