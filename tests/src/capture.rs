@@ -107,6 +107,9 @@ impl Captured {
             "ip.check_checksum:TRUE",
             "-o",
             "udp.check_checksum:TRUE",
+            // GRE in UDP, which it does not know by its port.
+            "-d",
+            "udp.port==4754,gre",
             "-T",
             "fields",
             "-Y",

@@ -175,13 +175,24 @@ pub fn tunnelled(
 /// A GRE packet with a key in front of a frame, in an outer packet.
 #[must_use]
 pub fn gre(macs: ([u8; 6], [u8; 6]), addresses: (Ipv4Addr, Ipv4Addr), key: u32, frame: &[u8]) -> Vec<u8> {
-    let builder =
-        PacketBuilder::ethernet2(macs.0, macs.1).ipv4(addresses.0.octets(), addresses.1.octets(), 64);
     let mut payload = vec![0x20, 0, 0x65, 0x58];
     payload.extend(key.to_be_bytes());
     payload.extend(frame);
+    ipv4(macs, addresses, IpNumber::GRE.0, &payload)
+}
+
+/// An IPv4 packet of a protocol in a frame.
+#[must_use]
+pub fn ipv4(
+    macs: ([u8; 6], [u8; 6]),
+    addresses: (Ipv4Addr, Ipv4Addr),
+    protocol: u8,
+    payload: &[u8],
+) -> Vec<u8> {
+    let builder =
+        PacketBuilder::ethernet2(macs.0, macs.1).ipv4(addresses.0.octets(), addresses.1.octets(), 64);
     let mut packet = Vec::with_capacity(builder.size(payload.len()));
-    builder.write(&mut packet, IpNumber::GRE, &payload).expect("a packet that fits");
+    builder.write(&mut packet, IpNumber(protocol), payload).expect("a packet that fits");
     packet
 }
 

@@ -25,6 +25,7 @@ mod control;
 mod devices;
 mod far_sides;
 mod flood_control;
+mod gre;
 mod groups;
 mod guard;
 mod host_traffic;
