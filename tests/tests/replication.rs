@@ -12,9 +12,13 @@ use std::net::Ipv4Addr;
 use vtep_tests::capture::Witnesses;
 use vtep_tests::filter::Tunnel;
 use vtep_tests::frames::{self, BROADCAST, RawSocket};
-use vtep_tests::{Capture, Daemon, Node, Segment, Underlay, Variant, Workload};
+use vtep_tests::{Capture, Daemon, LinuxVtep, Node, Segment, Underlay, Variant, Workload};
 
-in_every_variant!(floods_are_replicated_exactly, a_silent_peer_delays_nobody);
+in_every_variant!(
+    floods_are_replicated_exactly,
+    a_silent_peer_delays_nobody,
+    ten_of_ten_reach_every_port_and_remote
+);
 
 struct Net {
     underlay: Underlay,
@@ -110,4 +114,53 @@ fn a_silent_peer_delays_nobody(variant: Variant) {
     RawSocket::of(a1).repeat(&frames::datagram(a1, BROADCAST, 5001), 100);
     witnesses.expect("broadcast", "udp dst port 5001", &[0, 100, 0, 0, 100]);
     a1.ping(c1.address, 10);
+}
+
+/// As `vxlan_bridge_1d.sh` of the kernel's selftests: of ten frames to nobody known each port but the sender's, and each
+/// remote, gets exactly ten, whoever sends them; of ten to a known address its own port gets ten and nobody else any. Ten
+/// ports, and a Linux bridge, another vtepd, each with a workload.
+fn ten_of_ten_reach_every_port_and_remote(variant: Variant) {
+    let underlay = Underlay::new();
+    let [a, b, c] = [1, 2, 3].map(|number| underlay.node(number));
+    let near: Vec<Workload> =
+        (1..=10).map(|number| a.workload(&format!("a{number}"), &format!("10.0.0.{number}"))).collect();
+    let (b1, c1) = (b.workload("b1", "10.0.0.21"), c.workload("c1", "10.0.0.22"));
+    let _linux = LinuxVtep::start(&b, &[Segment::vxlan(100).access(&b1).remote(&a).remote(&c)]);
+    let far = Segment::vxlan(100).access(&c1).remote(&a).remote(&b);
+    let _far = Daemon::start(&c, Variant::ONE_WORKER, &[far]);
+    let segment = near.iter().fold(Segment::vxlan(100).remote(&b).remote(&c), Segment::access);
+    let daemon = Daemon::start(&a, variant, &[segment]);
+    let all: Vec<&Workload> = near.iter().chain([&b1, &c1]).collect();
+    for workload in &all[1..] {
+        all[0].reaches(workload);
+    }
+    let witnesses = Witnesses::at(&all);
+    let but = |sender: usize| -> Vec<usize> { (0..12).map(|at| if at == sender { 0 } else { 10 }).collect() };
+    let only =
+        |receiver: usize| -> Vec<usize> { (0..12).map(|at| if at == receiver { 10 } else { 0 }).collect() };
+    // The first port, one in the middle, and a workload behind either remote.
+    for (turn, sender) in [0, 4, 10, 11].into_iter().enumerate() {
+        let port = |kind: usize| 5000 + u16::try_from(turn * 20 + kind).expect("a small number");
+        let mut socket = RawSocket::of(all[sender]);
+        for (kind, to) in [BROADCAST, [1, 0, 0x5e, 1, 2, 3], [2, 9, 9, 9, 9, 9]].into_iter().enumerate() {
+            socket.repeat(&frames::datagram(all[sender], to, port(kind)), 10);
+        }
+        let receivers = (0..12).filter(|receiver| *receiver != sender);
+        for receiver in receivers.clone() {
+            let to = frames::octets(&all[receiver].mac);
+            socket.repeat(&frames::datagram(all[sender], to, port(5 + receiver)), 10);
+        }
+        socket.send(&frames::datagram(all[sender], BROADCAST, port(19)));
+        let ends: Vec<usize> = (0..12).map(|at| usize::from(at != sender)).collect();
+        witnesses.expect("the last frame", &format!("udp dst port {}", port(19)), &ends);
+        for kind in 0..3 {
+            let what = format!("kind {kind} from {}", all[sender].name);
+            witnesses.expect(&what, &format!("udp dst port {}", port(kind)), &but(sender));
+        }
+        for receiver in receivers {
+            let what = format!("unicast from {} to {}", all[sender].name, all[receiver].name);
+            witnesses.expect(&what, &format!("udp dst port {}", port(5 + receiver)), &only(receiver));
+        }
+    }
+    daemon.assert_balanced();
 }
