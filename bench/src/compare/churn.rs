@@ -54,14 +54,6 @@ pub struct ChurnRound {
     pub changes: f64,
 }
 
-impl ChurnRound {
-    /// Frames lost with changes, less those lost without.
-    #[must_use]
-    pub fn lost_more(&self) -> f64 {
-        self.changing.lost() as f64 - self.still.lost() as f64
-    }
-}
-
 /// Measures at this rate, in frames per second, in the base case.
 ///
 /// # Errors
@@ -186,13 +178,5 @@ mod tests {
         let macs: std::collections::HashSet<_> =
             entries.iter().map(|entry| entry["mac"].to_string()).collect();
         assert_eq!(macs.len(), BATCH as usize);
-    }
-
-    #[test]
-    fn what_is_lost_without_changes_is_not_lost_to_changes() {
-        let trial = |received| Trial { offered: 1000, skipped: 100, received, ..Trial::default() };
-        let round = ChurnRound { still: trial(890), changing: trial(870), changes: CHANGES };
-        assert_eq!((round.still.lost(), round.changing.lost()), (10, 30));
-        assert_eq!(round.lost_more(), 20.0);
     }
 }
