@@ -11,8 +11,8 @@ use crate::ids::{DomainId, GroupId, PortId, RemoteId};
 use crate::tables::NeighbourFlags;
 use wire::membership::Interest;
 
-/// Frame memory and ports. Every chunk that goes into the pipeline comes out through exactly one of
-/// [`Link::transmit`] and [`Link::release`]: chunks are tokens that cannot be copied, so the compiler keeps count.
+/// Frame memory and ports. Every chunk that goes into the pipeline comes out through exactly one of [`Link::transmit`],
+/// [`Link::transmit_flooded`] and [`Link::release`]: chunks are tokens that cannot be copied, so the compiler keeps count.
 pub trait Link {
     /// The token of one chunk.
     type Chunk;
@@ -40,6 +40,12 @@ pub trait Link {
     /// Sends a finished frame out of a port. `flow` is the hash of its inner flow: frames of one flow keep their
     /// order. Counting (`tx` or the drop reason of a full ring) is the link's.
     fn transmit(&mut self, port: PortId, flow: u32, chunk: Self::Chunk);
+
+    /// The same of a frame without a single receiver, or of a copy of one: where room is short, others come before it.
+    #[inline]
+    fn transmit_flooded(&mut self, port: PortId, flow: u32, chunk: Self::Chunk) {
+        self.transmit(port, flow, chunk);
+    }
 
     /// Takes back the chunk of a frame that goes nowhere. The pipeline has counted the reason.
     fn release(&mut self, chunk: Self::Chunk);

@@ -50,6 +50,7 @@ pub struct Sent {
 pub struct Memory {
     free: Vec<Chunk>,
     sent: VecDeque<Sent>,
+    flooded: u64,
     /// Frames that wait in each port's ring.
     waiting: Box<[usize]>,
     ring_size: usize,
@@ -69,6 +70,7 @@ impl Memory {
         Self {
             free: std::iter::repeat_with(chunk).take(chunks).collect(),
             sent: VecDeque::with_capacity(chunks),
+            flooded: 0,
             waiting: vec![0; MAX_PORTS].into(),
             ring_size: chunks,
             total: chunks,
@@ -130,6 +132,12 @@ impl Memory {
         self.sent.len()
     }
 
+    /// Frames so far that the pipeline sent as flooded ones.
+    #[must_use]
+    pub const fn flooded(&self) -> u64 {
+        self.flooded
+    }
+
     /// All chunks. Between batches `free + waiting = total`.
     #[must_use]
     pub const fn total(&self) -> usize {
@@ -168,6 +176,11 @@ impl Link for Memory {
                 self.release(chunk);
             }
         }
+    }
+
+    fn transmit_flooded(&mut self, port: PortId, flow: u32, chunk: Chunk) {
+        self.flooded += 1;
+        self.transmit(port, flow, chunk);
     }
 
     #[inline]

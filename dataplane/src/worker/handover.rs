@@ -12,11 +12,15 @@ use super::meter::Stamp;
 
 /// Frames that may wait between two workers.
 pub const HANDOVER_FRAMES: usize = 1024;
+/// Of these, as many as flooded frames leave to others, so that a storm keeps no known unicast from crossing.
+const RESERVED: usize = HANDOVER_FRAMES / 2;
 
 /// A finished frame on its way to the worker that owns its egress port.
 pub struct Crossing {
     /// The egress port.
     pub port: PortId,
+    /// Whether it is one of several copies, or has no single receiver.
+    pub is_flooded: bool,
     /// Its flow, which chooses among several queues.
     pub flow: u32,
     /// When it was received.
@@ -35,6 +39,16 @@ pub struct Neighbour {
     pub home_out: Producer<Chunk>,
     /// Our chunks, coming home.
     pub home_in: Consumer<Chunk>,
+}
+
+impl Neighbour {
+    /// Gives it a frame to send, or the frame back if there is no room for one of its kind.
+    pub(super) fn hand_over(&mut self, crossing: Crossing) -> Result<(), Crossing> {
+        if crossing.is_flooded && self.frames_out.slots() <= RESERVED {
+            return Err(crossing);
+        }
+        self.frames_out.push(crossing).map_err(|rtrb::PushError::Full(crossing)| crossing)
+    }
 }
 
 /// The rings of all workers: `mesh(..)[a][b]` is a's end towards b, `None` on the diagonal. `chunks` is the number of
@@ -71,4 +85,33 @@ fn couple(chunks: usize) -> (Neighbour, Neighbour) {
             home_in: home_to_other,
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use xsk::{Memory, Umem, UmemConfig};
+
+    use super::*;
+
+    #[test]
+    fn flooded_frames_leave_room_for_others() {
+        let config = UmemConfig { chunks: 4096, chunk_size: 2048, memory: Memory::Anonymous };
+        let (_umem, mut chunks) = Umem::new(&config).unwrap();
+        let mut crossing = |is_flooded| {
+            let (port, chunk) = (PortId(1), chunks.pop().unwrap());
+            Crossing { port, is_flooded, flow: 0, received: Stamp::default(), chunk }
+        };
+        let (mut one, mut other) = couple(1);
+        let mut offer = |is_flooded, count: usize| {
+            (0..count).filter(|_| one.hand_over(crossing(is_flooded)).is_ok()).count()
+        };
+        assert_eq!(offer(true, HANDOVER_FRAMES), HANDOVER_FRAMES - RESERVED);
+        assert_eq!(offer(false, HANDOVER_FRAMES - 1), RESERVED);
+        for _ in 0..RESERVED {
+            other.frames_in.pop().unwrap();
+        }
+        assert_eq!(offer(true, 1), 0, "none but what is left to others");
+        other.frames_in.pop().unwrap();
+        assert_eq!(offer(true, 2), 1);
+    }
 }

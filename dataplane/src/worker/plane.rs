@@ -173,6 +173,16 @@ impl Plane {
         self.queues.iter_mut().find(|queue| queue.owns(like)).and_then(Queue::take)
     }
 
+    #[inline]
+    fn stage(&mut self, port: PortId, flow: u32, chunk: Chunk, is_flooded: bool) {
+        if self.staged.len() >= STAGE {
+            self.meter.lap(Stage::Deliver);
+            self.dispatch();
+        }
+        let received = self.meter.stamp();
+        self.staged.push(Crossing { port, is_flooded, flow, received, chunk });
+    }
+
     pub(super) fn drop_frame(&mut self, port: PortId, reason: DropReason, chunk: Chunk) {
         self.counters.dropped(port, reason, 1);
         self.recycle(chunk);
@@ -208,12 +218,12 @@ impl Link for Plane {
 
     #[inline]
     fn transmit(&mut self, port: PortId, flow: u32, chunk: Chunk) {
-        if self.staged.len() >= STAGE {
-            self.meter.lap(Stage::Deliver);
-            self.dispatch();
-        }
-        let received = self.meter.stamp();
-        self.staged.push(Crossing { port, flow, received, chunk });
+        self.stage(port, flow, chunk, false);
+    }
+
+    #[inline]
+    fn transmit_flooded(&mut self, port: PortId, flow: u32, chunk: Chunk) {
+        self.stage(port, flow, chunk, true);
     }
 
     fn release(&mut self, chunk: Chunk) {

@@ -84,7 +84,7 @@ impl Plane {
 
     /// Adds a frame to the burst under way. One that cannot be burst goes the other way.
     fn push_burst(&mut self, crossing: Crossing) {
-        let Crossing { port, flow, received, chunk } = crossing;
+        let Crossing { port, is_flooded, flow, received, chunk } = crossing;
         if self.burst.as_ref().is_some_and(|burst| burst.len() == xsk::MAX_BURST) {
             self.flush_burst();
         }
@@ -98,7 +98,7 @@ impl Plane {
                 Some((_, sum)) => *sum += bytes,
                 None => self.burst_bytes.push((port.0, bytes)),
             },
-            Err(chunk) => self.send_by_ring(Crossing { port, flow, received, chunk }),
+            Err(chunk) => self.send_by_ring(Crossing { port, is_flooded, flow, received, chunk }),
         }
     }
 
@@ -159,7 +159,8 @@ impl Plane {
         for (slot, chunk) in waiting.drain(..) {
             // Which flow it was of is forgotten: all take the port's first queue, in order.
             let received = self.meter.stamp();
-            self.send_by_ring(Crossing { port: PortId(slot), flow: 0, received, chunk });
+            let port = PortId(slot);
+            self.send_by_ring(Crossing { port, is_flooded: false, flow: 0, received, chunk });
         }
         self.unsent = waiting;
     }
@@ -235,7 +236,7 @@ impl Plane {
             self.drop_frame(port, DropReason::PortDown, crossing.chunk);
             return;
         };
-        match neighbour.frames_out.push(crossing) {
+        match neighbour.hand_over(crossing) {
             Ok(()) => {
                 self.handed_over += 1;
                 self.meter.stay();
@@ -243,9 +244,7 @@ impl Plane {
                     self.handed.push(worker);
                 }
             }
-            Err(rtrb::PushError::Full(crossing)) => {
-                self.drop_frame(port, DropReason::HandoverFull, crossing.chunk);
-            }
+            Err(crossing) => self.drop_frame(port, DropReason::HandoverFull, crossing.chunk),
         }
     }
 

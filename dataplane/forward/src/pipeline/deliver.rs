@@ -151,14 +151,14 @@ impl<'t, L: Link> Run<'t, L> {
             };
             if let Some(previous) = last.replace(exit) {
                 match self.link.duplicate(&mut chunk) {
-                    Some(copy) => self.send(&job.headers, previous, copy),
+                    Some(copy) => self.send_flooded(&job.headers, previous, copy),
                     None => self.tally.dropped(DropReason::NoChunk),
                 }
             }
         }
         self.tally.copies += receivers.saturating_sub(1);
         match last {
-            Some(exit) => self.send(&job.headers, exit, chunk),
+            Some(exit) => self.send_flooded(&job.headers, exit, chunk),
             None if receivers == 0 => self.discard(chunk, DropReason::NoRemote),
             // Each receiver has been counted as refused.
             None => self.link.release(chunk),
@@ -212,18 +212,33 @@ impl<'t, L: Link> Run<'t, L> {
     }
 
     pub(super) fn send(&mut self, headers: &Headers, exit: Exit<'t>, mut chunk: L::Chunk) {
-        self.identification = self.identification.wrapping_add(1);
-        let Headers { flow, length, .. } = *headers;
-        match exit.rewrite(&mut self.link.frame(&mut chunk), headers, self.identification) {
-            Ok(port) => {
-                self.traffic.transmitted(self.counters, headers.domain(), length);
-                if let Place::Remote(remote) = exit.place() {
-                    self.counters.sent_to(remote, length);
-                }
-                self.link.transmit(port, flow, chunk);
-            }
+        match self.finish(headers, exit, &mut chunk) {
+            Ok(port) => self.link.transmit(port, headers.flow, chunk),
             Err(reason) => self.discard(chunk, reason),
         }
+    }
+
+    fn send_flooded(&mut self, headers: &Headers, exit: Exit<'t>, mut chunk: L::Chunk) {
+        match self.finish(headers, exit, &mut chunk) {
+            Ok(port) => self.link.transmit_flooded(port, headers.flow, chunk),
+            Err(reason) => self.discard(chunk, reason),
+        }
+    }
+
+    /// Makes a frame what it has to be to leave by an exit, counts it, and tells the port that it leaves by.
+    fn finish(
+        &mut self,
+        headers: &Headers,
+        exit: Exit<'t>,
+        chunk: &mut L::Chunk,
+    ) -> Result<PortId, DropReason> {
+        self.identification = self.identification.wrapping_add(1);
+        let port = exit.rewrite(&mut self.link.frame(chunk), headers, self.identification)?;
+        self.traffic.transmitted(self.counters, headers.domain(), headers.length);
+        if let Place::Remote(remote) = exit.place() {
+            self.counters.sent_to(remote, headers.length);
+        }
+        Ok(port)
     }
 
     #[cold]

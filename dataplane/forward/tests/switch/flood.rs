@@ -26,6 +26,21 @@ fn receivers(switch: &mut Switch, ingress: PortId, frame: &[u8]) -> Vec<PortId> 
     switch.receive_one(ingress, frame).iter().map(|out| out.port).collect()
 }
 
+/// A link that runs short of room gives up what is flooded first, and so has to be told.
+#[test]
+fn every_copy_is_sent_as_flooded_and_known_unicast_is_not() {
+    let mut switch = Switch::new();
+    for (turn, (destination, _)) in (1..).zip(KINDS) {
+        assert_eq!(receivers(&mut switch, A, &udp(W1, destination, 20)), [B, SMALL, UP, UP2]);
+        assert_eq!(switch.link.flooded(), 4 * turn);
+    }
+    for frame in [udp(W2, W1, 20), udp(W2, W9, 20)] {
+        switch.bind(DOMAIN, W9, Place::Remote(VXLAN));
+        assert_eq!(switch.receive_one(B, &frame).len(), 1);
+    }
+    assert_eq!(switch.link.flooded(), 12);
+}
+
 #[test]
 fn each_kind_can_be_turned_off_in_a_domain() {
     for (destination, off) in KINDS {
