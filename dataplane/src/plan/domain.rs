@@ -78,6 +78,7 @@ fn check_alone(vni: &VniConfig, faults: &mut Vec<Fault>) {
     marking::check(vni.vni, &vni.marking, faults);
     tunnel::check(vni, faults);
     check_mcast_group(vni, faults);
+    check_sequence(vni, faults);
 }
 
 /// Checks the underlay group that a VNI floods to.
@@ -98,6 +99,18 @@ fn check_mcast_group(vni: &VniConfig, faults: &mut Vec<Fault>) {
     };
     let what = format!("VNI {} cannot flood to {group}: {trouble}", vni.vni);
     faults.push(Fault::invalid(Subject::Vni(vni.vni), "mcast_group", what, remedy));
+}
+
+/// Checks that nothing that is numbered for each peer goes to many at once.
+fn check_sequence(vni: &VniConfig, faults: &mut Vec<Fault>) {
+    let Some(group) = vni.mcast_group.filter(|_| vni.tunnel.gre_sequence) else { return };
+    let what = format!(
+        "VNI {} cannot number its packets and flood to {group}: a sequence is one peer's (RFC 2890 section 2.2), and \
+         what goes to a group has no place in any",
+        vni.vni
+    );
+    let remedy = "remove `gre_sequence`, or remove `mcast_group` so that each remote gets its own copy";
+    faults.push(Fault::invalid(Subject::Vni(vni.vni), "gre_sequence", what, remedy));
 }
 
 /// Checks what a VNI or a remote says of its outer headers.

@@ -55,6 +55,21 @@ remote = "192.0.2.2"
 }
 
 #[test]
+fn packets_to_an_underlay_group_are_not_numbered() {
+    let vni = |keys: &str| {
+        with(&format!("[[vni]]\nid = 5\nlocal = \"192.0.2.1\"\nencapsulation = \"gre\"\n{keys}"))
+    };
+    let (group, sequence) = ("mcast_group = \"239.1.1.1\"\n", "gre_sequence = true\n");
+    let fault = "VNI 5 cannot number its packets and flood to 239.1.1.1: a sequence is one peer's (RFC 2890 section 2.2), \
+         and what goes to a group has no place in any | remove `gre_sequence`, or remove `mcast_group` so that each \
+         remote gets its own copy";
+    assert_eq!(words_of(&vni(&[group, sequence].concat())), [fault]);
+    for alone in [group, sequence] {
+        assert!(config::parse(Path::new("t.toml"), &vni(alone)).is_ok());
+    }
+}
+
+#[test]
 fn twice_the_same_is_refused_with_the_line_of_the_first() {
     let text = with(
         r#"
