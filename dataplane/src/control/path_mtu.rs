@@ -362,6 +362,20 @@ mod tests {
         assert_eq!(judge(&config(), |_| false, &message), Err(Refusal::ForeignPacket));
     }
 
+    /// RFC 792 lets old routers quote 8 bytes behind the IP header. Of UDP these are ports and length, which anybody can
+    /// guess; the VNI comes after them. Of GRE they have the key, unless a checksum stands before it.
+    #[test]
+    fn eight_quoted_bytes_are_believed_where_they_have_the_key_and_never_of_vxlan_whose_vni_they_lack() {
+        let quoting = |protocol, upper: &[u8]| judged(1400, &packet4(US, PEER, protocol, &upper[..8]));
+        assert_eq!(quoting(Protocol::UDP, &datagram(4789, 100)), Err(Refusal::Unreadable));
+        assert_eq!(quoting(Protocol::GRE, &gre(7)), Ok(((US.into(), PEER.into()), 1400)));
+        assert_eq!(quoting(Protocol::GRE, &gre(8)), Err(Refusal::ForeignPacket));
+        let summed = [&[0xa0, 0, 0x65, 0x58, 1, 2, 0, 0], &7_u32.to_be_bytes()[..]].concat();
+        assert_eq!(quoting(Protocol::GRE, &summed), Err(Refusal::Unreadable));
+        let whole = packet4(US, PEER, Protocol::GRE, &summed);
+        assert!(judged(1400, &whole).is_ok(), "with four bytes more");
+    }
+
     #[test]
     fn what_was_told_is_lowered_and_forgotten_after_a_while() {
         let pair = (US.into(), PEER.into());
