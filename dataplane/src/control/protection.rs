@@ -11,7 +11,7 @@ use super::state::State;
 use crate::config::{GuardConfig, PortRole};
 
 /// Seconds between two warnings of one kind about one port.
-const REPEAT: u32 = 10;
+const REPEAT: u32 = 1;
 
 /// Reasons that somebody should hear of: whoever sends such frames is misconfigured or means harm.
 const REFUSALS: [DropReason; 9] = [
@@ -88,7 +88,7 @@ impl State {
         }
     }
 
-    /// Tells of frames that were refused since it was last told: once a second at most, and then each ten seconds.
+    /// Tells of frames that were refused since it was last told: at most once a second for each port and reason.
     pub(super) fn watch_refusals(&mut self, now: u32) {
         let ports: Vec<(PortId, String)> =
             self.ports.iter().map(|(name, port)| (port.id, name.clone())).collect();
@@ -136,16 +136,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_storm_of_refusals_is_a_line_now_and_then() {
+    fn a_storm_of_refusals_is_a_line_a_second_for_each_reason() {
         let mut refusals = Refusals::default();
         let port = PortId(3);
         assert_eq!(refusals.note(port, "A", 0, 100), None);
         assert_eq!(refusals.note(port, "A", 5, 101), Some(5));
         assert_eq!(refusals.note(port, "B", 1, 101), Some(1));
-        let told: Vec<_> =
-            (102..132).filter_map(|now| refusals.note(port, "A", u64::from(now), now)).collect();
-        assert_eq!(told, [111 - 5, 10, 10]);
-        assert_eq!(refusals.note(port, "A", 131, 200), None, "it has ended");
+        assert_eq!(refusals.note(port, "A", 9, 101), None, "it was told in this second");
+        let told: Vec<_> = (102..105)
+            .flat_map(|now| [now * 10, now * 10 + 5].map(|count| (now, u64::from(count))))
+            .filter_map(|(now, count)| refusals.note(port, "A", count, now))
+            .collect();
+        assert_eq!(told, [1020 - 5, 10, 10], "what was left out once is told the next time");
+        assert_eq!(refusals.note(port, "A", 1045, 105), Some(5));
+        assert_eq!(refusals.note(port, "A", 1045, 200), None, "it has ended");
         refusals.retain(&[]);
         assert!(refusals.watched.is_empty());
     }
