@@ -1,40 +1,45 @@
-//! How many ICMP errors the workloads behind each port may still get: a token bucket per port, so that a workload that
-//! provokes errors takes them from nobody but those behind the same port (RFC 1812 section 4.3.2.8, RFC 4443 section
-//! 2.4 f).
+//! How much of what costs others something a worker still does in this second.
 
 use crate::ids::PortId;
 use crate::limits::{ERRORS_PER_SECOND, MAX_PORTS};
 
-/// The buckets of all ports.
-#[derive(Debug)]
-pub(crate) struct ErrorAllowance {
-    buckets: Box<[Bucket]>,
-}
-
-/// Full at first, as a bucket is that nobody took from for a second.
+/// A token bucket that holds what a second brings, so that one second fills it. Full at first.
 #[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
-    taken: u16,
+pub(crate) struct PerSecond {
+    taken: u32,
     /// When it was last looked at.
     second: u32,
 }
 
+impl PerSecond {
+    /// Takes one of the `most` that a second has, if there is one left.
+    pub(crate) const fn take(&mut self, most: u32, second: u32) -> bool {
+        if self.second != second {
+            *self = Self { taken: 0, second };
+        }
+        let left = self.taken < most;
+        self.taken += left as u32;
+        left
+    }
+}
+
+/// How many ICMP errors the workloads behind each port may still get: a bucket per port, so that a workload that provokes
+/// errors takes them from nobody but those behind the same port (RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 f).
+#[derive(Debug)]
+pub(crate) struct ErrorAllowance {
+    buckets: Box<[PerSecond]>,
+}
+
 impl ErrorAllowance {
     pub(crate) fn new() -> Self {
-        Self { buckets: vec![Bucket::default(); MAX_PORTS].into() }
+        Self { buckets: vec![PerSecond::default(); MAX_PORTS].into() }
     }
 
     /// Takes one error to a workload behind a port, if there is one.
     #[cold]
     pub(crate) fn take(&mut self, port: PortId, second: u32) -> bool {
-        let Some(bucket) = self.buckets.get_mut(usize::from(port.0)) else { return false };
-        if bucket.second != second {
-            // A bucket holds what a second brings, so one second fills it.
-            *bucket = Bucket { taken: 0, second };
-        }
-        let left = bucket.taken < ERRORS_PER_SECOND;
-        bucket.taken += u16::from(left);
-        left
+        let bucket = self.buckets.get_mut(usize::from(port.0));
+        bucket.is_some_and(|bucket| bucket.take(ERRORS_PER_SECOND, second))
     }
 }
 

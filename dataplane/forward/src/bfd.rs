@@ -11,6 +11,7 @@ use wire::{Mac, ipv4, udp};
 
 use crate::entropy;
 use crate::frame::Frame;
+use crate::remote::concatenate;
 
 /// What control is told of a packet: its bytes, padding excluded.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -34,9 +35,6 @@ pub(crate) enum Packet {
 pub const HEADERS: usize = UDP + udp::LENGTH;
 const IP: usize = ethernet::LENGTH;
 const UDP: usize = IP + ipv4::LENGTH;
-
-/// Packets of BFD that one worker hands to control in a second; the rest is dropped. Control has other things to do.
-const PER_SECOND: u32 = 8192;
 
 /// Reads the inner frame of a packet to [`bfd::VTEP_MAC`]; `None` if it is none that we take.
 pub(crate) fn read(frame: &[u8]) -> Option<Packet> {
@@ -67,25 +65,18 @@ pub(crate) fn read(frame: &[u8]) -> Option<Packet> {
 /// Makes a peer's echo packet, which [`read`] has seen to be one, what it is on the way back. `source` is the Ethernet
 /// address of ours that it comes from then.
 pub(crate) fn loop_back(frame: &mut Frame<'_>, source: Mac) -> Option<()> {
+    let (datagram, _) = udp::Header::parse(frame.bytes().get(UDP..)?).ok()?;
     frame.truncate((HEADERS + ECHO_LENGTH) as u16);
     let bytes = frame.bytes_mut();
     bytes.get_mut(ethernet::offset::SOURCE..IP)?.get_mut(..6)?.copy_from_slice(&source.0);
     let mut header = ipv4::Header::parse_quoted(bytes.get(IP..)?).ok()?.0;
     header.total_length = (ipv4::LENGTH + udp::LENGTH + ECHO_LENGTH) as u16;
     *bytes.get_mut(IP..)?.first_chunk_mut()? = header.to_bytes();
-    let (header, _) = ports(bytes.get(UDP..)?)?;
     // Without a checksum, as it came: its magic number and its discriminator tell a damaged one.
-    let header = udp::Header { length: (udp::LENGTH + ECHO_LENGTH) as u16, checksum: 0, ..header };
-    *bytes.get_mut(UDP..)?.first_chunk_mut()? = header.to_bytes();
+    let datagram = udp::Header { length: (udp::LENGTH + ECHO_LENGTH) as u16, checksum: 0, ..datagram };
+    *bytes.get_mut(UDP..)?.first_chunk_mut()? = datagram.to_bytes();
     *bytes.get_mut(HEADERS + RETURNED)? = 1;
     Some(())
-}
-
-/// The header of a datagram whose end has been cut off.
-fn ports(bytes: &[u8]) -> Option<(udp::Header, usize)> {
-    let [s0, s1, d0, d1, ..] = *bytes.first_chunk::<{ udp::LENGTH }>()?;
-    let (source_port, destination_port) = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
-    Some((udp::Header { source_port, destination_port, length: 0, checksum: 0 }, udp::LENGTH))
 }
 
 /// How a packet of ours is addressed, and so which flow it belongs to.
@@ -131,42 +122,7 @@ impl Address {
             length: udp::LENGTH as u16 + length,
             checksum: 0,
         };
-        let mut bytes = [0; HEADERS];
-        let all = ethernet.to_bytes().into_iter().chain(packet.to_bytes()).chain(datagram.to_bytes());
-        for (to, from) in bytes.iter_mut().zip(all) {
-            *to = from;
-        }
-        bytes
-    }
-}
-
-/// What is left of the packets that may be handed to control in this second.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Allowance {
-    second: u32,
-    used: u32,
-}
-
-impl Allowance {
-    /// Whether one more may be.
-    pub(crate) const fn take(&mut self, second: u32) -> bool {
-        if self.second != second {
-            *self = Self { second, used: 0 };
-        }
-        self.used += 1;
-        self.used <= PER_SECOND
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_so_many_are_handed_over_in_a_second() {
-        let mut allowance = Allowance::default();
-        assert!((0..PER_SECOND).all(|_| allowance.take(7)));
-        assert!(!allowance.take(7));
-        assert!(allowance.take(8));
+        let below: [u8; UDP] = concatenate(&ethernet.to_bytes(), &packet.to_bytes());
+        concatenate(&below, &datagram.to_bytes())
     }
 }

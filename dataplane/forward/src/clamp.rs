@@ -14,73 +14,66 @@ use crate::rewrite;
 use crate::tables::Tables;
 use crate::verdict::Verdict;
 
-/// What the segments of a connection have to fit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Clamp {
-    /// This many bytes of payload.
-    Segment(u16),
-    /// A frame of this many bytes.
-    Frame(u16),
+/// Lowers the maximum segment size that a frame offers, if it does (a SYN of TCP), to what holds on its way. The checksum
+/// stays as right as it was.
+pub(crate) fn clamp(
+    tables: &Tables,
+    domain: &Domain,
+    headers: &Headers,
+    from: Place,
+    verdict: Verdict,
+    frame: &mut [u8],
+) -> Option<()> {
+    let packet = frame.get_mut(usize::from(headers.offset)..)?;
+    let (segment, ip_header) = opening(headers.ethertype, packet)?;
+    let maximum = match domain.mss_clamp {
+        MssClamp::Off => return None,
+        MssClamp::Bytes(bytes) => bytes,
+        // Options count as payload (RFC 6691).
+        MssClamp::Path => longest(tables, domain, headers, from, verdict)?
+            .checked_sub(headers.offset + (ip_header + tcp::LENGTH) as u16)?,
+    };
+    tcp::clamp_maximum_segment_size(segment, maximum).then_some(())
 }
 
-impl Clamp {
-    /// What holds for a frame on its way; `None` if nothing does. A connection has one path in both directions as far as
-    /// is known here, so what comes from a remote is treated as what goes there.
-    pub(crate) fn new(
-        tables: &Tables,
-        domain: &Domain,
-        headers: &Headers,
-        from: Place,
-        verdict: Verdict,
-    ) -> Option<Self> {
-        match domain.mss_clamp {
-            MssClamp::Off => None,
-            MssClamp::Bytes(bytes) => Some(Self::Segment(bytes)),
-            MssClamp::Path => {
-                let longest = |remote| tables.remote(remote).map(Egress::longest);
-                let member = |group| rewrite::member(tables, headers, group).ok();
-                let longest = match (from, verdict) {
-                    (Place::Remote(remote), _) | (_, Verdict::Encapsulate(remote)) => longest(remote),
-                    (_, Verdict::Spread(group)) => longest(member(group)?),
-                    // Whoever of them it is for.
-                    (_, Verdict::Flood) => {
-                        let members =
-                            tables.flood_groups(domain.id).iter().filter_map(|group| member(*group));
-                        let remotes = domain.remotes.iter().copied().chain(members);
-                        remotes.filter_map(longest).filter(|longest| *longest != 0).min()
-                    }
-                    _ => None,
-                };
-                longest.filter(|longest| *longest != 0).map(Self::Frame)
-            }
+/// The longest frame that the way of a frame takes; `None` if nothing is known of it. A connection has one path in both
+/// directions as far as is known here, so what comes from a remote is treated as what goes there.
+fn longest(
+    tables: &Tables,
+    domain: &Domain,
+    headers: &Headers,
+    from: Place,
+    verdict: Verdict,
+) -> Option<u16> {
+    let longest = |remote| tables.remote(remote).map(Egress::longest).filter(|longest| *longest != 0);
+    let member = |group| rewrite::member(tables, headers, group).ok();
+    match (from, verdict) {
+        (Place::Remote(remote), _) | (_, Verdict::Encapsulate(remote)) => longest(remote),
+        (_, Verdict::Spread(group)) => longest(member(group)?),
+        // Whoever of them it is for.
+        (_, Verdict::Flood) => {
+            let members = tables.flood_groups(domain.id).iter().filter_map(|group| member(*group));
+            domain.remotes.iter().copied().chain(members).filter_map(longest).min()
         }
+        _ => None,
     }
+}
 
-    /// Lowers the maximum segment size that a frame offers, if it does: a SYN of TCP. The checksum stays as right as it
-    /// was.
-    pub(crate) fn apply(self, headers: &Headers, frame: &mut [u8]) -> Option<()> {
-        let offset = headers.offset;
-        let packet = frame.get_mut(usize::from(offset)..)?;
-        let (segment, ip_header) = match headers.ethertype {
-            EtherType::IPV4 => {
-                let (header, length) = ipv4::Header::parse(packet).ok()?;
-                let is_syn = header.protocol == Protocol::TCP && header.has_upper_header();
-                let end = usize::from(header.total_length);
-                (packet.get_mut(length..end).filter(|_| is_syn)?, ipv4::LENGTH)
-            }
-            EtherType::IPV6 => {
-                let (header, _) = ipv6::Header::parse(packet).ok()?;
-                let upper = header.upper_layer(packet).ok()?;
-                let is_syn = upper.protocol == Protocol::TCP && upper.has_upper_header();
-                (packet.get_mut(upper.offset..header.end()).filter(|_| is_syn)?, ipv6::LENGTH)
-            }
-            _ => return None,
-        };
-        let maximum = match self {
-            Self::Segment(bytes) => bytes,
-            // Options count as payload (RFC 6691).
-            Self::Frame(bytes) => bytes.checked_sub(offset + (ip_header + tcp::LENGTH) as u16)?,
-        };
-        tcp::clamp_maximum_segment_size(segment, maximum).then_some(())
+/// The TCP segment of a packet, if it may open a connection, and the length of an IP header without options.
+fn opening(ethertype: EtherType, packet: &mut [u8]) -> Option<(&mut [u8], usize)> {
+    match ethertype {
+        EtherType::IPV4 => {
+            let (header, length) = ipv4::Header::parse(packet).ok()?;
+            let is_tcp = header.protocol == Protocol::TCP && header.has_upper_header();
+            let end = usize::from(header.total_length);
+            Some((packet.get_mut(length..end).filter(|_| is_tcp)?, ipv4::LENGTH))
+        }
+        EtherType::IPV6 => {
+            let (header, _) = ipv6::Header::parse(packet).ok()?;
+            let upper = header.upper_layer(packet).ok()?;
+            let is_tcp = upper.protocol == Protocol::TCP && upper.has_upper_header();
+            Some((packet.get_mut(upper.offset..header.end()).filter(|_| is_tcp)?, ipv6::LENGTH))
+        }
+        _ => None,
     }
 }

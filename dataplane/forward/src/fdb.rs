@@ -118,14 +118,14 @@ impl Fdb {
         self.current.primary(probe.hash)
     }
 
-    /// The entry that a probe of this view leads to.
+    /// The entry that a probe leads to.
     #[inline]
     #[must_use]
     pub fn lookup(&self, probe: &Probe) -> Option<Entry> {
         self.find(probe).map(|(_, value)| value.entry())
     }
 
-    /// The place of the entry that a probe of this view leads to.
+    /// The place of the entry that a probe leads to.
     #[inline]
     #[must_use]
     pub fn place(&self, probe: &Probe) -> Option<Place> {
@@ -277,7 +277,7 @@ impl Fdb {
     }
 }
 
-/// A key with its hash. Of one view; another view's answers may be wrong for it, but never out of bounds.
+/// A key with its hash. Of one database and all its views; another's answers may be wrong for it, but never out of bounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Probe {
     pub(crate) key: Key,

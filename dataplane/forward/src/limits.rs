@@ -19,7 +19,9 @@ pub const BATCH: usize = 64;
 pub const MAX_OUTER_HEADER: usize = 78;
 /// ICMP errors that workloads behind one port get within a second, from one worker, and at once after a while of none.
 /// What a host sends of its own accord is the measure (Linux: 1000 in all, one a second to each destination).
-pub const ERRORS_PER_SECOND: u16 = 100;
+pub const ERRORS_PER_SECOND: u32 = 100;
+/// Packets of BFD that one worker hands to control in a second; the rest is dropped. Control has other things to do.
+pub const BFD_PER_SECOND: u32 = 8192;
 /// Events that one frame makes at most: the groups that a report of IGMPv3 names in a packet of 1500 bytes.
 pub const MAX_RECORDS: usize = 192;
 /// Events that are not repeated within a second; a power of two.

@@ -354,8 +354,7 @@ pub fn tunnelled(
     Ok(remote)
 }
 
-/// Strips the outer header of a tunnel packet for us, and tells whom it came from. A frame that is refused stays as it
-/// is, but for a completed inner checksum.
+/// Strips the outer header of a tunnel packet for us, and tells whom it came from.
 fn outer(frame: &mut Frame<'_>, tunnels: &Tunnels, known: &mut KnownTunnels) -> Result<Origin, DropReason> {
     let (header, _) = ethernet::Header::parse(frame.bytes()).map_err(|_| DropReason::FrameTooShort)?;
     if header.ethertype != EtherType::IPV4 {

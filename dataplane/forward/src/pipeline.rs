@@ -11,7 +11,7 @@
 //!
 //! A batch goes through in three passes, so that the forwarding database's cache lines, asked for in the first, have
 //! come by the second. Each stage is a function of what earlier stages made and of the tables. This module alone knows
-//! about batches, chunks and counting, and it alone replicates: one frame becomes many only in `Run::flood`.
+//! about batches, chunks and counting, and it alone replicates: in `Run::flood`, and where a packet goes in pieces.
 
 mod bfd;
 mod decide;
@@ -21,8 +21,7 @@ mod turn_away;
 
 use arrayvec::ArrayVec;
 
-use crate::allowance::ErrorAllowance;
-use crate::bfd::Allowance;
+use crate::allowance::{ErrorAllowance, PerSecond};
 use crate::counters::Counters;
 use crate::fdb::{Hash, Probe, Sighting};
 use crate::flood::Meters;
@@ -42,7 +41,8 @@ pub struct Pipeline {
     recent: Recent,
     known: KnownTunnels,
     meters: Meters,
-    bfd: Allowance,
+    /// Packets of BFD that may still be handed to control.
+    bfd: PerSecond,
     /// ICMP errors that may still be sent.
     allowance: ErrorAllowance,
     /// Of the next outer packet. Any value will do with DF set (RFC 6864 section 4.1); a running one reads well.
@@ -97,7 +97,7 @@ impl Pipeline {
     pub fn new() -> Self {
         let jobs = Box::new([Job::NONE; BATCH]);
         let (recent, known, meters) = (Recent::new(), KnownTunnels::new(), Meters::new());
-        let (bfd, allowance) = (Allowance::default(), ErrorAllowance::new());
+        let (bfd, allowance) = (PerSecond::default(), ErrorAllowance::new());
         Self { recent, known, meters, bfd, allowance, identification: 0, jobs }
     }
 
@@ -172,7 +172,7 @@ struct Run<'a, L> {
     recent: &'a mut Recent,
     known: &'a mut KnownTunnels,
     meters: &'a mut Meters,
-    bfd: &'a mut Allowance,
+    bfd: &'a mut PerSecond,
     allowance: &'a mut ErrorAllowance,
     /// Of the outer packet that was made last.
     identification: u16,

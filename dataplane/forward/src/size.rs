@@ -15,6 +15,13 @@ impl Size {
         Self(length as u32 | if is_marked { Self::MARK } else { 0 })
     }
 
+    /// The size of another frame on the same kind of way.
+    #[inline(always)]
+    #[must_use]
+    pub const fn with_length(self, length: u16) -> Self {
+        Self(self.0 & Self::MARK | length as u32)
+    }
+
     /// The length in bytes.
     #[inline(always)]
     #[must_use]
@@ -39,5 +46,8 @@ mod tests {
         assert!(Size::new(60, false).is_ordinary(60) && !Size::new(61, false).is_ordinary(60));
         assert!(!Size::new(0, true).is_ordinary(u16::MAX));
         assert_eq!(Size::new(60, true).length(), 60);
+        for is_marked in [false, true] {
+            assert_eq!(Size::new(1500, is_marked).with_length(60), Size::new(60, is_marked));
+        }
     }
 }

@@ -19,8 +19,6 @@ use crate::{Error, Result, ipv6};
 
 /// Bytes of a message of IGMPv1 and IGMPv2, and of what comes before the records of any report.
 pub const LENGTH: usize = 8;
-/// Bytes of a message of MLDv1.
-pub const MLD_LENGTH: usize = 24;
 
 const IGMP_QUERY: u8 = 0x11;
 const IGMP_V1_REPORT: u8 = 0x12;

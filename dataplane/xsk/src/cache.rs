@@ -6,7 +6,7 @@
 use std::ptr;
 
 /// Bytes of a large page.
-const LARGE_PAGE: usize = 2 << 20;
+pub(crate) const LARGE_PAGE: usize = 2 << 20;
 
 /// Asks for the cache line in which a value begins, before it is needed.
 #[inline(always)]

@@ -8,12 +8,11 @@ use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::advise_large_pages;
+use crate::cache::LARGE_PAGE;
 use crate::mapping::Mapping;
 
 /// Bytes of a small page.
 const SMALL: usize = 4096;
-/// Bytes of a large one.
-const LARGE: usize = 2 << 20;
 
 /// Kinds of pages, in the kernel's words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,7 +37,7 @@ impl fmt::Display for Pages {
 
 /// `len` zeroed bytes on the largest pages that the system has: from the reserve, else put together, else small.
 pub(crate) fn largest(len: usize) -> io::Result<(Mapping, Pages)> {
-    if let Ok(mapping) = Mapping::reserved(len.next_multiple_of(LARGE)) {
+    if let Ok(mapping) = Mapping::reserved(len.next_multiple_of(LARGE_PAGE)) {
         return Ok((mapping, Pages::HugeTlb));
     }
     let mapping = Mapping::untouched(len)?;
@@ -82,7 +81,7 @@ mod tests {
             let (mapping, pages) = largest(len).unwrap();
             assert!(mapping.len() >= len);
             assert_eq!(mapping.word64(len - 8).load(Relaxed), 0);
-            assert!(len >= LARGE || pages != Pages::Transparent);
+            assert!(len >= LARGE_PAGE || pages != Pages::Transparent);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Job, Run};
 use crate::bfd::{Packet, loop_back, read};
+use crate::limits::BFD_PER_SECOND;
 use crate::link::{Event, Link, Place};
 use crate::remote::Outgoing;
 use crate::verdict::DropReason;
@@ -17,7 +18,7 @@ impl<L: Link> Run<'_, L> {
             return self.discard(chunk, DropReason::BfdInvalid);
         };
         match packet {
-            Packet::Message(message) if self.bfd.take(self.now.seconds()) => {
+            Packet::Message(message) if self.bfd.take(BFD_PER_SECOND, self.seconds) => {
                 self.link.event(Event::Bfd { remote, message, nanoseconds: self.now.nanoseconds });
                 self.discard(chunk, DropReason::Bfd);
             }

@@ -4,7 +4,8 @@ use arrayvec::ArrayVec;
 use wire::bfd;
 
 use super::{Job, Jobs, Run};
-use crate::clamp::Clamp;
+use crate::clamp;
+use crate::description::MssClamp;
 use crate::fdb::Fdb;
 use crate::learn::{self, Lesson};
 use crate::limits::BATCH;
@@ -106,9 +107,11 @@ impl<'t, L: Link> Run<'t, L> {
         for (job, chunk) in jobs.iter().zip(batch) {
             if !matches!(job.verdict, Verdict::Drop(_))
                 && let Some(domain) = self.tables.domain(job.headers.domain())
-                && let Some(clamp) = Clamp::new(self.tables, domain, &job.headers, job.from(), job.verdict)
+                && domain.mss_clamp != MssClamp::Off
             {
-                clamp.apply(&job.headers, self.link.frame(chunk).bytes_mut());
+                let mut frame = self.link.frame(chunk);
+                let (headers, bytes) = (&job.headers, frame.bytes_mut());
+                clamp::clamp(self.tables, domain, headers, job.from(), job.verdict, bytes);
             }
         }
     }

@@ -64,7 +64,7 @@ impl<L: Link> Run<'_, L> {
 
     fn send_piece(&mut self, headers: &Headers, remote: RemoteId, mut chunk: L::Chunk) {
         let length = *self.link.frame(&mut chunk).len;
-        let headers = Headers { length, ..*headers };
+        let headers = Headers { length, size: headers.size.with_length(length), ..*headers };
         match Exit::new(self.tables, &headers, Place::Remote(remote)) {
             Ok(exit) => self.send(&headers, exit, chunk),
             Err(reason) => self.discard(chunk, reason),
