@@ -129,6 +129,7 @@ impl OpenPort {
             },
             queues: wanted,
             ring_size: config.ring_size,
+            segments: false,
             best,
             least,
             own_chunks: (OWN_CHUNKS * wanted).next_power_of_two(),

@@ -243,8 +243,7 @@ INLINE int to_socket(struct xdp_md *frame, const struct port *port, struct count
 	return (int)action;
 }
 
-SEC("xdp")
-int steer(struct xdp_md *frame)
+INLINE int handle(struct xdp_md *frame)
 {
 	struct counters *counted;
 	struct port *port;
@@ -272,6 +271,22 @@ int steer(struct xdp_md *frame)
 		counted->to_kernel++;
 		return XDP_PASS;
 	}
+}
+
+/* Of these two one is loaded. What a frame is stands in its first buffer, which is all that either reads. */
+
+/* Takes frames of several buffers too, so that a device may have an MTU above what one page holds. */
+SEC("xdp.frags")
+int steer(struct xdp_md *frame)
+{
+	return handle(frame);
+}
+
+/* For kernels that have no such frames (before Linux 5.18). */
+SEC("xdp")
+int steer_linear(struct xdp_md *frame)
+{
+	return handle(frame);
 }
 
 /* --- What devices did not take from a burst ------------------------------------------------------------------ */

@@ -42,6 +42,8 @@ pub struct DeviceConfig {
     pub queues: u32,
     /// [`crate::SocketConfig::ring_size`].
     pub ring_size: u32,
+    /// [`crate::SocketConfig::segments`].
+    pub segments: bool,
     /// The best mode to try.
     pub best: Mode,
     /// The worst mode to accept.
@@ -119,10 +121,11 @@ fn attempt(steering: &Steering, config: &DeviceConfig, mode: Mode) -> Result<Dev
         .transpose()?;
     let umem = own.as_ref().map_or_else(|| steering.umem(), |(umem, _)| umem);
     let attachment = steering.attach(config.slot, config.ifindex, config.role, link)?;
-    let DeviceConfig { slot, ifindex, ring_size, .. } = *config;
+    let DeviceConfig { slot, ifindex, ring_size, segments, .. } = *config;
     let mut sockets = Vec::new();
     for queue in 0..config.queues {
-        let socket = Socket::open(umem, &SocketConfig { ifindex, queue, ring_size, zero_copy, link });
+        let socket_config = SocketConfig { ifindex, queue, ring_size, zero_copy, segments, link };
+        let socket = Socket::open(umem, &socket_config);
         match socket.and_then(|socket| steering.set_socket(slot, queue, socket.as_fd()).map(|()| socket)) {
             Ok(socket) => sockets.push(socket),
             Err(error) => {

@@ -19,15 +19,19 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, soc
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::ring::{Consumer, Mapped, Producer};
+use crate::segments::Chain;
 use crate::{Error, LinkMode, MAX_QUEUES, Memory, Mode, Socket, SocketConfig, Umem, UmemConfig, netdev};
 
 /// Largest ring: the transmit ring's frames may all be socket buffers at once.
 const MAX_RING: u32 = 1 << 14;
 /// How long a busy queue is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Chunks that a frame may have in copy mode: the kernel makes a socket buffer of them, with a first part and as many
+/// fragments as it has at least in every configuration (`MAX_SKB_FRAGS`).
+const COPIED_SEGMENTS: u32 = 18;
 
 pub(crate) fn open(umem: &Arc<Umem>, config: &SocketConfig) -> Result<Socket, Error> {
-    let SocketConfig { ifindex, queue, ring_size, zero_copy, link } = *config;
+    let SocketConfig { ifindex, queue, ring_size, zero_copy, link, .. } = *config;
     if !ring_size.is_power_of_two() || !(2..=MAX_RING).contains(&ring_size) {
         let text = format!("a ring has a power of two of entries, from 2 to {MAX_RING}, not {ring_size}");
         return Err(Error::Configuration(text));
@@ -58,7 +62,7 @@ pub(crate) fn open(umem: &Arc<Umem>, config: &SocketConfig) -> Result<Socket, Er
         .map_err(mapped)?;
     let receive = Mapped::new(fd.as_fd(), XDP_PGOFF_RX_RING, &offsets.rx, ring_size).map_err(mapped)?;
     let transmit = Mapped::new(fd.as_fd(), XDP_PGOFF_TX_RING, &offsets.tx, ring_size).map_err(mapped)?;
-    bind_patiently(&fd, config)?;
+    let is_segmented = bind_patiently(&fd, config)?;
     let options = sockopt::xdp_options(&fd).map_err(|errno| failed("reading its mode", errno))?;
     let mode = match (options.contains(XdpOptionsFlags::XDP_OPTIONS_ZEROCOPY), link) {
         (true, _) => Mode::ZeroCopy,
@@ -66,6 +70,11 @@ pub(crate) fn open(umem: &Arc<Umem>, config: &SocketConfig) -> Result<Socket, Er
         (false, LinkMode::Generic) => Mode::Generic,
     };
     debug_assert_eq!(mode == Mode::ZeroCopy, zero_copy, "bind gives what was asked for or fails");
+    let segments = match mode {
+        _ if !is_segmented => 1,
+        Mode::ZeroCopy => netdev::zero_copy_segments(ifindex).unwrap_or(1),
+        Mode::Native | Mode::Generic => COPIED_SEGMENTS,
+    };
     let holder = umem
         .new_holder()
         .ok_or_else(|| Error::Configuration("too many sockets on one frame memory".to_owned()))?;
@@ -77,6 +86,8 @@ pub(crate) fn open(umem: &Arc<Umem>, config: &SocketConfig) -> Result<Socket, Er
         receive: Consumer::new(receive, ring_size),
         transmit: Producer::new(transmit, ring_size),
         in_transmission: 0,
+        segments,
+        chain: Chain::new(ring_size),
         ifindex,
         queue,
         mode,
@@ -126,20 +137,23 @@ fn raise_send_buffer(fd: &OwnedFd, ring_size: u32) {
     }
 }
 
-/// Binds; while the queue is busy, tries again after growing pauses.
-fn bind_patiently(fd: &OwnedFd, config: &SocketConfig) -> Result<(), Error> {
+/// Binds; while the queue is busy, tries again after growing pauses. Says whether frames may have several chunks: without
+/// it where that is refused, which it is by kernels before 6.6 and by drivers whose zero-copy has one buffer per frame.
+fn bind_patiently(fd: &OwnedFd, config: &SocketConfig) -> Result<bool, Error> {
+    const SEGMENTS: SocketAddrXdpFlags = SocketAddrXdpFlags::XDP_USE_SG;
     let mode = if config.zero_copy { SocketAddrXdpFlags::XDP_ZEROCOPY } else { SocketAddrXdpFlags::XDP_COPY };
-    let flags = mode | SocketAddrXdpFlags::XDP_USE_NEED_WAKEUP;
-    let address = SocketAddrXdp::new(flags, config.ifindex, config.queue);
+    let mut flags = mode | SocketAddrXdpFlags::XDP_USE_NEED_WAKEUP;
+    flags.set(SEGMENTS, config.segments);
     let deadline = Instant::now() + PATIENCE;
     let mut pause = Duration::from_millis(1);
     loop {
-        match bind(fd, &address) {
+        match bind(fd, &SocketAddrXdp::new(flags, config.ifindex, config.queue)) {
             Err(Errno::BUSY) if Instant::now() + pause < deadline => {
                 sleep(pause);
                 pause = (pause * 2).min(Duration::from_millis(100));
             }
-            Ok(()) => return Ok(()),
+            Err(Errno::INVAL | Errno::OPNOTSUPP) if flags.contains(SEGMENTS) => flags.remove(SEGMENTS),
+            Ok(()) => return Ok(flags.contains(SEGMENTS)),
             Err(errno) => return Err(bind_failure(config, errno)),
         }
     }
@@ -154,7 +168,14 @@ fn bind_patiently(fd: &OwnedFd, config: &SocketConfig) -> Result<(), Error> {
 pub(crate) fn wait_for_teardown(ifindex: u32, queue: u32) -> bool {
     let memory = UmemConfig { chunks: 2, chunk_size: 4096, memory: Memory::Anonymous };
     let Ok((umem, _)) = Umem::new(&memory) else { return false };
-    let config = SocketConfig { ifindex, queue, ring_size: 2, zero_copy: true, link: LinkMode::Native };
+    let config = SocketConfig {
+        ifindex,
+        queue,
+        ring_size: 2,
+        zero_copy: true,
+        segments: false,
+        link: LinkMode::Native,
+    };
     match open(&umem, &config) {
         // A device that is gone has been taken from its sockets.
         Ok(_) | Err(Error::ZeroCopyRefused { .. } | Error::DeviceMissing { .. }) => true,

@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
 
 use crate::ring::{Consumer, Descriptor, Mapped, Producer};
+use crate::segments::Chain;
 use crate::umem::{Held, Holder};
 use crate::{Chunk, Error, LinkMode, Mode, Umem};
 
@@ -22,6 +23,9 @@ pub struct SocketConfig {
     pub ring_size: u32,
     /// Ask for zero-copy and refuse anything else; otherwise ask for copy.
     pub zero_copy: bool,
+    /// Ask that frames may have several chunks; [`Socket::segments`] tells what was obtained. Then [`Socket::receive_whole`]
+    /// is the way to receive.
+    pub segments: bool,
     /// How the XDP program is attached to the device ([`crate::Attachment::mode`]).
     pub link: LinkMode,
 }
@@ -61,7 +65,7 @@ pub struct Flushed {
     /// Frames that the kernel took from the transmit ring and the device refused to send: dropped. Their chunks come
     /// back through [`Socket::complete`] as all others do.
     pub dropped: u32,
-    /// Frames still in the transmit ring, for the next flush.
+    /// Descriptors still in the transmit ring, for the next flush.
     pub pending: u32,
 }
 
@@ -77,8 +81,11 @@ pub struct Socket {
     pub(crate) completion: Consumer<Mapped<u64>>,
     pub(crate) receive: Consumer<Mapped<Descriptor>>,
     pub(crate) transmit: Producer<Mapped<Descriptor>>,
-    /// Enqueued and not yet completed.
+    /// Chunks enqueued and not yet completed.
     pub(crate) in_transmission: u32,
+    /// Chunks that a frame may have.
+    pub(crate) segments: u32,
+    pub(crate) chain: Chain,
     pub(crate) ifindex: u32,
     pub(crate) queue: u32,
     pub(crate) mode: Mode,
@@ -98,7 +105,7 @@ impl Socket {
         crate::open::open(umem, config)
     }
 
-    /// Appends up to `max` received frames to `out` and says how many. No system call, and no allocation if `out` has
+    /// Appends up to `max` received frames, of one chunk each, to `out` and says how many. No system call, and no allocation if `out` has
     /// the capacity.
     #[inline]
     pub fn receive(&mut self, out: &mut Vec<Chunk>, max: usize) -> usize {
@@ -302,12 +309,16 @@ impl Socket {
     /// [`Umem::held`] goes on counting them.
     #[must_use]
     pub fn close(self) -> Vec<Chunk> {
-        let Self { fd, umem, holder, fill, completion, receive, transmit, ifindex, queue, .. } = self;
+        let Self { fd, umem, holder, fill, completion, receive, transmit, chain, ifindex, queue, .. } = self;
         // The mappings keep the socket alive: they go before its descriptor. Once it is released (`xsk_release`) the
         // kernel has waited for its last receiver and touches the chunks no more.
         drop((fill, completion, receive, transmit));
         release(fd);
-        if crate::open::wait_for_teardown(ifindex, queue) { umem.end_holder(holder) } else { Vec::new() }
+        let mut chunks = chain.segments;
+        if crate::open::wait_for_teardown(ifindex, queue) {
+            chunks.extend(umem.end_holder(holder));
+        }
+        chunks
     }
 }
 

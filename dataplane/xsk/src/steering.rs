@@ -137,16 +137,7 @@ impl Steering {
             .map_max_entries("memory", (readable / PAGE).try_into().unwrap_or(u32::MAX))
             .load(OBJECT)
             .map_err(|error| load_failure(&error))?;
-        let program: &mut Xdp = ebpf
-            .program_mut("steer")
-            .and_then(|program| program.try_into().ok())
-            .ok_or_else(|| Error::Program("the object has no program `steer`".to_owned()))?;
-        program.load().map_err(|error| load_failure(&error))?;
-        let program = program
-            .fd()
-            .map_err(|error| load_failure(&error))?
-            .try_clone()
-            .map_err(|error| load_failure(&error))?;
+        let program = load_program(&mut ebpf)?;
         let memory = map_data(take(&mut ebpf, "memory")?)?;
         let (umem, chunks) = if bursting {
             let mapping = Mapping::of(memory.fd().as_fd(), bytes, 0).map_err(|source| Error::Memory {
@@ -373,6 +364,25 @@ impl Drop for Attachment {
     }
 }
 
+/// Loads the program in the variant that takes frames of several buffers, or in the other one where the kernel has no such
+/// frames.
+fn load_program(ebpf: &mut Ebpf) -> Result<ProgramFd, Error> {
+    let mut load = |name: &str| -> Result<ProgramFd, Error> {
+        let program: &mut Xdp = ebpf
+            .program_mut(name)
+            .and_then(|program| program.try_into().ok())
+            .ok_or_else(|| Error::Program(format!("the object has no program `{name}`")))?;
+        program.load().map_err(|error| load_failure(&error))?;
+        let program = program.fd().map_err(|error| load_failure(&error))?;
+        program.try_clone().map_err(|error| load_failure(&error))
+    };
+    match load("steer") {
+        // If that fails as well, what it says is no less true.
+        Err(Error::Program(_)) => load("steer_linear"),
+        result => result,
+    }
+}
+
 fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, Error> {
     ebpf.take_map(name).ok_or_else(|| Error::Map { map: name, reason: "missing from the object".to_owned() })
 }
@@ -425,7 +435,7 @@ fn attach_failure(device: String, ifindex: u32, mode: LinkMode, source: std::io:
             "; the driver has no native XDP, or not in its present state"
         }
         Some(libc::ERANGE | libc::EINVAL) => {
-            "; a smaller MTU may help (a veth takes 3506 at most), or no LRO"
+            "; a smaller MTU may help (before Linux 5.18 a veth takes 3506 at most), or no LRO"
         }
         Some(libc::ENOSPC) => {
             "; the device needs at least as many receive queues as its peer has transmit queues"
@@ -433,4 +443,20 @@ fn attach_failure(device: String, ifindex: u32, mode: LinkMode, source: std::io:
         _ => "",
     };
     Error::AttachRefused { device, mode, source, remedy }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_that_takes_no_such_mtu_or_offload_says_what_helps() {
+        for code in [libc::ERANGE, libc::EINVAL] {
+            let source = std::io::Error::from_raw_os_error(code);
+            let error = attach_failure("eth0".to_owned(), 0, LinkMode::Native, source);
+            let text = error.to_string();
+            assert!(text.starts_with("device eth0: native XDP refused: "), "{text}");
+            assert!(text.contains("a smaller MTU may help"), "{text}");
+        }
+    }
 }

@@ -198,8 +198,14 @@ impl Umem {
     /// the chunk.
     #[inline]
     pub(crate) fn sendable(&self, chunk: &Chunk) -> bool {
+        chunk.len >= 14 && self.contains(chunk)
+    }
+
+    /// Whether the bytes that a chunk says it has are some, and of this memory.
+    #[inline]
+    pub(crate) fn contains(&self, chunk: &Chunk) -> bool {
         chunk.umem == self.id
-            && chunk.len >= 14
+            && chunk.len != 0
             && u32::from(chunk.head) + u32::from(chunk.len) <= self.chunk_size
     }
 
@@ -218,7 +224,7 @@ impl Umem {
             return None;
         };
         entry.store(FREE, Relaxed);
-        // All three fit: the index is within the ledger, the others within a chunk of at most 4096 bytes.
+        // All three fit: the index is within the ledger, the others within a chunk, whose offsets have 16 bits.
         Some(Chunk { umem: self.id, index: index as u32, head: head as u16, len: len as u16 })
     }
 
@@ -249,6 +255,11 @@ pub(crate) fn checked_bytes(chunks: u32, chunk_size: u32) -> Result<usize, Error
     if !matches!(chunk_size, 2048 | 4096) {
         return Err(Error::Configuration(format!("a chunk has 2048 or 4096 bytes, not {chunk_size}")));
     }
+    checked_number(chunks, chunk_size)
+}
+
+/// Bytes of so many chunks, if there may be so many.
+pub(crate) fn checked_number(chunks: u32, chunk_size: u32) -> Result<usize, Error> {
     let bytes = u64::from(chunks) * u64::from(chunk_size);
     if !chunks.is_power_of_two() || chunks < 2 || bytes > MAX_BYTES {
         return Err(Error::Configuration(format!(

@@ -18,6 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             role: Role::Access,
             queues: 1,
             ring_size: RING,
+            segments: false,
             best: Mode::Native,
             least: Mode::Native,
             own_chunks: 2,

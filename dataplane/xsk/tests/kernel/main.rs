@@ -9,5 +9,6 @@ mod packets;
 mod pages;
 mod raw;
 mod refusals;
+mod segments;
 mod sockets;
 mod steering;

@@ -14,6 +14,7 @@ fn device(ifindex: u32, best: Mode, least: Mode) -> DeviceConfig {
         role: Role::Access,
         queues: 1,
         ring_size: 256,
+        segments: false,
         best,
         least,
         own_chunks: 1024,

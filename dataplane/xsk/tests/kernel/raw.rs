@@ -45,7 +45,7 @@ impl Raw {
     /// Frames that wait, oldest first. Those that this host sent itself are not among them.
     pub(crate) fn receive(&self) -> Vec<Vec<u8>> {
         let mut frames = Vec::new();
-        let mut buffer = vec![0; 9000];
+        let mut buffer = vec![0; 1 << 16];
         while let Ok((len, _)) = recv(&self.fd, &mut buffer, RecvFlags::DONTWAIT) {
             frames.push(buffer[..len].to_vec());
         }

@@ -56,21 +56,6 @@ fn missing_devices_queues_and_slots_are_named() {
 }
 
 #[test]
-fn a_device_whose_mtu_is_too_large_says_what_helps() {
-    let (here, there) = (Namespace::new(), Namespace::new());
-    veth(&here, "near", &there, "far", 1);
-    for (namespace, device) in [(&here, "near"), (&there, "far")] {
-        namespace.run(&["ip", "link", "set", device, "mtu", "9000"]);
-    }
-    here.within(|| {
-        let (steering, _free) = load();
-        let error = steering.attach(0, here.ifindex("near"), Role::Access, LinkMode::Native).err().unwrap();
-        assert!(matches!(error, Error::AttachRefused { .. }), "{error}");
-        assert!(error.to_string().contains("a smaller MTU may help"), "{error}");
-    });
-}
-
-#[test]
 fn without_privileges_the_missing_ones_are_named() {
     const CHILD: &str = "XSK_TEST_UNPRIVILEGED";
     if env::var_os(CHILD).is_some() {
@@ -107,6 +92,7 @@ fn a_device_that_is_refused_leaves_neither_program_nor_sockets() {
             role: Role::Uplink,
             queues: 3,
             ring_size: 64,
+            segments: false,
             best: Mode::Native,
             least: Mode::Generic,
             own_chunks: 64,

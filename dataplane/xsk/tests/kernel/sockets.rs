@@ -20,7 +20,7 @@ pub(crate) fn load() -> (Steering, Vec<Chunk>) {
 }
 
 pub(crate) fn config(ifindex: u32, queue: u32) -> SocketConfig {
-    SocketConfig { ifindex, queue, ring_size: 256, zero_copy: false, link: LinkMode::Native }
+    SocketConfig { ifindex, queue, ring_size: 256, zero_copy: false, segments: false, link: LinkMode::Native }
 }
 
 /// An access port with one socket per queue, steered, fill rings half full.
