@@ -72,7 +72,8 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Starts one thread per configured worker, one unpinned worker if none is configured, and shares out the chunks.
+    /// Starts one thread per configured worker, one unpinned worker if none is configured, and shares out the chunks of the
+    /// UMEM and of jumbo memory, if there is any.
     /// `burst` makes a worker's burst transmitter, where there can be one.
     ///
     /// # Errors
@@ -81,6 +82,7 @@ impl Fleet {
         configs: &[WorkerConfig],
         umem: &Arc<Umem>,
         chunks: Vec<Chunk>,
+        jumbo: Option<(Arc<Umem>, Vec<Chunk>)>,
         control: &Bell,
         first: Published,
         mut burst: impl FnMut(u16) -> Option<Burst>,
@@ -94,8 +96,11 @@ impl Fleet {
             configs.iter().map(|_| Bell::new()).collect::<Result<_, _>>().map_err(failed(0))?;
         let publication = Publication::new(first, configs.len());
         let mut shares = share_out(chunks, configs.len(), home_chunks);
+        let (jumbo, jumbo_chunks) = jumbo.unzip();
+        let home_jumbo = jumbo.as_ref().map_or(0, |umem| umem.chunks() as usize / configs.len());
+        let mut jumbo_shares = share_out(jumbo_chunks.unwrap_or_default(), configs.len(), home_jumbo);
         let mut fleet = Self { members: Vec::new(), publication, epoch };
-        for (worker, neighbours) in mesh(configs.len(), home_chunks).into_iter().enumerate() {
+        for (worker, neighbours) in mesh(configs.len(), home_chunks + home_jumbo).into_iter().enumerate() {
             let Some((&config, bell)) = configs.get(worker).zip(bells.get(worker)) else { break };
             let (mailbox, orders) = unbounded();
             let (events_in, events) = RingBuffer::new(EVENTS);
@@ -106,6 +111,7 @@ impl Fleet {
                 config,
                 umem: Arc::clone(umem),
                 chunks: std::mem::take(&mut shares[worker]),
+                jumbo: jumbo.clone().map(|umem| (umem, std::mem::take(&mut jumbo_shares[worker]))),
                 neighbours,
                 bells: bells.clone(),
                 control: control.clone(),

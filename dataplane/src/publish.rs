@@ -1,7 +1,7 @@
 //! The published state: what the control thread decided, as one immutable value that each worker takes up between two
 //! batches and acknowledges by its version. Nothing here knows what a frame is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -28,6 +28,7 @@ pub struct Published {
 pub struct Wiring {
     owners: Vec<Vec<u16>>,
     burst: BTreeMap<PortId, bool>,
+    bound: BTreeSet<PortId>,
 }
 
 impl Wiring {
@@ -46,6 +47,18 @@ impl Wiring {
     /// Lets frames leave `port` by burst: `always`, or where a batch is large enough.
     pub fn set_burst(&mut self, port: PortId, always: bool) {
         self.burst.insert(port, always);
+    }
+
+    /// Lets frames leave `port` through its owners alone, since some may be too long to be burst and would otherwise be
+    /// overtaken by others of their flow.
+    pub fn bind_to_owners(&mut self, port: PortId) {
+        self.bound.insert(port);
+    }
+
+    /// Whether only owners may burst to `port`.
+    #[must_use]
+    pub fn is_bound_to_owners(&self, port: PortId) -> bool {
+        self.bound.contains(&port)
     }
 
     /// Whether frames may leave `port` by burst, and if so whether always.

@@ -175,10 +175,12 @@ impl<'a> Daemon<'a> {
             let stats = self.show("stats show");
             let of = |key: &str| number(&stats["balance"], key);
             let frames = of("rx") + of("copies") == of("tx") + of("dropped") + of("in_flight");
-            let of = |key: &str| number(&stats["chunks"], key);
-            let chunks = of("free") + of("rings") + of("flight") == of("total");
+            let chunks = ["chunks", "jumbo_chunks"].map(|memory| {
+                let of = |key: &str| number(&stats[memory], key);
+                of("free") + of("rings") + of("flight") == of("total")
+            });
             last = stats;
-            frames && chunks
+            frames && chunks == [true, true]
         };
         let start = std::time::Instant::now();
         while !balanced() {
@@ -227,6 +229,13 @@ impl<'a> Daemon<'a> {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.running().id()
+    }
+
+    /// Stops it in its tracks, so that frames wait in its receive rings, while `work` is done.
+    pub fn while_stopped(&self, work: impl FnOnce()) {
+        self.running().signal(Signal::STOP);
+        work();
+        self.running().signal(Signal::CONT);
     }
 
     /// Ends it as `kill -9` does.

@@ -48,6 +48,12 @@ impl<'a> LinuxVtep<'a> {
         Self { namespace }
     }
 
+    /// Sets the MTU of a VNI's vxlan device and bridge.
+    pub fn set_mtu(&self, vni: u32, mtu: u32) {
+        self.namespace.ip(&format!("link set vx{vni} mtu {mtu}"));
+        self.namespace.ip(&format!("link set br{vni} mtu {mtu}"));
+    }
+
     /// The addresses that the vxlan device of a VNI has learned behind `remote`.
     #[must_use]
     pub fn learned(&self, vni: u32, remote: impl Into<IpAddr>) -> Vec<String> {

@@ -47,6 +47,14 @@ impl Pair {
         Self { underlay, a, b, a1, b1 }
     }
 
+    /// Sets the MTU of the underlay and of the workloads' devices.
+    pub fn set_mtu(&self, underlay: u32, workloads: u32) {
+        self.a.set_mtu(underlay);
+        self.b.set_mtu(underlay);
+        self.a1.set_mtu(&self.a, workloads);
+        self.b1.set_mtu(&self.b, workloads);
+    }
+
     /// VXLAN 100 on node 1.
     #[must_use]
     pub fn near(&self) -> Segment {

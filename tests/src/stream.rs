@@ -29,6 +29,7 @@ struct Shared {
     stop: AtomicBool,
     sent: AtomicU64,
     received: AtomicU64,
+    longest: usize,
 }
 
 /// What became of a stream.
@@ -64,6 +65,12 @@ impl UdpStream {
     /// Starts to send a datagram every `interval`; returns when the first has arrived.
     #[must_use]
     pub fn start(from: &Workload, to: &Workload, interval: Duration) -> Self {
+        Self::mixed(from, to, interval, 0)
+    }
+
+    /// The same with datagrams of `longest` bytes among the others, one in four.
+    #[must_use]
+    pub fn mixed(from: &Workload, to: &Workload, interval: Duration, longest: usize) -> Self {
         let destination = SocketAddr::from((to.address, PORT));
         let socket = to.namespace.within(|| UdpSocket::bind(destination)).expect("bind a UDP socket");
         set_socket_recv_buffer_size(&socket, 4 << 20).expect("enlarge a socket buffer");
@@ -73,6 +80,7 @@ impl UdpStream {
             stop: AtomicBool::new(false),
             sent: AtomicU64::new(UNKNOWN),
             received: AtomicU64::new(0),
+            longest,
         });
         let (sending, receiving) = (Arc::clone(&shared), Arc::clone(&shared));
         let receiver = thread::spawn(move || receive(&socket, &receiving));
@@ -110,7 +118,7 @@ fn send(socket: &UdpSocket, to: SocketAddr, interval: Duration, shared: &Shared)
     let mut due = Instant::now();
     while !shared.stop.load(Ordering::Relaxed) {
         // What the kernel refuses (the workload's device is gone) never was on a wire.
-        if socket.send_to(&payload(number), to).is_ok() {
+        if socket.send_to(&payload(number, shared.longest), to).is_ok() {
             number += 1;
         }
         due += interval;
@@ -123,7 +131,7 @@ fn send(socket: &UdpSocket, to: SocketAddr, interval: Duration, shared: &Shared)
 fn receive(socket: &UdpSocket, shared: &Shared) -> Report {
     let mut report = Report { sent: 0, received: 0, repeated: 0, reordered: 0 };
     let (mut seen, mut newest, mut last) = (Vec::new(), 0_u64, Instant::now());
-    let mut buffer = [0; 2048];
+    let mut buffer = vec![0; 1 << 16];
     loop {
         let sent = shared.sent.load(Ordering::Relaxed);
         let over = sent != UNKNOWN && (report.received == sent || last.elapsed() > Duration::from_secs(1));
@@ -133,7 +141,7 @@ fn receive(socket: &UdpSocket, shared: &Shared) -> Report {
         let Ok(length) = socket.recv(&mut buffer) else { continue };
         last = Instant::now();
         let number = buffer.first_chunk().map_or(UNKNOWN, |bytes| u64::from_be_bytes(*bytes));
-        assert_eq!(buffer[..length], payload(number), "a datagram has changed on its way");
+        assert_eq!(buffer[..length], payload(number, shared.longest), "a datagram has changed on its way");
         let index = usize::try_from(number).expect("a number of datagrams");
         seen.resize(seen.len().max(index + 1), false);
         if std::mem::replace(&mut seen[index], true) {
@@ -148,9 +156,10 @@ fn receive(socket: &UdpSocket, shared: &Shared) -> Report {
 }
 
 /// Content of a datagram: its number, and bytes and a length that follow from it.
-fn payload(number: u64) -> Vec<u8> {
+fn payload(number: u64, longest: usize) -> Vec<u8> {
     let mut payload = number.to_be_bytes().to_vec();
     let [.., low] = number.to_be_bytes();
-    payload.resize(20 + usize::from(low), low);
+    let length = 20 + usize::from(low);
+    payload.resize(if number.is_multiple_of(4) { length.max(longest) } else { length }, low);
     payload
 }

@@ -39,9 +39,18 @@ impl Surge {
 
     /// Sends so many datagrams at once.
     pub fn send(&mut self, count: u64) {
-        for _ in 0..count {
+        self.send_of((0..count).map(|_| 0));
+    }
+
+    /// Sends datagrams of so many bytes each at once.
+    pub fn send_of(&mut self, lengths: impl IntoIterator<Item = usize>) {
+        let mut bytes = Vec::new();
+        for length in lengths {
+            bytes.clear();
+            bytes.extend(self.sent.to_be_bytes());
+            bytes.resize(length.max(8), 0);
             // What the sender's kernel refuses never was on a wire.
-            if self.sender.send_to(&self.sent.to_be_bytes(), self.to).is_ok() {
+            if self.sender.send_to(&bytes, self.to).is_ok() {
                 self.sent += 1;
             }
         }

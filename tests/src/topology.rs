@@ -15,10 +15,12 @@
 //! underlay's ends of the veth pairs or in workloads: a device that AF_XDP serves shows tcpdump little.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::process::Command;
 use std::time::Duration;
 
 use crate::netns::Namespace;
 use crate::ping::{Echo, every_answer};
+use crate::process::Finished;
 use crate::wait::{SOON, wait_until};
 
 /// MTU of underlay links.
@@ -103,6 +105,18 @@ impl Node {
         Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, self.number.into())
     }
 
+    /// Sets the MTU of both ends of its uplink.
+    pub fn set_mtu(&self, mtu: u32) {
+        let Self { underlay, underlay_device, .. } = self;
+        let _ = Finished::of(Command::new("ip").args(["-n", underlay, "link", "set"]).args([
+            underlay_device,
+            "mtu",
+            &mtu.to_string(),
+        ]))
+        .output();
+        self.namespace.ip(&format!("link set up0 mtu {mtu}"));
+    }
+
     /// Makes a workload behind a new device of this node; both have the name `name`. Its Ethernet address is
     /// 02:00:00:00:0a:xx with the last octet of `address`.
     #[must_use]
@@ -146,6 +160,12 @@ impl Workload {
         node.namespace.ip(&format!("link set {name} up"));
         namespace.ip(&format!("addr add {address}/24 dev eth0"));
         namespace.ip("link set eth0 up");
+    }
+
+    /// Sets the MTU of both ends of its veth pair, the other one being on this node.
+    pub fn set_mtu(&self, node: &Node, mtu: u32) {
+        node.namespace.ip(&format!("link set {} mtu {mtu}", self.name));
+        self.namespace.ip(&format!("link set eth0 mtu {mtu}"));
     }
 
     /// Moves it to another node, as a migration does: the device disappears here and appears there, while addresses

@@ -30,6 +30,7 @@ mod groups;
 mod guard;
 mod host_traffic;
 mod ipv6_underlay;
+mod jumbo;
 mod linux_vxlan;
 mod liveness;
 mod malformed;

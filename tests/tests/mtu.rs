@@ -21,13 +21,13 @@ in_every_variant!(
 );
 
 /// Bytes of a packet that a host believes to fit on the way to an address, where it has been told; see `ip route get`.
-fn told_mtu(host: &Namespace, to: &str) -> Option<u32> {
+pub(crate) fn told_mtu(host: &Namespace, to: &str) -> Option<u32> {
     let text = host.ip(&format!("route get {to}"));
     let mut words = text.split_whitespace().skip_while(|word| *word != "mtu");
     words.nth(1).and_then(|mtu| mtu.parse().ok())
 }
 
-fn path_mtu(daemon: &Daemon<'_>) -> Value {
+pub(crate) fn path_mtu(daemon: &Daemon<'_>) -> Value {
     daemon.list("remote show vni 100")[0]["path_mtu"].clone()
 }
 
@@ -117,7 +117,7 @@ fn packets_that_may_be_cut_arrive_whole(variant: Variant) {
 }
 
 /// Gives a node's route to another an MTU, and waits for the daemon to know.
-fn narrow(from: &Node, to: &Node, daemon: &Daemon<'_>, mtu: u32) {
+pub(crate) fn narrow(from: &Node, to: &Node, daemon: &Daemon<'_>, mtu: u32) {
     from.namespace.ip(&format!("route add {}/32 dev up0 mtu {mtu}", to.address));
     wait_until("the route's MTU is known", SOON, || {
         let path = path_mtu(daemon);

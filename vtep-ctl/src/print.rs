@@ -78,7 +78,7 @@ fn degraded(sentences: &[String], paint: Paint) -> String {
 
 fn status(reply: &api::StatusReply, moving: &mut Moving, paint: Paint) -> String {
     let of = |part: u64, whole: u64, what: &str| format!("{whole} ({part} {what})");
-    let pairs = [
+    let mut pairs = vec![
         ("version", reply.version.clone()),
         ("process", format!("{}, for {}", reply.pid, duration(reply.uptime))),
         ("socket", reply.socket.clone()),
@@ -92,6 +92,7 @@ fn status(reply: &api::StatusReply, moving: &mut Moving, paint: Paint) -> String
         ("frames", balance(&reply.balance, moving)),
         ("chunks", chunks(&reply.chunks)),
     ];
+    pairs.extend(jumbo(&reply.jumbo_chunks));
     lines(&pairs, paint) + &degraded(&reply.degraded, paint)
 }
 
@@ -110,6 +111,11 @@ fn balance(balance: &api::Balance, moving: &mut Moving) -> String {
 
 fn chunks(chunks: &api::Chunks) -> String {
     format!("free {}  rings {}  flight {}  total {}", chunks.free, chunks.rings, chunks.flight, chunks.total)
+}
+
+/// The line about jumbo memory, where there is some.
+fn jumbo(of: &api::Chunks) -> Option<(&'static str, String)> {
+    (of.total != 0).then(|| ("jumbo", chunks(of)))
 }
 
 fn port_state(state: PortState) -> Cell {

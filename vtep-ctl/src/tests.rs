@@ -305,6 +305,7 @@ fn stats(frames: u64) -> Answer {
     Answer::Stats(api::StatsReply {
         balance: api::Balance::default(),
         chunks: api::Chunks::default(),
+        jumbo_chunks: api::Chunks { free: 1020, rings: 3, flight: 1, total: 1024 },
         workers: vec![api::WorkerStats {
             worker: 0,
             cpu: None,
@@ -330,6 +331,7 @@ fn stats(frames: u64) -> Answer {
 fn measurements_are_tables_of_what_there_was() {
     let text = printed(&stats(100)).data;
     for line in [
+        "jumbo   free 1020  rings 3  flight 1  total 1024",
         "BURST COSTS  RING/FRAME  BURST/CALL  BURST/FRAME  BURST FROM FRAMES",
         "worker 0          600ns      8000ns        100ns                 16",
         "RESIDENCE  FRAMES    MEAN     P50     P90     P99   P99.9     MAX",

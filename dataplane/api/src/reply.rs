@@ -105,6 +105,8 @@ replies! {
         neighbours: u64,
         /// Frame memory.
         chunks: Chunks,
+        /// Jumbo memory, for frames that take several chunks of the former; `total` is 0 where there is none.
+        jumbo_chunks: Chunks,
         /// Frames.
         balance: Balance,
         /// What works with less than was asked for, one sentence each.
@@ -170,7 +172,8 @@ replies! {
         /// The device's Ethernet address, while there is a device.
         #[serde(default, with = "text::optional", skip_serializing_if = "Option::is_none")]
         address: Option<Mac>,
-        /// Largest packet, in bytes without the Ethernet header, while there is a device.
+        /// Largest packet, in bytes without the Ethernet header, while there is a device: its MTU, or what the port's
+        /// frames have room for if that is less.
         #[serde(skip_serializing_if = "Option::is_none")]
         mtu: Option<u32>,
         /// Descriptors of each ring.

@@ -164,7 +164,11 @@ impl<'r, 's> Lowering<'r, 's> {
         if record.chunks.is_malformed() {
             self.places.insert_malformed(Subject::Umem, "chunks");
         }
-        self.config.umem = UmemConfig { chunks: record.chunks.value, chunk_size: record.chunk_size.value };
+        self.config.umem = UmemConfig {
+            chunks: record.chunks.value,
+            chunk_size: record.chunk_size.value,
+            jumbo_chunks: record.jumbo_chunks.value,
+        };
     }
 
     fn worker(&mut self, row: &Row<'_>) {

@@ -28,7 +28,14 @@ pub fn render(config: &Config) -> String {
         },
     );
     let umem = config.umem;
-    table(&mut out, &UmemRow { chunks: umem.chunks.into(), chunk_size: umem.chunk_size.into() });
+    table(
+        &mut out,
+        &UmemRow {
+            chunks: umem.chunks.into(),
+            chunk_size: umem.chunk_size.into(),
+            jumbo_chunks: umem.jumbo_chunks.into(),
+        },
+    );
     for worker in &config.workers {
         table(&mut out, &WorkerRow { cpu: worker.cpu.into(), busy: worker.busy.into() });
     }

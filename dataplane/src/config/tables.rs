@@ -47,6 +47,8 @@ tables! {
         chunks: Defaulted<u32> = UmemConfig::default().chunks;
         /// bytes for one frame and its headroom: 2048 or 4096
         chunk_size: Defaulted<u32> = UmemConfig::default().chunk_size;
+        /// how many frames that take several chunks each worker has room for; 0 for no such frames
+        jumbo_chunks: Defaulted<u32> = UmemConfig::default().jumbo_chunks;
     }
 
     /// A worker thread; without any there is one that is not pinned.

@@ -93,7 +93,7 @@ impl State {
             id: port.id,
             role,
             mac: link.mac.unwrap_or(Mac::ZERO),
-            mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX),
+            mtu: u16::try_from(self.usable_mtu(port, link)).unwrap_or(u16::MAX),
             flooding: flooding(policy.flood),
             isolated: policy.isolated,
             storm_limit: StormLimit::frames_per_second(policy.storm_limit),
@@ -234,6 +234,9 @@ impl State {
             }
             if self.burst_refusal(port).is_none() {
                 wiring.set_burst(port.id, port.config.transmit == TransmitWish::Burst);
+            }
+            if self.longest_sent(port) > u32::from(self.burst_longest) {
+                wiring.bind_to_owners(port.id);
             }
         }
         wiring

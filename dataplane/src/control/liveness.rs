@@ -228,13 +228,13 @@ impl State {
         }
     }
 
-    /// Sizes of an echo packet without padding and of the largest that the uplink and a chunk take, on the underlay.
+    /// Sizes of an echo packet without padding and of the largest that the uplink takes, on the underlay. What it takes has
+    /// room in frame memory.
     fn packet_sizes(&self, (vni, remote): (Vni, IpAddr)) -> Option<(u16, u16)> {
         let published = self.fleet.current();
         let egress = published.tables.remote(self.remote_id(vni, remote)?)?;
-        let room = u16::try_from(self.config.umem.chunk_size).ok()?.checked_sub(xsk::KERNEL_HEADROOM)?;
         let least = u16::try_from(HEADERS + ECHO_LENGTH).ok()? + egress.overhead();
-        let most = egress.reach().min(room) + egress.overhead();
+        let most = egress.reach() + egress.overhead();
         (least <= most).then_some((least, most))
     }
 

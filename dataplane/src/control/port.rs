@@ -2,7 +2,7 @@
 //! socket in the hands of a worker.
 
 use forward::ids::PortId;
-use xsk::{Device, DeviceConfig, LinkMode, Memory, Mode, Pages, Role, StatisticsReader, Steering};
+use xsk::{Device, DeviceConfig, LinkMode, Memory, Mode, Pages, Role, Socket, StatisticsReader, Steering};
 
 use crate::config::{ModeWish, PortConfig, PortRole, XdpMode};
 use crate::fleet::Fleet;
@@ -24,6 +24,8 @@ pub(super) struct OpenPort {
     pub(super) mode: Mode,
     /// The pages that its frames lie on.
     pub(super) pages: Pages,
+    /// Chunks that a frame may have; 1 where jumbo memory is off or the host has no multi-buffer AF_XDP.
+    pub(super) segments: u32,
     /// What is less than asked for.
     pub(super) degraded: Vec<String>,
     /// The device at the other end at which NAPI was turned on, or why it could not be.
@@ -41,6 +43,15 @@ pub(super) struct OpenQueue {
     pub(super) worker: u16,
     /// Reads the socket's statistics.
     pub(super) statistics: StatisticsReader,
+}
+
+/// What frame memory there is for a port.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    /// Descriptors that each fill ring is to hold.
+    pub(super) fill: u32,
+    /// Whether frames may take several chunks.
+    pub(super) segments: bool,
 }
 
 /// A port could not be opened.
@@ -98,8 +109,7 @@ fn ladder(config: &PortConfig) -> (Mode, Mode) {
 }
 
 impl OpenPort {
-    /// Attaches the program, opens the sockets and gives the queues to the workers with the fewest, by `load`. `fill`
-    /// is how many descriptors each fill ring is to hold.
+    /// Attaches the program, opens the sockets and gives the queues to the workers with the fewest, by `load`.
     ///
     /// # Errors
     /// [`OpenError`]; nothing of the attempt is left.
@@ -109,7 +119,7 @@ impl OpenPort {
         id: PortId,
         config: &PortConfig,
         link: &Link,
-        fill: u32,
+        room: Room,
         load: &mut [usize],
     ) -> Result<Self, OpenError> {
         let host = |source| OpenError::Host { port: config.name.clone(), source };
@@ -129,7 +139,7 @@ impl OpenPort {
             },
             queues: wanted,
             ring_size: config.ring_size,
-            segments: false,
+            segments: room.segments,
             best,
             least,
             own_chunks: (OWN_CHUNKS * wanted).next_power_of_two(),
@@ -145,12 +155,14 @@ impl OpenPort {
             degraded.push("generic XDP: every frame is copied by the kernel's slow path".to_owned());
         }
         let pages = device.own.as_ref().map_or_else(|| steering.umem().pages(), |(umem, _)| umem.pages());
+        let segments = device.sockets.iter().map(Socket::segments).min().unwrap_or(1);
         let mut shares = own_shares(device.own.map(|(_, chunks)| chunks), wanted as usize);
         let mut queues = Vec::new();
         for (index, socket) in (0u32..).zip(device.sockets) {
             let statistics = socket.statistics_reader();
             let worker = least_loaded(load);
-            let queue = Queue::new(id, index, socket, shares.pop().flatten(), fill.min(config.ring_size));
+            let queue =
+                Queue::new(id, index, socket, shares.pop().flatten(), room.fill.min(config.ring_size));
             fleet.add(worker, queue);
             queues.push(OpenQueue { index, worker, statistics });
         }
@@ -161,6 +173,7 @@ impl OpenPort {
             ifindex,
             mode: device.mode,
             pages,
+            segments,
             degraded,
             napi: None,
             queues,

@@ -7,7 +7,7 @@ use forward::fdb::{Key, Kind};
 use forward::link::Place;
 use wire::{Mac, Vni};
 
-use super::port::OpenPort;
+use super::port::{OpenPort, Room};
 use super::state::{Stale, State};
 use crate::config::{FdbKind, Keyed, PortConfig, PortRole};
 use crate::plan::ChunkBudget;
@@ -85,7 +85,9 @@ impl State {
                         queues = open.queues.len(),
                         "port open"
                     );
-                    for reason in &open.degraded {
+                    let cramped = self.underlay.link_by_index(open.ifindex);
+                    let cramped = cramped.and_then(|link| self.cramped(&open, link));
+                    for reason in open.degraded.iter().chain(&cramped) {
                         tracing::warn!(port = port.name, reason, "the port does with less");
                     }
                     self.closed.remove(&port.name);
@@ -118,16 +120,9 @@ impl State {
                 *queues += 1;
             }
         }
-        OpenPort::open(
-            &self.steering,
-            &self.fleet,
-            id,
-            config,
-            link,
-            ChunkBudget::of(&self.config).per_queue(),
-            &mut load,
-        )
-        .map_err(|error| error.to_string())
+        let room = Room { fill: ChunkBudget::of(&self.config).per_queue(), segments: self.jumbo.is_some() };
+        OpenPort::open(&self.steering, &self.fleet, id, config, link, room, &mut load)
+            .map_err(|error| error.to_string())
     }
 
     /// Makes the written entries of the FDB those of the configuration.

@@ -130,6 +130,8 @@ pub struct State {
     pub(super) underlay: Underlay,
     pub(super) steering: Steering,
     pub(super) umem: Arc<Umem>,
+    /// Memory for frames that take several chunks, unless there are to be none.
+    pub(super) jumbo: Option<Arc<Umem>>,
     pub(super) fleet: Fleet,
     pub(super) fdb: Arc<Fdb>,
     /// Written entries as they stand in the FDB.
@@ -146,6 +148,8 @@ pub struct State {
     pub(super) refusals: Refusals,
     /// Learning limits as they were last published.
     pub(super) limits: LearningLimits,
+    /// Bytes of the longest frame that every worker that can burst can burst.
+    pub(super) burst_longest: u16,
     /// Why no worker can burst.
     pub(super) burst_unsupported: Option<String>,
     pub(super) refused_bursts: RefusedBursts,
@@ -175,6 +179,9 @@ impl State {
     pub fn start(config: Config, path: Option<PathBuf>, bell: &Bell) -> Result<Self, StartError> {
         let underlay = Underlay::open()?;
         let (steering, umem, chunks) = load(&config)?;
+        let workers = u32::try_from(config.workers.len().max(1)).unwrap_or(u32::MAX);
+        let jumbo_chunks = config.umem.jumbo_chunks.saturating_mul(workers);
+        let jumbo = (jumbo_chunks != 0).then(|| Umem::jumbo(jumbo_chunks)).transpose()?;
         let random = RandomState::new();
         let advise = |address, bytes| {
             xsk::advise_large_pages(address, bytes);
@@ -183,9 +190,13 @@ impl State {
         let fdb = Arc::new(Fdb::advised(FDB_CAPACITY, seed, advise));
         let first = nothing(&fdb)?;
         let mut burst_unsupported = (!steering.bursts()).then(|| RINGS_ALONE.to_owned());
-        let fleet = Fleet::start(&config.workers, &umem, chunks, bell, first, |worker| {
+        let jumbo_umem = jumbo.as_ref().map(|(umem, _)| Arc::clone(umem));
+        let mut burst_longest = u16::MAX;
+        let fleet = Fleet::start(&config.workers, &umem, chunks, jumbo, bell, first, |worker| {
             let burst = steering.bursts().then(|| steering.burst(worker))?;
-            burst.map_err(|error| burst_unsupported = Some(error.to_string())).ok()
+            let burst = burst.map_err(|error| burst_unsupported = Some(error.to_string())).ok()?;
+            burst_longest = burst_longest.min(burst.longest());
+            Some(burst)
         })?;
         // After the workers, which would inherit it.
         super::cpus::keep_off(&config.workers);
@@ -216,6 +227,7 @@ impl State {
             underlay,
             steering,
             umem,
+            jumbo: jumbo_umem,
             fleet,
             fdb,
             installed: BTreeMap::new(),
@@ -227,6 +239,7 @@ impl State {
             alarms: Alarms::default(),
             refusals: Refusals::default(),
             limits: LearningLimits::default(),
+            burst_longest,
             burst_unsupported,
             refused_bursts: RefusedBursts::default(),
             rules: None,
@@ -377,8 +390,9 @@ impl State {
             port.close(&self.fleet);
         }
         let remains = self.fleet.stop();
-        let free: usize = remains.iter().map(|remains| remains.chunks.len()).sum();
-        let total = self.umem.chunks() as usize;
+        let free: usize = remains.iter().map(|remains| remains.chunks.len() + remains.jumbo.len()).sum();
+        let total = self.umem.chunks() + self.jumbo.as_ref().map_or(0, |jumbo| jumbo.chunks());
+        let total = total as usize;
         if free == total {
             tracing::info!(chunks = total, "stopped; every chunk of frame memory is back");
         } else {

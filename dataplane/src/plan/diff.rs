@@ -195,6 +195,7 @@ fn restarts(old: &Config, new: &Config) -> Vec<NeedsRestart> {
     compare(&mut found, "daemon.log_target", &old.daemon.log_target, &new.daemon.log_target);
     compare(&mut found, "umem.chunks", &old.umem.chunks, &new.umem.chunks);
     compare(&mut found, "umem.chunk_size", &old.umem.chunk_size, &new.umem.chunk_size);
+    compare(&mut found, "umem.jumbo_chunks", &old.umem.jumbo_chunks, &new.umem.jumbo_chunks);
     compare(&mut found, "worker", &old.workers, &new.workers);
     found
 }

@@ -11,6 +11,9 @@ use crate::config::{Config, PortConfig, UmemConfig};
 const CHUNKS: RangeInclusive<u32> = 256..=1 << 20;
 /// Sizes of a chunk: the kernel takes a power of two from 2048 up to a page.
 const CHUNK_SIZES: [u32; 2] = [2048, 4096];
+/// Fewest and most chunks of jumbo memory for each worker, where there is any: a batch, and what makes 4 GiB for as many
+/// workers as there can be.
+const JUMBO_CHUNKS: RangeInclusive<u32> = 64..=4096;
 /// Fewest and most descriptors of a receive or transmit ring; fill and completion rings have twice as many.
 const RING_SIZES: RangeInclusive<u32> = 64..=16_384;
 const _: () = assert!(*RING_SIZES.start() as usize >= BATCH, "a ring takes a batch");
@@ -62,6 +65,7 @@ impl ChunkBudget {
 pub(super) fn check(config: &Config, faults: &mut Vec<Fault>) {
     let before = faults.len();
     check_shape(config.umem, faults);
+    check_jumbo(config.umem.jumbo_chunks, faults);
     if faults.len() == before {
         check_supply(config, Subject::Umem, "chunks", faults);
     }
@@ -82,6 +86,18 @@ fn check_shape(umem: UmemConfig, faults: &mut Vec<Fault>) {
             "chunk_size",
             format!("a chunk cannot have {} bytes", umem.chunk_size),
             "use 2048, or 4096 for frames above 1700 bytes",
+        ));
+    }
+}
+
+fn check_jumbo(chunks: u32, faults: &mut Vec<Fault>) {
+    let (least, most) = (*JUMBO_CHUNKS.start(), *JUMBO_CHUNKS.end());
+    if chunks != 0 && !JUMBO_CHUNKS.contains(&chunks) {
+        faults.push(Fault::invalid(
+            Subject::Umem,
+            "jumbo_chunks",
+            format!("a worker cannot have {chunks} jumbo chunks"),
+            format!("use {least} to {most}, or 0 to do without frames that take several chunks"),
         ));
     }
 }

@@ -9,6 +9,10 @@ use super::threshold::Costs;
 #[derive(Debug, Default)]
 pub struct Gauges {
     free: AtomicU64,
+    jumbo_free: AtomicU64,
+    jumbo_staged: AtomicU64,
+    jumbo_departed: AtomicU64,
+    jumbo_arrived: AtomicU64,
     staged: AtomicU64,
     crossing: AtomicU64,
     homecoming: AtomicU64,
@@ -30,11 +34,19 @@ pub struct Gauges {
 pub struct Reading {
     /// Free chunks, those of private UMEMs not counted.
     pub free: u64,
+    /// Free chunks of jumbo memory.
+    pub jumbo_free: u64,
+    /// Frames between pipeline and transmit that are of jumbo memory.
+    pub jumbo_staged: u64,
+    /// Chunks of jumbo memory that we gave to other workers, since the start.
+    pub jumbo_departed: u64,
+    /// Chunks of jumbo memory that came from other workers, since the start.
+    pub jumbo_arrived: u64,
     /// Frames between pipeline and transmit.
     pub staged: u64,
-    /// Frames from other workers that wait for us.
+    /// Frames from other workers that wait for us, in either memory.
     pub crossing: u64,
-    /// Our chunks on their way home.
+    /// Our chunks on their way home, of either memory.
     pub homecoming: u64,
     /// Frames that we gave to other workers, since the start.
     pub handed_over: u64,
@@ -64,6 +76,13 @@ impl Gauges {
             homecoming += neighbour.home_in.slots();
         }
         self.free.store(plane.free.len() as u64, Ordering::Relaxed);
+        if let Some(jumbo) = &plane.jumbo {
+            let staged = plane.staged.iter().filter(|crossing| jumbo.owns(&crossing.chunk)).count();
+            self.jumbo_free.store(jumbo.free.len() as u64, Ordering::Relaxed);
+            self.jumbo_staged.store(staged as u64, Ordering::Relaxed);
+            self.jumbo_departed.store(jumbo.departed, Ordering::Relaxed);
+            self.jumbo_arrived.store(jumbo.arrived, Ordering::Relaxed);
+        }
         self.staged.store(plane.staged.len() as u64, Ordering::Relaxed);
         self.crossing.store(crossing as u64, Ordering::Relaxed);
         self.homecoming.store(homecoming as u64, Ordering::Relaxed);
@@ -87,6 +106,10 @@ impl Gauges {
     pub fn read(&self) -> Reading {
         Reading {
             free: self.free.load(Ordering::Relaxed),
+            jumbo_free: self.jumbo_free.load(Ordering::Relaxed),
+            jumbo_staged: self.jumbo_staged.load(Ordering::Relaxed),
+            jumbo_departed: self.jumbo_departed.load(Ordering::Relaxed),
+            jumbo_arrived: self.jumbo_arrived.load(Ordering::Relaxed),
             staged: self.staged.load(Ordering::Relaxed),
             crossing: self.crossing.load(Ordering::Relaxed),
             homecoming: self.homecoming.load(Ordering::Relaxed),

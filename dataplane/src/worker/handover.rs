@@ -1,8 +1,8 @@
 //! Rings between workers: frames go to the worker that owns the egress port, chunks go home once they are sent.
 //!
 //! Every pair of workers has one single-producer single-consumer ring each way for both. A flow's frames enter at one
-//! worker and leave at one worker, hence through one ring: their order is kept. A home ring holds as many chunks as
-//! its worker owns, so that it cannot be full.
+//! worker and leave at one worker, hence through one ring: their order is kept. A home ring holds as many chunks, of both
+//! memories, as its worker owns, so that it cannot be full.
 
 use forward::ids::PortId;
 use rtrb::{Consumer, Producer, RingBuffer};

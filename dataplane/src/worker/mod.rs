@@ -8,6 +8,7 @@ mod gauges;
 pub mod handover;
 mod histogram;
 mod idle;
+mod jumbo;
 mod meter;
 mod originate;
 mod plane;
@@ -33,6 +34,7 @@ use self::bell::Bell;
 use self::cost::Stage;
 use self::handover::Neighbour;
 use self::idle::Idle;
+use self::jumbo::{Jumbo, Received};
 use self::meter::Meter;
 use self::plane::{Plane, STAGE};
 use crate::config::WorkerConfig;
@@ -83,6 +85,8 @@ pub struct Equipment {
     pub umem: Arc<Umem>,
     /// Its chunks of it: those whose index divided by their number is `id`.
     pub chunks: Vec<Chunk>,
+    /// Jumbo memory and its chunks of that, shared out likewise; `None` where there is to be none.
+    pub jumbo: Option<(Arc<Umem>, Vec<Chunk>)>,
     /// Its rings to the others, by worker.
     pub neighbours: Vec<Option<Neighbour>>,
     /// Everybody's bells, by worker.
@@ -121,8 +125,10 @@ struct Leaving {
 pub struct Remains {
     /// Queues that were not removed before.
     pub queues: Vec<Queue>,
-    /// Free chunks.
+    /// Free chunks of the shared UMEM.
     pub chunks: Vec<Chunk>,
+    /// Free chunks of jumbo memory.
+    pub jumbo: Vec<Chunk>,
 }
 
 /// A worker on its thread.
@@ -160,6 +166,7 @@ impl Worker {
             umem,
             free,
             home_chunks,
+            jumbo: equipment.jumbo.map(|(umem, chunks)| Jumbo::new(umem, chunks, bells.len())),
             queues: Vec::new(),
             egress: Vec::new(),
             neighbours,
@@ -226,7 +233,8 @@ impl Worker {
                 self.idle.reset();
             }
         }
-        Remains { queues: self.plane.queues, chunks: self.plane.free }
+        let jumbo = self.plane.jumbo.map(|jumbo| jumbo.free).unwrap_or_default();
+        Remains { queues: self.plane.queues, chunks: self.plane.free, jumbo }
     }
 
     /// Some batches of one queue through the pipeline.
@@ -234,18 +242,14 @@ impl Worker {
         let mut frames = 0;
         for _ in 0..BATCHES_PER_ROUND {
             self.plane.meter.lap(Stage::Rest);
-            let Some(queue) = self.plane.queues.get_mut(index) else { break };
-            let ingress = queue.port();
-            let received = queue.receive(&mut self.received);
-            if received == 0 {
-                break;
-            }
-            frames += received;
+            let Some(received) = self.plane.receive(index, &mut self.received) else { break };
+            let Received { port: ingress, frames: count, is_full } = received;
+            frames += count;
             self.batch.extend(self.received.drain(..));
-            let now = self.plane.meter.receive(received);
+            let now = self.plane.meter.receive(count);
             let tables = &self.published.tables;
             self.pipeline.run(&mut self.plane, tables, &self.counters, now, ingress, &mut self.batch);
-            if received < BATCH {
+            if !is_full {
                 break;
             }
         }

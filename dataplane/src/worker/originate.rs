@@ -39,7 +39,8 @@ impl Plane {
         let egress = tables.remote(outbound.remote)?;
         let uplink = egress.reach_for(usize::from(outbound.length)).ok()?;
         let nanoseconds = self.meter.originate();
-        let mut chunk = self.free.pop()?;
+        let fits = u32::from(xsk::KERNEL_HEADROOM) + u32::from(outbound.length) <= self.umem.chunk_size();
+        let mut chunk = if fits { self.free.pop() } else { self.jumbo.as_mut()?.free.pop() }?;
         chunk.set_span(xsk::KERNEL_HEADROOM, outbound.length);
         let mut frame = self.frame(&mut chunk);
         let written = write(frame.bytes_mut(), outbound, nanoseconds).and_then(|()| {

@@ -14,6 +14,7 @@ use xsk::{Burst, Chunk, Umem};
 use super::bell::Bell;
 use super::cost::Stage;
 use super::handover::{Crossing, Neighbour};
+use super::jumbo::Jumbo;
 use super::meter::Meter;
 use super::queue::Queue;
 use super::threshold::Threshold;
@@ -29,6 +30,8 @@ pub(super) struct Plane {
     pub(super) free: Vec<Chunk>,
     /// Chunks whose home is one worker: `chunk.index() / home_chunks` names it.
     pub(super) home_chunks: u32,
+    /// For frames that no chunk of it takes, unless there are to be none.
+    pub(super) jumbo: Option<Jumbo>,
     pub(super) queues: Vec<Queue>,
     /// By port index: how a frame gets there.
     pub(super) egress: Vec<Egress>,
@@ -75,7 +78,9 @@ impl Plane {
     /// Gives a chunk back to whom it belongs: our pool, the pool of its own UMEM's queue, or its home worker.
     pub(super) fn recycle(&mut self, chunk: Chunk) {
         if chunk.umem() != self.umem.id() {
-            if let Some(queue) = self.queues.iter_mut().find(|queue| queue.owns(&chunk)) {
+            if self.is_jumbo(&chunk) {
+                self.recycle_jumbo(chunk);
+            } else if let Some(queue) = self.queues.iter_mut().find(|queue| queue.owns(&chunk)) {
                 queue.give(chunk);
             }
             return;
@@ -91,13 +96,22 @@ impl Plane {
         }
     }
 
+    /// Whether a chunk is of jumbo memory.
+    #[inline]
+    pub(super) fn is_jumbo(&self, chunk: &Chunk) -> bool {
+        self.jumbo.as_ref().is_some_and(|jumbo| jumbo.owns(chunk))
+    }
+
     /// Frames that other workers want sent through our queues.
     pub(super) fn take_crossings(&mut self) -> usize {
-        let Self { neighbours, staged, .. } = self;
+        let Self { neighbours, staged, jumbo, .. } = self;
         let mut taken = 0;
         for neighbour in neighbours.iter_mut().flatten() {
             while staged.len() < STAGE {
                 let Ok(crossing) = neighbour.frames_in.pop() else { break };
+                if let Some(jumbo) = jumbo.as_mut().filter(|jumbo| jumbo.owns(&crossing.chunk)) {
+                    jumbo.arrived += 1;
+                }
                 staged.push(crossing);
                 taken += 1;
             }
@@ -107,9 +121,16 @@ impl Plane {
 
     /// Chunks that come home, and chunks of frames that the kernel has sent.
     pub(super) fn reap(&mut self) {
-        for neighbour in self.neighbours.iter_mut().flatten() {
+        let Self { neighbours, jumbo, free, .. } = self;
+        for neighbour in neighbours.iter_mut().flatten() {
             while let Ok(chunk) = neighbour.home_in.pop() {
-                self.free.push(chunk);
+                match jumbo.as_mut().filter(|jumbo| jumbo.owns(&chunk)) {
+                    Some(jumbo) => {
+                        jumbo.arrived += 1;
+                        jumbo.free.push(chunk);
+                    }
+                    None => free.push(chunk),
+                }
             }
         }
         for index in 0..self.queues.len() {
@@ -162,6 +183,9 @@ impl Plane {
         if chunk.umem() == self.umem.id() {
             return &self.umem;
         }
+        if let Some(jumbo) = self.jumbo.as_ref().filter(|jumbo| jumbo.owns(chunk)) {
+            return &jumbo.umem;
+        }
         self.queues.iter().find(|queue| queue.owns(chunk)).map_or(&*self.umem, |queue| queue.umem())
     }
 
@@ -169,6 +193,9 @@ impl Plane {
     fn spare(&mut self, like: &Chunk) -> Option<Chunk> {
         if like.umem() == self.umem.id() {
             return self.free.pop();
+        }
+        if let Some(jumbo) = self.jumbo.as_mut().filter(|jumbo| jumbo.owns(like)) {
+            return jumbo.free.pop();
         }
         self.queues.iter_mut().find(|queue| queue.owns(like)).and_then(Queue::take)
     }

@@ -8,6 +8,8 @@ use forward::ids::PortId;
 use forward::limits::BATCH;
 use xsk::{Chunk, Socket, Umem};
 
+use super::jumbo::{Ingress, Jumbo};
+
 /// One queue of one port.
 pub struct Queue {
     port: PortId,
@@ -17,10 +19,12 @@ pub struct Queue {
     fill_target: u32,
     /// Frames enqueued and not yet flushed.
     unflushed: Amount,
+    /// Some of them are of jumbo memory.
+    has_jumbo: bool,
     closing: bool,
     /// The device would not transmit when last asked: it is down or gone.
     refusing: bool,
-    /// Frames that the kernel left in the tx ring when last asked.
+    /// Descriptors that the kernel left in the tx ring when last asked.
     pending: u32,
 }
 
@@ -50,6 +54,7 @@ impl Queue {
             private,
             fill_target,
             unflushed: Amount { frames: 0, bytes: 0 },
+            has_jumbo: false,
             closing: false,
             refusing: false,
             pending: 0,
@@ -111,9 +116,35 @@ impl Queue {
         self.private.as_mut().and_then(Vec::pop)
     }
 
-    /// Up to a batch of received frames.
-    pub(super) fn receive(&mut self, batch: &mut Vec<Chunk>) -> usize {
-        self.socket.receive(batch, BATCH)
+    /// Takes free chunks for a frame of several: of the port's own UMEM if it has one, of `free` otherwise.
+    pub(super) fn take_some(&mut self, count: usize, free: &mut Vec<Chunk>, out: &mut Vec<Chunk>) {
+        let free = self.private.as_mut().unwrap_or(free);
+        out.extend(free.drain(free.len().saturating_sub(count)..));
+    }
+
+    /// Chunks that a frame may have.
+    pub(super) fn segments(&self) -> usize {
+        self.socket.segments() as usize
+    }
+
+    /// Appends up to a batch of received frames; says whether there may be more. Frames of several chunks come in one of
+    /// jumbo memory, and those chunks go where the chunks of sent frames go.
+    pub(super) fn receive(
+        &mut self,
+        batch: &mut Vec<Chunk>,
+        jumbo: Option<&mut Jumbo>,
+        free: &mut Vec<Chunk>,
+        ingress: Ingress<'_>,
+    ) -> bool {
+        let Self { socket, private, .. } = self;
+        let taken = match jumbo {
+            Some(jumbo) if socket.segments() > 1 => {
+                let free = private.as_mut().unwrap_or(free);
+                socket.receive_whole(batch, BATCH, |frame| jumbo.gather(frame, free, ingress))
+            }
+            _ => socket.receive(batch, BATCH),
+        };
+        taken >= BATCH
     }
 
     /// Whether frames wait in the rx ring.
@@ -121,7 +152,7 @@ impl Queue {
         self.socket.outstanding().receive != 0
     }
 
-    /// Frames given to the kernel whose chunks have not come back.
+    /// Chunks given to the kernel with frames, that have not come back.
     pub(super) fn transmitting(&self) -> u32 {
         self.socket.outstanding().transmit
     }
@@ -136,9 +167,22 @@ impl Queue {
         refused
     }
 
-    /// Frames in the tx ring that the kernel has not been told of.
-    pub(super) fn unflushed(&self) -> usize {
-        usize::try_from(self.unflushed.frames).unwrap_or(usize::MAX)
+    /// Puts a frame of one or several chunks into the tx ring and takes them out of `segments`, or leaves them when the ring
+    /// has no room for all.
+    pub(super) fn push_segments(&mut self, segments: &mut Vec<Chunk>) -> bool {
+        let bytes = segments.iter().map(|segment| usize::from(segment.len())).sum();
+        let is_taken = self.socket.enqueue_segments(segments);
+        if is_taken {
+            self.unflushed += Amount::frame(bytes);
+            self.has_jumbo = true;
+        }
+        is_taken
+    }
+
+    /// Frames in the tx ring that the kernel has not been told of and that could have been burst; none if there are others
+    /// among them, whose cost says nothing about these.
+    pub(super) fn comparable(&self) -> usize {
+        if self.has_jumbo { 0 } else { usize::try_from(self.unflushed.frames).unwrap_or(usize::MAX) }
     }
 
     /// Makes the kernel work off the tx ring, if anything was put there, and says what it took and how many frames it
@@ -151,6 +195,7 @@ impl Queue {
             return (Amount::default(), 0);
         }
         let mut taken = std::mem::take(&mut self.unflushed);
+        self.has_jumbo = false;
         let outcome = self.socket.flush();
         self.refusing = outcome.is_err();
         self.pending = outcome.as_ref().map_or(1, |flushed| flushed.pending);

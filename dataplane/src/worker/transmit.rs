@@ -7,7 +7,8 @@
 //!
 //! Frames of one flow keep their order over the first two: both have handed every frame to the device when their
 //! system call returns, and a queue whose ring the kernel has not emptied yet keeps to its ring. A port that can burst
-//! is never handed over, so no frame is overtaken on its way to another worker.
+//! is never handed over, so no frame is overtaken on its way to another worker; where some of a port's frames may be too
+//! long to be burst, all of them go to the worker that owns it.
 
 use std::time::Instant;
 
@@ -109,6 +110,9 @@ impl Plane {
         let own = egress.and_then(|egress| pick(&egress.own, flow));
         let other = egress.and_then(|egress| pick(&egress.others, flow));
         match (own, other) {
+            (Some(queue), _) if self.is_jumbo(&crossing.chunk) => {
+                self.enqueue_jumbo(port, usize::from(queue), crossing.chunk);
+            }
             (Some(queue), _) => self.enqueue(port, usize::from(queue), crossing.chunk),
             (None, Some(worker)) => self.hand_over(worker, crossing),
             (None, None) => self.drop_frame(port, DropReason::PortDown, crossing.chunk),
@@ -220,10 +224,11 @@ impl Plane {
         }
     }
 
-    /// Gives a frame to the worker that owns its egress port. Only chunks of the shared UMEM cross.
+    /// Gives a frame to the worker that owns its egress port. Only chunks of the shared UMEM and of jumbo memory cross.
     fn hand_over(&mut self, worker: u16, mut crossing: Crossing) {
         let port = crossing.port;
-        if crossing.chunk.umem() != self.umem.id() {
+        let is_jumbo = self.is_jumbo(&crossing.chunk);
+        if crossing.chunk.umem() != self.umem.id() && !is_jumbo {
             let Some(mut copy) = self.free.pop() else {
                 self.drop_frame(port, DropReason::NoChunk, crossing.chunk);
                 return;
@@ -239,6 +244,9 @@ impl Plane {
         match neighbour.hand_over(crossing) {
             Ok(()) => {
                 self.handed_over += 1;
+                if let Some(jumbo) = self.jumbo.as_mut().filter(|_| is_jumbo) {
+                    jumbo.departed += 1;
+                }
                 self.meter.stay();
                 if !self.handed.contains(&worker) {
                     self.handed.push(worker);
@@ -251,7 +259,7 @@ impl Plane {
     /// The system call of one queue.
     pub(super) fn flush(&mut self, index: usize) {
         let Some(queue) = self.queues.get_mut(index) else { return };
-        let (port, frames, begin) = (queue.port(), queue.unflushed(), Instant::now());
+        let (port, frames, begin) = (queue.port(), queue.comparable(), Instant::now());
         let (taken, dropped) = queue.flush();
         self.flushes += u64::from(taken.frames + dropped != 0);
         // Only where there is a choice: what a ring costs on another kind of device says nothing about it.
@@ -274,7 +282,8 @@ impl Plane {
             let owners = wiring.owners(port);
             let own = if owners.is_empty() { Vec::new() } else { own_queues(&self.queues, port) };
             let others = owners.iter().copied().filter(|owner| *owner != self.id).collect();
-            let burst = wiring.burst(port).filter(|_| self.burst.is_some() && !owners.is_empty());
+            let may_burst = !owners.is_empty() && (!own.is_empty() || !wiring.is_bound_to_owners(port));
+            let burst = wiring.burst(port).filter(|_| self.burst.is_some() && may_burst);
             self.egress.push(Egress { own, others, burst });
         }
     }

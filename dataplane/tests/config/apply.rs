@@ -341,6 +341,7 @@ fn what_needs_a_restart_is_named_and_holds_up_nothing_else() {
     let old = settled();
     let mut new = old.clone();
     new.umem.chunks = 32_768;
+    new.umem.jumbo_chunks = 0;
     new.daemon.log = "debug".to_owned();
     new.apply(&Change::AddPort(PortConfig { queues: Some(40), ..access("x", 100) })).unwrap();
     let (changes, restart) = diff(&old, &new);
@@ -348,6 +349,10 @@ fn what_needs_a_restart_is_named_and_holds_up_nothing_else() {
     let needs = |key, old: &str, new: &str| NeedsRestart { key, old: old.to_owned(), new: new.to_owned() };
     assert_eq!(
         restart,
-        [needs("daemon.log", "\"info\"", "\"debug\""), needs("umem.chunks", "16384", "32768")]
+        [
+            needs("daemon.log", "\"info\"", "\"debug\""),
+            needs("umem.chunks", "16384", "32768"),
+            needs("umem.jumbo_chunks", "1024", "0")
+        ]
     );
 }

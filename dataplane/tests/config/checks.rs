@@ -373,11 +373,14 @@ fn the_daemon_s_own_settings_are_checked() {
         ]
     );
     assert_eq!(
-        words_of("[daemon]\nsocket = \"vtep.sock\"\n[umem]\nchunks = 4294967295\nchunk_size = 1024\n"),
+        words_of(
+            "[daemon]\nsocket = \"vtep.sock\"\n[umem]\nchunks = 4294967295\nchunk_size = 1024\njumbo_chunks = 63\n"
+        ),
         [
             "the control socket \"vtep.sock\" is not an absolute path | write the whole path, such as /run/vtep/vtep.sock",
             "the UMEM cannot have 4294967295 chunks | use a power of two from 256 to 1048576, such as 1048576",
             "a chunk cannot have 1024 bytes | use 2048, or 4096 for frames above 1700 bytes",
+            "a worker cannot have 63 jumbo chunks | use 64 to 4096, or 0 to do without frames that take several chunks",
         ]
     );
     let workers = "[[worker]]\n".repeat(65);

@@ -256,6 +256,7 @@ prop_compose! {
     fn settings()(
         chunks in select(vec![256u32, 1024, 16_384, 65_536]),
         chunk_size in select(vec![2048u32, 4096]),
+        jumbo_chunks in select(vec![0u32, 64, 1024, 4096]),
         socket in "/[ -~]{1,40}",
         socket_group in option::of("[a-z\"\\\\]{1,8}"),
         log_target in select(vec![LogTarget::Auto, LogTarget::Stderr, LogTarget::Journald]),
@@ -265,6 +266,7 @@ prop_compose! {
         let mut config = Config::default();
         config.umem.chunks = chunks;
         config.umem.chunk_size = chunk_size;
+        config.umem.jumbo_chunks = jumbo_chunks;
         config.daemon.socket = socket.into();
         config.daemon.socket_group = socket_group;
         config.daemon.log_target = log_target;

@@ -182,6 +182,12 @@ impl Burst {
             && (14..=self.len_limit).contains(&chunk.len())
     }
 
+    /// Bytes of the longest frame that can be burst.
+    #[must_use]
+    pub fn longest(&self) -> u16 {
+        self.len_limit
+    }
+
     /// Frames that wait.
     #[must_use]
     #[inline]

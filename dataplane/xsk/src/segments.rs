@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::mapping::Mapping;
 use crate::ring::Descriptor;
-use crate::umem::{self, Held};
+use crate::umem::{Held, MAX_BYTES};
 use crate::{Chunk, Error, KERNEL_HEADROOM, Pages, Room, Socket, Umem};
 
 /// Bytes of a chunk of jumbo memory: offsets within it have 16 bits.
@@ -25,7 +25,11 @@ impl Umem {
     ///
     /// As [`Umem::new`].
     pub fn jumbo(chunks: u32) -> Result<(Arc<Self>, Vec<Chunk>), Error> {
-        let bytes = umem::checked_number(chunks, JUMBO_CHUNK)?;
+        let most = MAX_BYTES / u64::from(JUMBO_CHUNK);
+        if !(1..=most).contains(&chunks.into()) {
+            return Err(Error::Configuration(format!("there are 1 to {most} jumbo chunks, not {chunks}")));
+        }
+        let bytes = chunks as usize * JUMBO_CHUNK as usize;
         let mapping = Mapping::untouched(bytes).map_err(|source| Error::Memory {
             operation: "allocation",
             bytes: bytes as u64,
@@ -259,6 +263,8 @@ mod tests {
         segments[4].set_span(0, (LONGEST_JUMBO - 4 * 3840) as u16);
         assert!(jumbo.gather(&mut segments, &small, &mut whole));
         assert_eq!(u32::from(whole.len()), LONGEST_JUMBO);
-        assert!(matches!(Umem::jumbo(3), Err(Error::Configuration(_))));
+        for count in [0, (1 << 18) + 1] {
+            assert!(matches!(Umem::jumbo(count), Err(Error::Configuration(_))), "{count}");
+        }
     }
 }

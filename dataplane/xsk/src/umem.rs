@@ -17,7 +17,7 @@ use crate::mapping::Mapping;
 use crate::{Error, Pages, cache, pages};
 
 /// Most bytes of one frame memory: its chunks are counted in 32 bits, and the BPF array behind it too.
-const MAX_BYTES: u64 = 1 << 32;
+pub(crate) const MAX_BYTES: u64 = 1 << 32;
 
 /// What the bytes of a [`Umem`] live in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -255,11 +255,6 @@ pub(crate) fn checked_bytes(chunks: u32, chunk_size: u32) -> Result<usize, Error
     if !matches!(chunk_size, 2048 | 4096) {
         return Err(Error::Configuration(format!("a chunk has 2048 or 4096 bytes, not {chunk_size}")));
     }
-    checked_number(chunks, chunk_size)
-}
-
-/// Bytes of so many chunks, if there may be so many.
-pub(crate) fn checked_number(chunks: u32, chunk_size: u32) -> Result<usize, Error> {
     let bytes = u64::from(chunks) * u64::from(chunk_size);
     if !chunks.is_power_of_two() || chunks < 2 || bytes > MAX_BYTES {
         return Err(Error::Configuration(format!(

@@ -1,14 +1,15 @@
 //! Counters and measurements as tables.
 
-use super::{balance, chunks, lines, optional};
+use super::{balance, chunks, jumbo, lines, optional};
 use crate::columns::{Columns, Paint};
 use crate::moving::Moving;
 use crate::spread::Spread;
 
 /// The balance, then what each worker and port has counted and measured.
 pub(super) fn stats(reply: &api::StatsReply, moving: &mut Moving, paint: Paint) -> String {
-    let whole =
-        lines(&[("frames", balance(&reply.balance, moving)), ("chunks", chunks(&reply.chunks))], paint);
+    let mut pairs = vec![("frames", balance(&reply.balance, moving)), ("chunks", chunks(&reply.chunks))];
+    pairs.extend(jumbo(&reply.jumbo_chunks));
+    let whole = lines(&pairs, paint);
     let tables = [
         workers(&reply.workers, moving),
         bursts(&reply.workers),

@@ -151,6 +151,8 @@ replies! {
         balance: Balance,
         /// Of the whole daemon.
         chunks: Chunks,
+        /// Of the whole daemon: those of jumbo memory.
+        jumbo_chunks: Chunks,
         /// By number.
         workers: Vec<WorkerStats>,
         /// By name.

@@ -45,11 +45,13 @@ pub struct UmemConfig {
     pub chunks: u32,
     /// Bytes of a chunk: 2048 or 4096.
     pub chunk_size: u32,
+    /// Chunks of jumbo memory, for frames that take several of the others, for each worker; 0 for no such frames.
+    pub jumbo_chunks: u32,
 }
 
 impl Default for UmemConfig {
     fn default() -> Self {
-        Self { chunks: 16_384, chunk_size: 2048 }
+        Self { chunks: 16_384, chunk_size: 2048, jumbo_chunks: 1024 }
     }
 }
 

@@ -210,6 +210,7 @@ impl Operator for Ledger {
             fdb_entries: (self.config.fdb.len() + self.learned.len()) as u64,
             neighbours: self.neighbours_count(),
             chunks: stats.chunks,
+            jumbo_chunks: stats.jumbo_chunks,
             balance: stats.balance,
             degraded: vec!["port east: zero-copy was refused".into()],
         }
@@ -357,6 +358,7 @@ impl Operator for Ledger {
         StatsReply {
             balance: Balance { rx: received, copies: 0, tx: received - dropped, dropped, in_flight: 0 },
             chunks: Chunks { free: 12_000, rings: 4_384, flight: 0, total: 16_384 },
+            jumbo_chunks: Chunks { free: 1024, rings: 0, flight: 0, total: 1024 },
             workers: vec![api::WorkerStats {
                 worker: 0,
                 cpu: Some(1),

@@ -125,9 +125,24 @@ impl State {
         for (_, _, gauges) in self.fleet.observe() {
             chunks.free += gauges.free;
             chunks.rings += gauges.homecoming + gauges.crossing;
-            chunks.flight += gauges.staged;
+            chunks.flight += gauges.staged - gauges.jumbo_staged;
         }
         chunks.rings += u64::from(self.umem.held());
+        chunks.rings = chunks.rings.saturating_sub(self.jumbo_chunks().rings);
+        chunks
+    }
+
+    /// Where the chunks of jumbo memory are. No ring shared with the kernel has any.
+    fn jumbo_chunks(&self) -> Chunks {
+        let total = self.jumbo.as_ref().map_or(0, |jumbo| u64::from(jumbo.chunks()));
+        let (mut chunks, mut arrived) = (Chunks { total, ..Chunks::default() }, 0);
+        for (_, _, gauges) in self.fleet.observe() {
+            chunks.free += gauges.jumbo_free;
+            chunks.rings += gauges.jumbo_departed;
+            arrived += gauges.jumbo_arrived;
+            chunks.flight += gauges.jumbo_staged;
+        }
+        chunks.rings = chunks.rings.saturating_sub(arrived);
         chunks
     }
 
@@ -147,7 +162,7 @@ impl State {
             .iter()
             .flat_map(|(name, port)| port.degraded.iter().map(move |why| format!("port {name}: {why}")))
             .chain(self.ports.iter().filter_map(|(name, port)| {
-                let why = self.cramped(self.underlay.link_by_index(port.ifindex)?)?;
+                let why = self.cramped(port, self.underlay.link_by_index(port.ifindex)?)?;
                 Some(format!("port {name}: {why}"))
             }))
             .chain(self.closed.iter().map(|(name, why)| format!("port {name} is down: {why}")))
@@ -169,6 +184,7 @@ impl State {
             fdb_entries: self.fdb.len() as u64,
             neighbours: (self.config.neighbours.len() + self.book.len()) as u64,
             chunks: self.chunks(),
+            jumbo_chunks: self.jumbo_chunks(),
             balance: Self::sum(&balances),
             degraded: degraded.collect(),
         }
@@ -195,6 +211,7 @@ impl State {
         StatsReply {
             balance: Self::sum(&balances),
             chunks: self.chunks(),
+            jumbo_chunks: self.jumbo_chunks(),
             ports: ports.collect(),
             workers: self.workers(&balances, buckets),
             path_mtu: self.path_mtus.counts,
@@ -246,7 +263,7 @@ impl State {
             ),
             (
                 "RX_DROPPED",
-                "The kernel had no chunk for the frame, or the frame is longer than one.",
+                "The kernel had no chunk for the frame, or the frame is longer than the port takes.",
                 sum.rx_dropped,
             ),
             ("NO_SOCKET", "The frame came to a queue of the device that no socket serves.", strays),

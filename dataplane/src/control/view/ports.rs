@@ -31,7 +31,7 @@ impl State {
         let mut degraded: Vec<String> = open.map(|port| port.degraded.clone()).unwrap_or_default();
         degraded.extend(self.closed.get(&config.name).cloned());
         degraded.extend(open.and_then(OpenPort::napi_refusal).map(str::to_owned));
-        degraded.extend(link.filter(|_| open.is_some()).and_then(|link| self.cramped(link)));
+        degraded.extend(open.zip(link).and_then(|(open, link)| self.cramped(open, link)));
         match link {
             Some(link) if open.is_some() && !link.up => {
                 degraded.push(format!("device {0} is down; `ip link set {0} up`", link.name));
@@ -55,7 +55,7 @@ impl State {
             pages: open.map(|port| pages(port.pages)),
             state: if up { PortState::Up } else { PortState::Down },
             address: link.and_then(|link| link.mac),
-            mtu: link.map(|link| link.mtu),
+            mtu: link.map(|link| open.map_or(link.mtu, |open| self.usable_mtu(open, link))),
             ring_size: config.ring_size,
             queues: open.map(|port| port.queues.iter().map(queue).collect()).unwrap_or_default(),
             degraded,
