@@ -202,6 +202,7 @@ mod tests {
             protection: forward::protection::Protection::default(),
             version,
             ports: Vec::new(),
+            trunks: BTreeMap::new(),
             domains: Vec::new(),
             remotes: Vec::new(),
             groups: Vec::new(),

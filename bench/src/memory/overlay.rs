@@ -1,6 +1,7 @@
 //! The tables that frames meet: one VXLAN domain with two access ports, some remotes, and a forwarding database of
 //! wanted size.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -189,6 +190,7 @@ fn parts(remotes: u32, neighbours: &[Station], fdb: Fdb) -> TablesParts {
             port(ACCESS, Role::Access(DOMAIN)),
             port(OTHER, Role::Access(DOMAIN)),
         ],
+        trunks: BTreeMap::new(),
         domains: vec![domain],
         remotes: (0..remotes).map(remote).collect(),
         groups: Vec::new(),

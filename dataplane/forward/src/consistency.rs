@@ -4,13 +4,14 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
-use wire::Vni;
+use wire::{Vlan, Vni};
 
 use crate::description::{Encapsulation, Path, Role};
 use crate::group;
 use crate::ids::{DomainId, GroupId, PortId, RemoteId};
-use crate::limits::{GROUP_BUCKETS, MAX_DOMAINS, MAX_GROUPS, MAX_PORTS, MAX_REMOTES};
+use crate::limits::{GROUP_BUCKETS, MAX_DOMAINS, MAX_GROUPS, MAX_PORTS, MAX_REMOTES, MAX_TRUNK_VLANS};
 use crate::tables::TablesParts;
+use crate::trunk;
 
 /// A contradiction in what [`crate::tables::Tables::build`] was given.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -24,8 +25,16 @@ pub enum Inconsistency {
     RemoteIndex(RemoteId),
     #[error("VNI {0} belongs to two domains")]
     VniTwice(Vni),
-    #[error("access port {} and domain {} do not name each other", .0.0, .1.0)]
+    #[error("access port or trunk {} and domain {} do not name each other", .0.0, .1.0)]
     Membership(PortId, DomainId),
+    #[error("port {} is a trunk without VLANs, or has VLANs and is none", .0.0)]
+    TrunkRole(PortId),
+    #[error("trunk {} has {} VLANs of {MAX_TRUNK_VLANS} that are possible", .0.0, .1)]
+    TrunkVlans(PortId, usize),
+    #[error("trunk {} has two VLANs for domain {}", .0.0, .1.0)]
+    TrunkDomain(PortId, DomainId),
+    #[error("the native VLAN {} of trunk {} is none of its VLANs", .1, .0.0)]
+    TrunkNative(PortId, Vlan),
     #[error("remote {} belongs to domain {}, which does not exist", .0.0, .1.0)]
     RemoteDomain(RemoteId, DomainId),
     #[error("domain {} floods to remote {}, which is not its own", .0.0, .1.0)]
@@ -49,6 +58,7 @@ pub(crate) fn check(parts: &TablesParts) -> Vec<Inconsistency> {
     let mut faults = Vec::new();
     check_ports(parts, &mut faults);
     check_domains(parts, &mut faults);
+    trunk::check(parts, &mut faults);
     check_remotes(parts, &mut faults);
     group::check(parts, &mut faults);
     faults
@@ -83,7 +93,14 @@ fn check_domains(parts: &TablesParts, faults: &mut Vec<Inconsistency>) {
         if !vnis.insert(domain.vni) {
             faults.push(Inconsistency::VniTwice(domain.vni));
         }
-        let strangers = domain.ports.iter().filter(|port| roles.get(port) != Some(&Role::Access(id)));
+        let is_in = |port: &PortId| match roles.get(port) {
+            Some(Role::Access(domain)) => *domain == id,
+            Some(Role::Trunk) => {
+                parts.trunks.get(port).is_some_and(|trunk| trunk.vlans.values().any(|domain| *domain == id))
+            }
+            Some(Role::Uplink) | None => false,
+        };
+        let strangers = domain.ports.iter().filter(|port| !is_in(port));
         faults.extend(strangers.map(|port| Inconsistency::Membership(*port, id)));
         let strangers = domain.remotes.iter().filter(|remote| owners.get(remote) != Some(&id));
         faults.extend(strangers.map(|remote| Inconsistency::FloodList(id, *remote)));
@@ -120,6 +137,7 @@ fn check_remotes(parts: &TablesParts, faults: &mut Vec<Inconsistency>) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::net::Ipv4Addr;
     use std::sync::Arc;
 
@@ -131,11 +149,13 @@ mod tests {
     use crate::flood::{Flooding, StormLimit};
     use crate::marking::Marking;
     use crate::tables::Tables;
+    use crate::trunk::Trunk;
     use crate::tunnel::Tunnel;
     use crate::verdict::DropReason;
 
     const PORT: PortId = PortId(1);
     const UPLINK: PortId = PortId(2);
+    const TRUNK: PortId = PortId(3);
     const DOMAIN: DomainId = DomainId(1);
     const REMOTE: RemoteId = RemoteId(1);
 
@@ -177,7 +197,7 @@ mod tests {
             flooding: Flooding::default(),
             snooping: None,
             mcast_group: None,
-            ports: vec![PORT],
+            ports: vec![PORT, TRUNK],
             remotes: vec![REMOTE],
             locals: vec![local],
             encapsulation,
@@ -188,7 +208,12 @@ mod tests {
         TablesParts {
             protection: crate::protection::Protection::default(),
             version: 7,
-            ports: vec![port(PORT, Role::Access(DOMAIN)), port(UPLINK, Role::Uplink)],
+            ports: vec![
+                port(PORT, Role::Access(DOMAIN)),
+                port(UPLINK, Role::Uplink),
+                port(TRUNK, Role::Trunk),
+            ],
+            trunks: BTreeMap::from([(TRUNK, Trunk { vlans: [(Vlan::MIN, DOMAIN)].into(), native: None })]),
             domains: vec![domain],
             remotes: vec![remote],
             groups: Vec::new(),
@@ -201,7 +226,7 @@ mod tests {
     fn what_agrees_is_built() {
         let tables = Tables::build(parts()).unwrap();
         assert_eq!(tables.version(), 7);
-        assert_eq!(tables.ports().count(), 2);
+        assert_eq!(tables.ports().count(), 3);
         assert_eq!(tables.domains().count(), 1);
         assert_eq!(tables.remotes().count(), 1);
         assert_eq!(tables.port(PortId(0)).map(|port| port.id), None);
@@ -220,7 +245,7 @@ mod tests {
     #[test]
     fn each_contradiction_is_found() {
         type Change = fn(&mut TablesParts);
-        let cases: [(Change, Inconsistency); 15] = [
+        let cases: [(Change, Inconsistency); 21] = [
             (|parts| parts.ports[0].id = PortId(1024), Inconsistency::PortIndex(PortId(1024))),
             (|parts| parts.ports.push(parts.ports[1].clone()), Inconsistency::PortIndex(UPLINK)),
             (|parts| parts.domains[0].id = DomainId(0), Inconsistency::DomainIndex(DomainId(0))),
@@ -245,6 +270,29 @@ mod tests {
                 Inconsistency::PathUplink(REMOTE, PORT),
             ),
             (|parts| parts.remotes[0].address = IpAddr::from([0; 16]), Inconsistency::UnderlayFamily(REMOTE)),
+            (|parts| parts.ports[0].role = Role::Trunk, Inconsistency::TrunkRole(PORT)),
+            (|parts| drop(parts.trunks.insert(PORT, Trunk::default())), Inconsistency::TrunkRole(PORT)),
+            (
+                |parts| parts.trunks.get_mut(&TRUNK).unwrap().native = Some(Vlan::MAX),
+                Inconsistency::TrunkNative(TRUNK, Vlan::MAX),
+            ),
+            (
+                |parts| {
+                    parts.trunks.get_mut(&TRUNK).unwrap().vlans.insert(Vlan::MAX, DOMAIN);
+                },
+                Inconsistency::TrunkDomain(TRUNK, DOMAIN),
+            ),
+            (
+                |parts| {
+                    let vlans = (1..=1025).filter_map(|vlan| Some((Vlan::new(vlan)?, DomainId(vlan))));
+                    parts.trunks.get_mut(&TRUNK).unwrap().vlans = vlans.collect();
+                },
+                Inconsistency::TrunkVlans(TRUNK, 1025),
+            ),
+            (
+                |parts| parts.trunks.get_mut(&TRUNK).unwrap().vlans.clear(),
+                Inconsistency::Membership(TRUNK, DOMAIN),
+            ),
         ];
         for (change, expected) in cases {
             let mut parts = parts();

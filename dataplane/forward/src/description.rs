@@ -19,6 +19,8 @@ pub enum Role {
     Uplink,
     /// A workload in this bridge domain: plain frames.
     Access(DomainId),
+    /// Workloads in several bridge domains, told apart by a VLAN tag: those of [`crate::tables::TablesParts::trunks`].
+    Trunk,
 }
 
 /// A port as the switch sees it.

@@ -1,6 +1,8 @@
 //! Flooding: which kinds of frames are flooded, to which ports, and how many of them a worker lets through. Whoever
 //! replicates asks here; nothing here knows how a frame is sent.
 
+use std::collections::HashMap;
+
 use wire::Mac;
 
 use crate::description::{Domain, Port};
@@ -164,14 +166,13 @@ pub(crate) struct FloodLists {
 }
 
 impl FloodLists {
-    pub(crate) fn new(domains: &[Domain], ports: &[Port]) -> Self {
+    pub(crate) fn new(domains: &[Domain], ports: &HashMap<PortId, &Port>) -> Self {
         let length = domains.iter().map(|domain| usize::from(domain.id.0) + 1).max().unwrap_or_default();
         let mut lists = vec![<[Members; 3]>::default(); length];
         for domain in domains {
             if let Some(place) = lists.get_mut(usize::from(domain.id.0)) {
                 *place = [Kind::UnknownUnicast, Kind::Multicast, Kind::Broadcast].map(|kind| {
-                    let of_domain =
-                        domain.ports.iter().filter_map(|id| ports.iter().find(|port| port.id == *id));
+                    let of_domain = domain.ports.iter().filter_map(|id| ports.get(id).copied());
                     Members::new(of_domain.filter(|port| port.flooding.includes(kind)))
                 });
             }

@@ -39,6 +39,7 @@ pub mod tables;
 mod tally;
 mod tell;
 mod too_big;
+mod trunk;
 pub mod trust;
 pub mod tunnel;
 pub mod verdict;

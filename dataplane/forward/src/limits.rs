@@ -8,6 +8,9 @@ pub const MAX_DOMAINS: usize = 4096;
 pub const MAX_REMOTES: usize = 1 << 16;
 /// Groups of remotes.
 pub const MAX_GROUPS: usize = 4096;
+/// VLANs of one trunk port. The daemon has domains for some four thousand, and few trunks carry hundreds; what the bound
+/// keeps small is the list that is replaced as a whole when one VLAN comes or goes.
+pub const MAX_TRUNK_VLANS: usize = 1024;
 /// Buckets of a group, into which flows are hashed: a power of two.
 pub const GROUP_BUCKETS: usize = 256;
 /// Workers of one daemon.

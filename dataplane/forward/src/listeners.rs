@@ -20,14 +20,14 @@ pub(crate) struct Audiences {
 }
 
 impl Audiences {
-    pub(crate) fn new(domains: &[Domain], ports: &[Port]) -> Self {
+    pub(crate) fn new(domains: &[Domain], ports: &HashMap<PortId, &Port>) -> Self {
         let mut all = Self::default();
         for domain in domains {
             let Some(listeners) = &domain.snooping else { continue };
             let members = |also: &[PortId]| {
                 let wanted = |id: &PortId| also.contains(id) || listeners.routers.contains(id);
                 let ids = domain.ports.iter().filter(|id| wanted(id));
-                Members::new(ids.filter_map(|id| ports.iter().find(|port| port.id == *id)))
+                Members::new(ids.filter_map(|id| ports.get(id).copied()))
             };
             for is_ipv6 in [false, true] {
                 if listeners.has_querier(is_ipv6) {

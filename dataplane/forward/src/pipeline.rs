@@ -5,7 +5,7 @@
 //! batch ─▶ what is it? ───▶ who is where ─▶ asks us? ───────▶ where to? ─────▶ push header, copies ─▶ link
 //!          may it be sent?  source address  answer or learn   verdict          MTU, next hop
 //!          strip the outer  in the FDB      the neighbour
-//!          header
+//!          header or tag
 //!          └─── pass 1 ───┘ └──────────── pass 2 ───────────────────────────┘ └─── pass 3 ───┘
 //! ```
 //!

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use wire::Mac;
 
-use crate::description::{Domain, Encapsulation, Port, Remote, Role};
+use crate::description::{Domain, Encapsulation, Remote};
 use crate::fdb::Limits;
 use crate::guard::Held;
 use crate::ids::{DomainId, PortId, RemoteId};
@@ -99,11 +99,10 @@ impl Shield {
         }
     }
 
-    /// The addresses that an access port is held to, if it is.
-    pub(crate) fn held(&self, port: &Port) -> Option<Held<'_>> {
-        let Role::Access(domain) = port.role else { return None };
-        let guard = self.guard(port.id).filter(|guard| guard.locked || !guard.bindings.is_empty())?;
-        Some(Held { port: port.id, domain, guard })
+    /// The addresses that an access port or trunk is held to in one of its domains, if it is.
+    pub(crate) fn held(&self, port: PortId, domain: DomainId) -> Option<Held<'_>> {
+        let guard = self.guard(port).filter(|guard| guard.locked || !guard.bindings.is_empty())?;
+        Some(Held { port, domain, guard })
     }
 
     /// How much may be learned from a place in a domain.

@@ -1,26 +1,32 @@
 //! Last stage: whether a frame may leave by a way, and what it looks like when it does. Sees headers and tables, but
 //! neither where the frame came from nor why it goes where it goes.
 
+use wire::Vlan;
+use wire::ethernet;
+
 use crate::frame::Frame;
 use crate::ids::{GroupId, PortId, RemoteId};
 use crate::link::Place;
 use crate::parse::Headers;
 use crate::remote::{Egress, Outgoing};
 use crate::tables::{Role, Tables};
+use crate::trunk::{self, Lane};
 use crate::verdict::DropReason;
 
 /// A way out that has been found passable for a frame.
 #[derive(Clone, Copy, Debug)]
 pub enum Exit<'a> {
-    /// Out of an access port, as it is.
+    /// Out of an access port, or of a trunk in its native VLAN, as it is.
     Port(PortId),
+    /// Out of a trunk, tagged.
+    Tagged(PortId, Vlan),
     /// Out of an uplink, to a remote.
     Remote(&'a Egress),
     /// The same behind an outer header that says something of the packet.
     Marked(&'a Egress),
 }
 
-/// Whether a frame may leave by an access port, as it is.
+/// Whether a frame may leave by an access port, as it is. Trunks are left to [`Exit::new`].
 ///
 /// # Errors
 /// `PORT_UNKNOWN` if the port is gone or belongs to another domain, which no table can make it do but an entry that
@@ -37,6 +43,29 @@ pub fn to_port(tables: &Tables, headers: &Headers, id: PortId) -> Result<PortId,
         }
         _ => Err(DropReason::PortUnknown),
     }
+}
+
+/// The way of a frame out of a trunk; `otherwise` if the port is none.
+///
+/// # Errors
+/// As [`to_port`].
+#[inline(never)]
+fn to_trunk<'a>(
+    tables: &Tables,
+    headers: &Headers,
+    id: PortId,
+    otherwise: DropReason,
+) -> Result<Exit<'a>, DropReason> {
+    let (Some(lanes), Some(port)) = (tables.trunk(id), tables.port(id)) else { return Err(otherwise) };
+    // A device takes one tag beyond its MTU, whosever that is.
+    let (exit, bytes) = match lanes.lane(headers.domain()) {
+        Lane::Closed => return Err(DropReason::PortUnknown),
+        Lane::Native => (Exit::Port(id), headers.packet_length()),
+        Lane::Tagged(vlan) => {
+            (Exit::Tagged(id, vlan), headers.length.saturating_sub(ethernet::LENGTH as u16))
+        }
+    };
+    if bytes <= port.mtu { Ok(exit) } else { Err(DropReason::PacketTooBig) }
 }
 
 /// The way of a frame to a remote.
@@ -80,12 +109,25 @@ impl<'a> Exit<'a> {
     #[inline]
     pub fn new(tables: &'a Tables, headers: &Headers, place: Place) -> Result<Self, DropReason> {
         match place {
-            Place::Port(id) => to_port(tables, headers, id).map(Exit::Port),
+            Place::Port(id) => match to_port(tables, headers, id) {
+                Ok(id) => Ok(Exit::Port(id)),
+                Err(reason) => to_trunk(tables, headers, id, reason),
+            },
             Place::Remote(id) => Ok(Self::to(to_remote(tables, headers, id)?, headers)),
             Place::Group(id) => {
                 let remote = member(tables, headers, id)?;
                 Ok(Self::to(to_remote(tables, headers, remote)?, headers))
             }
+        }
+    }
+
+    /// The way of an answer to a frame that came in at a trunk in a VLAN with a tag; `None` if it goes back as it is.
+    #[inline]
+    #[must_use]
+    pub fn back(tables: &Tables, headers: &Headers, ingress: PortId) -> Option<Self> {
+        match tables.trunk(ingress)?.lane(headers.domain()) {
+            Lane::Tagged(vlan) => Some(Self::Tagged(ingress, vlan)),
+            Lane::Native | Lane::Closed => None,
         }
     }
 
@@ -99,7 +141,7 @@ impl<'a> Exit<'a> {
     #[must_use]
     pub const fn place(&self) -> Place {
         match self {
-            Exit::Port(port) => Place::Port(*port),
+            Exit::Port(port) | Exit::Tagged(port, _) => Place::Port(*port),
             Exit::Remote(egress) | Exit::Marked(egress) => Place::Remote(egress.id()),
         }
     }
@@ -117,6 +159,10 @@ impl<'a> Exit<'a> {
     ) -> Result<PortId, DropReason> {
         match self {
             Exit::Port(port) => Ok(*port),
+            Exit::Tagged(port, vlan) => {
+                trunk::put_on(frame, *vlan)?;
+                Ok(*port)
+            }
             Exit::Remote(egress) => {
                 egress.push(frame, headers.outgoing(identification))?;
                 Ok(egress.uplink())

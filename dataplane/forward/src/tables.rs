@@ -1,7 +1,7 @@
 //! The published tables: immutable once built, shared by all workers, replaced as a whole by the control thread.
 //! Everything a worker looks up beside the forwarding database is here, in the shape in which it is looked up.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -24,6 +24,9 @@ use crate::listeners::Audiences;
 use crate::protection::{Protection, Shield};
 use crate::remote::Egress;
 use crate::snoop::Audience;
+use crate::trunk::Lanes;
+pub use crate::trunk::Trunk;
+use crate::trunk::Trunks;
 use crate::trust::Trust;
 use crate::tunnel::Tunnels;
 
@@ -34,6 +37,8 @@ pub struct TablesParts {
     pub version: u64,
     /// Ports.
     pub ports: Vec<Port>,
+    /// The VLANs of those that are trunks.
+    pub trunks: BTreeMap<PortId, Trunk>,
     /// Bridge domains.
     pub domains: Vec<Domain>,
     /// Remotes.
@@ -106,6 +111,7 @@ pub struct Tables {
     groups: Groups,
     tunnels: Tunnels,
     own: OwnAddresses,
+    trunks: Trunks,
     flood_lists: FloodLists,
     clamps: bool,
     shield: Shield,
@@ -125,13 +131,16 @@ impl Tables {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let TablesParts { version, ports, domains, remotes, groups, neighbours, protection, fdb } = parts;
+        let TablesParts { version, ports, trunks, domains, remotes, groups, neighbours, protection, fdb } =
+            parts;
         let groups = Groups::new(groups);
         let own = OwnAddresses::new(ports.iter().map(|port| port.mac));
         let tunnels = Tunnels::new(&domains, &remotes);
-        let flood_lists = FloodLists::new(&domains, &ports);
+        let trunks = Trunks::new(&trunks);
+        let by_id: HashMap<PortId, &Port> = ports.iter().map(|port| (port.id, port)).collect();
+        let flood_lists = FloodLists::new(&domains, &by_id);
         let shield = Shield::new(protection, &domains, &remotes);
-        let audiences = Audiences::new(&domains, &ports);
+        let audiences = Audiences::new(&domains, &by_id);
         let ports = dense(ports, |port| usize::from(port.id.0));
         let egress = remotes.into_iter().map(|remote| {
             let mtu = match remote.path {
@@ -153,6 +162,7 @@ impl Tables {
             groups,
             tunnels,
             own,
+            trunks,
             flood_lists,
             clamps,
             shield,
@@ -249,10 +259,16 @@ impl Tables {
         self.shield.trust(port)
     }
 
-    /// The addresses that an access port is held to, if it is.
+    /// The addresses that an access port or trunk is held to in one of its domains, if it is.
     #[must_use]
-    pub fn held(&self, port: PortId) -> Option<Held<'_>> {
-        self.shield.held(self.port(port)?)
+    pub fn held(&self, port: PortId, domain: DomainId) -> Option<Held<'_>> {
+        self.shield.held(port, domain)
+    }
+
+    /// The VLANs of a port, if it is a trunk.
+    #[inline]
+    pub(crate) fn trunk(&self, port: PortId) -> Option<&Lanes> {
+        self.trunks.get(port)
     }
 
     /// How much may be learned from a place in a domain.

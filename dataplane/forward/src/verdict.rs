@@ -75,6 +75,7 @@ drop_reasons! {
     GreChecksum "GRE_CSUM" "The GRE checksum is wrong.",
     IpTunnelEcn "IP_TUNNEL_ECN" "The outer packet met congestion, and the inner one's ends do not speak ECN (RFC 6040).",
     VlanTagged "VLAN_TAGGED" "The frame has a VLAN tag, and its VNI carries none.",
+    VlanNotAllowed "VLAN_NOT_ALLOWED" "The trunk port has no such VLAN, or the frame is untagged and the port has no native VLAN.",
     PeerNotAllowed "PEER_NOT_ALLOWED" "The outer source is no remote of this VNI.",
     VxlanEntryExists "VXLAN_ENTRY_EXISTS" "The source address is bound to another place, by an entry or because it moved too often.",
     SpoofedSource "SPOOFED_SOURCE" "A workload sends from an Ethernet or protocol address that is not bound to its port.",

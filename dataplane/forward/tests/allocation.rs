@@ -1,5 +1,6 @@
 //! Once made, the pipeline allocates nothing, whatever comes in.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -15,12 +16,13 @@ use forward::memory::Memory;
 use forward::pipeline::Pipeline;
 use forward::tables::{
     Domain, Encapsulation, InnerTags, MssClamp, Neighbour, NeighbourFlags, Path, Port, Remote, Role, Tables,
-    TablesParts, TunnelOptions,
+    TablesParts, Trunk, TunnelOptions,
 };
-use wire::{Mac, Vni};
+use wire::{Mac, Vlan, Vni};
 
 const DOMAIN: DomainId = DomainId(1);
 const ACCESS: [PortId; 2] = [PortId(1), PortId(2)];
+const TRUNK: PortId = PortId(3);
 const UPLINK: PortId = PortId(0);
 const HERE: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const THERE: Mac = Mac([2, 0, 0, 0, 0, 2]);
@@ -61,7 +63,7 @@ fn tables() -> Tables {
         flooding: Flooding::default(),
         snooping: None,
         mcast_group: None,
-        ports: ACCESS.to_vec(),
+        ports: vec![ACCESS[0], ACCESS[1], TRUNK],
         remotes: vec![RemoteId(0), RemoteId(1)],
         locals: vec![IpAddr::from(LOCAL)],
         encapsulation,
@@ -83,7 +85,9 @@ fn tables() -> Tables {
             port(UPLINK, Role::Uplink),
             port(ACCESS[0], Role::Access(DOMAIN)),
             port(ACCESS[1], Role::Access(DOMAIN)),
+            port(TRUNK, Role::Trunk),
         ],
+        trunks: BTreeMap::from([(TRUNK, Trunk { vlans: [(Vlan::MIN, DOMAIN)].into(), native: None })]),
         domains: vec![domain],
         remotes: vec![remote(0, PEER, path), remote(1, [192, 0, 2, 3], Path::Unresolved)],
         groups: Vec::new(),
@@ -108,6 +112,8 @@ fn frames() -> Vec<(PortId, Vec<u8>)> {
         (ACCESS[1], plain(HERE, THERE)),
         (ACCESS[0], ask(2)),
         (ACCESS[0], ask(3)),
+        (TRUNK, [&[0xff; 6], &HERE.0[..], &[0x81, 0, 0, 1], &ask(2)[12..]].concat()),
+        (TRUNK, plain(HERE, THERE)),
         (ACCESS[0], vec![0; 9]),
         (UPLINK, vec![0xee; 60]),
         (UPLINK, Vec::new()),
@@ -172,5 +178,5 @@ fn decapsulation_allocates_nothing() {
         }
     });
     assert_eq!(info.count_total, 0, "{info:?}");
-    assert_eq!(sent, 100 * BATCH * ACCESS.len());
+    assert_eq!(sent, 100 * BATCH * [ACCESS[0], ACCESS[1], TRUNK].len());
 }

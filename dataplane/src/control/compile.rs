@@ -1,7 +1,7 @@
 //! From the mutable truth to what is published: tables for the pipeline, wiring for the workers, rules for the XDP
 //! program.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -41,6 +41,7 @@ impl State {
         let parts = TablesParts {
             version: self.version + 1,
             ports: self.ports.values().filter_map(|port| self.port_row(port)).collect(),
+            trunks: BTreeMap::new(),
             domains: self.config.vnis.iter().filter_map(|vni| self.domain_row(vni)).collect(),
             remotes: self
                 .config

@@ -339,6 +339,7 @@ fn nothing(fdb: &Arc<Fdb>) -> Result<Published, StartError> {
         protection: Protection::default(),
         version: 1,
         ports: Vec::new(),
+        trunks: BTreeMap::new(),
         domains: Vec::new(),
         remotes: Vec::new(),
         groups: Vec::new(),

@@ -29,9 +29,11 @@ pub mod membership;
 pub mod ndp;
 pub mod tcp;
 pub mod udp;
+mod vlan;
 mod vni;
 pub mod vxlan;
 
 pub use error::{Error, Result};
 pub use mac::{InvalidMac, Mac};
+pub use vlan::Vlan;
 pub use vni::Vni;

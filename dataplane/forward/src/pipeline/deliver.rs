@@ -19,7 +19,7 @@ impl<'t, L: Link> Run<'t, L> {
     /// Pass 3: send each frame where it goes.
     #[inline(never)]
     pub(super) fn deliver(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut Jobs) {
-        if let Some(Role::Access(_)) = self.tables.port(self.ingress).map(|port| port.role) {
+        if let Some(Role::Access(_) | Role::Trunk) = self.tables.port(self.ingress).map(|port| port.role) {
             self.rewrite(batch, jobs);
         }
         for (job, chunk) in jobs.iter().zip(batch.drain(..)) {
@@ -30,7 +30,7 @@ impl<'t, L: Link> Run<'t, L> {
                         self.traffic.transmitted(self.counters, job.headers.domain(), job.headers.length);
                         self.link.transmit(port, job.headers.flow, chunk);
                     }
-                    Err(reason) => self.discard(chunk, reason),
+                    Err(_) => self.deliver_otherwise(job, chunk),
                 },
                 _ => self.deliver_otherwise(job, chunk),
             }
@@ -113,8 +113,13 @@ impl<'t, L: Link> Run<'t, L> {
             Verdict::Drop(reason) => self.discard(chunk, reason),
             // What `rewrite` has left.
             Verdict::Encapsulate(remote) => self.too_big(job, remote, chunk),
-            // None of these gets here.
-            Verdict::Forward(_) | Verdict::Leave(_) => self.discard(chunk, DropReason::PortUnknown),
+            // Not out of an access port, so perhaps out of a trunk.
+            Verdict::Forward(port) => match Exit::new(self.tables, &job.headers, Place::Port(port)) {
+                Ok(exit) => self.send(&job.headers, exit, chunk),
+                Err(reason) => self.discard(chunk, reason),
+            },
+            // Never gets here.
+            Verdict::Leave(_) => self.discard(chunk, DropReason::PortUnknown),
         }
     }
 
@@ -242,11 +247,20 @@ impl<'t, L: Link> Run<'t, L> {
     }
 
     #[cold]
-    fn answer(&mut self, job: &Job, mut chunk: L::Chunk) {
-        let length = *self.link.frame(&mut chunk).len;
+    fn answer(&mut self, job: &Job, chunk: L::Chunk) {
         self.tally.proxied += 1;
-        self.traffic.transmitted(self.counters, job.headers.domain(), length);
-        self.link.transmit(self.ingress, job.headers.flow, chunk);
+        self.send_back(&job.headers, chunk);
+    }
+
+    /// Sends an answer that was made of a frame to where that came in.
+    #[cold]
+    pub(super) fn send_back(&mut self, headers: &Headers, mut chunk: L::Chunk) {
+        let length = *self.link.frame(&mut chunk).len;
+        if let Some(exit) = Exit::back(self.tables, headers, self.ingress) {
+            return self.send(&Headers { length, ..*headers }, exit, chunk);
+        }
+        self.traffic.transmitted(self.counters, headers.domain(), length);
+        self.link.transmit(self.ingress, headers.flow, chunk);
     }
 
     /// A receiver that does not get its frame.

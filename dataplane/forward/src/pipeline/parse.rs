@@ -22,7 +22,7 @@ impl<'t, L: Link> Run<'t, L> {
             self.link.prefetch_frame(chunk);
         }
         match self.tables.port(self.ingress).map(|port| port.role) {
-            Some(Role::Access(domain)) => match self.tables.held(self.ingress) {
+            Some(Role::Access(domain)) => match self.tables.held(self.ingress, domain) {
                 None => self.parse_plain(batch, jobs, domain, |_| Ok(())),
                 Some(held) => {
                     let fdb = self.tables.fdb();
@@ -30,6 +30,7 @@ impl<'t, L: Link> Run<'t, L> {
                 }
             },
             Some(Role::Uplink) => self.parse_tunnelled(batch, jobs),
+            Some(Role::Trunk) => self.parse_trunk(batch, jobs),
             None => {
                 for (job, chunk) in jobs.iter_mut().zip(batch) {
                     self.tally.received.bytes += self.link.frame(chunk).length() as u64;
@@ -70,6 +71,35 @@ impl<'t, L: Link> Run<'t, L> {
         self.tally.received = all;
         let good = Amount { frames: all.frames - refused.frames, bytes: all.bytes - refused.bytes };
         self.traffic.received(self.counters, domain, good);
+    }
+
+    /// Frames of a trunk, each of the domain of its VLAN.
+    #[inline(never)]
+    fn parse_trunk(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut Jobs) {
+        let (tables, ingress) = (self.tables, self.ingress);
+        let trust = tables.trust(ingress);
+        let sighting = Sighting::new(Place::Port(ingress), self.seconds);
+        for (job, chunk) in jobs.iter_mut().zip(batch) {
+            let mut frame = self.link.frame(chunk);
+            self.tally.received.bytes += frame.length() as u64;
+            let lanes = tables.trunk(ingress).ok_or(DropReason::PortUnknown);
+            let admitted = lanes.and_then(|lanes| lanes.admit(&mut frame)).and_then(|domain| {
+                if let Some(held) = tables.held(ingress, domain) {
+                    held.check(frame.bytes(), tables.fdb())?;
+                }
+                let tags = tables.domain(domain).map(|domain| domain.inner_tags).unwrap_or_default();
+                parse::inner(frame.bytes_mut(), domain, tags, trust, &mut job.headers)?;
+                Ok(domain)
+            });
+            match admitted {
+                Ok(domain) => {
+                    let amount = Amount::frame(job.headers.length.into());
+                    self.traffic.received(self.counters, domain, amount);
+                    self.prepare(job, sighting, tables);
+                }
+                Err(reason) => job.verdict = Verdict::Drop(reason),
+            }
+        }
     }
 
     /// Frames of the underlay.

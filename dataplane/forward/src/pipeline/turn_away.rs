@@ -86,8 +86,6 @@ impl<L: Link> Run<'_, L> {
         self.tally.dropped(DropReason::PacketTooBig);
         self.tally.copies += 1;
         self.tally.too_big_told += 1;
-        let length = *self.link.frame(&mut chunk).len;
-        self.traffic.transmitted(self.counters, headers.domain(), length);
-        self.link.transmit(self.ingress, headers.flow, chunk);
+        self.send_back(headers, chunk);
     }
 }

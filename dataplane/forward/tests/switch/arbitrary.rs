@@ -11,12 +11,14 @@ use wire::Mac;
 
 use crate::fixture::{
     self, A, B, C, D, E, F, G, GRE_KEY, GRE_UDP, GRE6_KEY, H, I, NVGRE, Out, PEER, PEER6, PEER6_2, SMALL,
-    Switch, UNRESOLVED, UP, UP2, VXLAN,
+    Switch, T, U, UNRESOLVED, UP, UP2, VXLAN,
 };
 use crate::frames::{self, IP1, IP2, IP9, SIX1, SIX2, SIX9, W1, W2, W9};
 use crate::frames6;
 
-const INGRESS: [PortId; 13] = [UP, A, B, C, D, SMALL, UP2, PortId(999), E, F, G, H, I];
+const INGRESS: [PortId; 15] = [UP, A, B, C, D, SMALL, UP2, PortId(999), E, F, G, H, I, T, U];
+/// Tags of frames from trunks: their VLANs, some with a priority; a priority alone, and another VLAN.
+const TAGS: [u16; 6] = [10, 20, 0xa00a, 30, 0xe000, 99];
 const MACS: [Mac; 4] = [W1, W2, W9, Mac::BROADCAST];
 const ADDRESSES: [Ipv4Addr; 4] = [IP1, IP2, IP9, Ipv4Addr::UNSPECIFIED];
 const SIX: [Ipv6Addr; 4] = [SIX1, SIX2, SIX9, Ipv6Addr::UNSPECIFIED];
@@ -55,7 +57,7 @@ thread_local! {
 
 fn new_switch() -> Switch {
     // A full batch leaves little memory for copies.
-    let mut switch = Switch::with_link(fixture::topology(), 96, 2048);
+    let mut switch = Switch::with_link(fixture::with_trunks(fixture::topology(), Some(20)), 96, 2048);
     let domain = DomainId(1);
     // One port that is guarded and one that is bound; the others are believed everything.
     let binding = Binding { mac: W1, addresses: vec![IP1.into(), SIX1.into()] };
@@ -100,7 +102,7 @@ fn forward_with(switch: &mut Switch, mut input: Input<'_>) {
     let mut pending: (PortId, Vec<Vec<u8>>) = (UP, Vec::new());
     while !input.0.is_empty() {
         let ingress = input.one_of(&INGRESS);
-        let frame = frame(&mut input);
+        let frame = of_trunk(ingress, &mut input);
         if ingress != pending.0 {
             run(switch, &pending);
             pending = (ingress, Vec::new());
@@ -108,6 +110,13 @@ fn forward_with(switch: &mut Switch, mut input: Input<'_>) {
         pending.1.push(frame);
     }
     run(switch, &pending);
+}
+
+/// A frame, with a tag in front if it is from a trunk and says so.
+fn of_trunk(ingress: PortId, input: &mut Input<'_>) -> Vec<u8> {
+    let frame = frame(input);
+    let is_tagged = [T, U].contains(&ingress) && frame.len() >= 12 && input.byte() & 7 != 7;
+    if is_tagged { frames::with_tag(&frame, input.one_of(&TAGS)) } else { frame }
 }
 
 fn run(switch: &mut Switch, (ingress, frames): &(PortId, Vec<Vec<u8>>)) {
@@ -120,9 +129,16 @@ fn check(ingress: PortId, out: &Out) {
     let uplinks = [UP, UP2];
     assert!(!(uplinks.contains(&ingress) && uplinks.contains(&out.port)), "overlay to overlay");
     if out.port == ingress {
-        let is_reply = out.bytes[12..22] == [8, 6, 0, 1, 8, 0, 6, 4, 0, 2];
-        let is_advertisement = out.bytes[12..14] == [0x86, 0xdd] && out.bytes[54..56] == [136, 0];
-        assert!(is_reply || is_advertisement || is_too_big(&out.bytes[12..]), "only answers go back");
+        // What a trunk adds is the first tag.
+        let is_of_trunk = [T, U].contains(&ingress) && out.bytes[12..14] == [0x81, 0];
+        let rest = &out.bytes[if is_of_trunk { 16 } else { 12 }..];
+        let is_reply = rest[..10] == [8, 6, 0, 1, 8, 0, 6, 4, 0, 2];
+        let is_advertisement = rest[..2] == [0x86, 0xdd] && rest[42..44] == [136, 0];
+        assert!(is_reply || is_advertisement || is_too_big(rest), "only answers go back");
+    }
+    if out.port == U {
+        let [0x81, 0, high, low, ..] = out.bytes[12..] else { panic!("no tag, and no native VLAN") };
+        assert!([10, 30].contains(&u16::from_be_bytes([high, low])));
     }
     if uplinks.contains(&out.port) {
         assert!(frames::unwrap(&out.bytes).inner.len() >= 14);

@@ -1,5 +1,6 @@
 //! A switch on an in-memory link. After every batch it asserts that chunks are conserved and that the counters add up.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -15,10 +16,10 @@ use forward::memory::Memory;
 use forward::pipeline::Pipeline;
 use forward::tables::{
     Domain, Encapsulation, InnerTags, MssClamp, Neighbour, NeighbourFlags, Neighbours, Path, Port, Remote,
-    Role, Tables, TablesParts, TunnelOptions,
+    Role, Tables, TablesParts, Trunk, TunnelOptions,
 };
 use forward::verdict::DropReason;
-use wire::{Mac, Vni};
+use wire::{Mac, Vlan, Vni};
 
 /// Access ports of domain 1; `SMALL` has an MTU of 576.
 pub(crate) const A: PortId = PortId(1);
@@ -34,6 +35,10 @@ pub(crate) const G: PortId = PortId(8);
 /// Access ports of domain 8, which is over NVGRE, and of domain 9, which is over GRE in UDP.
 pub(crate) const H: PortId = PortId(9);
 pub(crate) const I: PortId = PortId(12);
+/// Trunks, where there are any ([`with_trunks`]): `T` has domain 1 as VLAN 10 and domain 2 as VLAN 20, `U` has domain 1 as
+/// VLAN 30 and domain 3 as VLAN 10.
+pub(crate) const T: PortId = PortId(13);
+pub(crate) const U: PortId = PortId(14);
 /// Uplinks, MTU 1500.
 pub(crate) const UP: PortId = PortId(10);
 pub(crate) const UP2: PortId = PortId(11);
@@ -294,6 +299,7 @@ pub(crate) fn topology() -> TablesParts {
             port(H, access(8), 1500),
             port(I, access(9), 1500),
         ],
+        trunks: BTreeMap::new(),
         domains: vec![
             domain(1, 100, vxlan, &[A, B, SMALL], &[VXLAN, VXLAN2]),
             domain(2, 200, keyed, &[C], &[GRE_KEY]),
@@ -327,4 +333,21 @@ pub(crate) fn topology() -> TablesParts {
         neighbours: Arc::default(),
         fdb: Arc::new(Fdb::new(1024, [1, 2])),
     }
+}
+
+pub(crate) fn vlan(number: u16) -> Vlan {
+    Vlan::new(number).expect("1 to 4094")
+}
+
+/// A topology with `T` and `U` in it; `T` has this native VLAN, `U` has none.
+pub(crate) fn with_trunks(mut parts: TablesParts, native: Option<u16>) -> TablesParts {
+    for (id, vlans, native) in [(T, [(10, 1), (20, 2)], native), (U, [(30, 1), (10, 3)], None)] {
+        parts.ports.push(port(id, Role::Trunk, 1500));
+        for (_, domain) in vlans {
+            parts.domains[usize::from(domain) - 1].ports.push(id);
+        }
+        let vlans = vlans.map(|(number, domain)| (vlan(number), DomainId(domain)));
+        parts.trunks.insert(id, Trunk { vlans: vlans.into(), native: native.map(vlan) });
+    }
+    parts
 }

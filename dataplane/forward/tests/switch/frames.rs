@@ -67,6 +67,11 @@ pub(crate) fn tagged(source: Mac, destination: Mac, payload: usize) -> Vec<u8> {
     bytes
 }
 
+/// The frame with an 802.1Q tag of this control information in front of all others.
+pub(crate) fn with_tag(frame: &[u8], control: u16) -> Vec<u8> {
+    [&frame[..12], &[0x81, 0x00], &control.to_be_bytes(), &frame[12..]].concat()
+}
+
 /// A frame that carries no IP.
 pub(crate) fn opaque(source: Mac, destination: Mac, payload: usize) -> Vec<u8> {
     [&destination.0[..], &source.0, &[0x88, 0xb5], &vec![7; payload]].concat()

@@ -23,4 +23,5 @@ mod regressions;
 mod simulation;
 mod snooping;
 mod too_big;
+mod trunks;
 mod tunnels;

@@ -1,6 +1,6 @@
 //! What holds for all frames and all tables, against a model of a few lines.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -162,6 +162,7 @@ impl Model {
             protection: forward::protection::Protection::default(),
             version: 1,
             ports: vec![port(UP, Role::Uplink, 1500), port(UP2, Role::Uplink, 1500)],
+            trunks: BTreeMap::new(),
             domains: Vec::new(),
             remotes: Vec::new(),
             groups: Vec::new(),

@@ -125,6 +125,7 @@ fn topology(own: usize, seed: u64) -> TablesParts {
         protection: forward::protection::Protection::default(),
         version: 1,
         ports: vec![port(UP, Role::Uplink, 1500)],
+        trunks: BTreeMap::new(),
         domains: Vec::new(),
         remotes: Vec::new(),
         groups: Vec::new(),
