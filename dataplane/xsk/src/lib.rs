@@ -34,7 +34,7 @@ pub use device::{Device, DeviceConfig, Mode, Refusal};
 pub use error::Error;
 pub use netdev::{mtu, receive_queues, transmit_dropped};
 pub use pages::Pages;
-pub use peer::{PeerError, enable_peer_napi};
+pub use peer::{PeerError, TagsError, Wish, enable_peer_napi, see_tags};
 pub use rules::UplinkRules;
 pub use segments::{LONGEST_JUMBO, Segmented};
 pub use socket::{Flushed, Outstanding, Socket, SocketConfig, Statistics, StatisticsReader};

@@ -3,6 +3,7 @@
 //! and not sysfs, because it speaks of the calling thread's network namespace.
 
 use std::io;
+use std::os::fd::AsRawFd;
 
 use netlink_packet_core::{
     DecodeError, DefaultNla, Emitable, NLA_F_NESTED, NLM_F_ACK, NLM_F_REQUEST, NetlinkDeserializable,
@@ -10,6 +11,7 @@ use netlink_packet_core::{
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp};
+use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 use netlink_sys::Socket;
 use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE};
 
@@ -29,6 +31,8 @@ pub(crate) struct Link {
     pub(crate) mtu: u32,
     /// Index of the device that it is tied to, in that one's namespace: of a veth the other end.
     pub(crate) other_end: Option<u32>,
+    /// Which namespace that one is in, by the number that it has here; none for the same.
+    pub(crate) other_namespace: Option<i32>,
     /// Frames that it took for transmission and dropped.
     pub(crate) tx_dropped: u64,
     /// Identifier of its XDP program.
@@ -48,6 +52,7 @@ pub(crate) fn link(ifindex: u32) -> io::Result<Link> {
                 LinkAttribute::IfName(name) => link.name = name,
                 LinkAttribute::Mtu(mtu) => link.mtu = mtu,
                 LinkAttribute::Link(other) => link.other_end = Some(other),
+                LinkAttribute::LinkNetNsId(id) => link.other_namespace = Some(id),
                 LinkAttribute::LinkInfo(infos) => {
                     link.is_veth = infos.contains(&LinkInfo::Kind(InfoKind::Veth));
                 }
@@ -63,6 +68,21 @@ pub(crate) fn link(ifindex: u32) -> io::Result<Link> {
         }
     }
     Ok(link)
+}
+
+/// The number by which the calling thread's network namespace knows another one, if it has to do with it.
+pub(crate) fn namespace_number(namespace: &impl AsRawFd) -> io::Result<Option<i32>> {
+    let mut request = NsidMessage::default();
+    request.attributes.push(NsidAttribute::Fd(namespace.as_raw_fd().cast_unsigned()));
+    let replies = exchange(NETLINK_ROUTE, RouteNetlinkMessage::GetNsId(request))?;
+    let number = replies.iter().find_map(|reply| match reply {
+        RouteNetlinkMessage::NewNsId(message) => message.attributes.iter().find_map(|fact| match fact {
+            NsidAttribute::Id(id) => Some(*id),
+            _ => None,
+        }),
+        _ => None,
+    });
+    Ok(number.filter(|number| *number >= 0))
 }
 
 /// `enum netdev_xdp_act`: `ndo_xdp_xmit` is there and works now.
@@ -123,21 +143,32 @@ pub fn receive_queues(ifindex: u32) -> Result<u32, Error> {
     Ok((count(ETHTOOL_A_CHANNELS_RX_COUNT) + count(ETHTOOL_A_CHANNELS_COMBINED_COUNT)).max(1))
 }
 
-/// Turns generic receive offload on or off.
-pub(crate) fn set_gro(ifindex: u32, on: bool) -> io::Result<()> {
+/// Receive in polls and merged (`NETIF_F_GRO`).
+pub(crate) const GRO: &str = "rx-gro";
+/// VLAN tags that are left to the device on the way out, of IEEE 802.1Q and 802.1ad: they are beside the frame then.
+pub(crate) const TAGS_LEFT: [&str; 2] = ["tx-vlan-hw-insert", "tx-vlan-stag-hw-insert"];
+/// VLAN tags that the device takes out of frames on the way in.
+pub(crate) const TAGS_TAKEN: [&str; 2] = ["rx-vlan-hw-parse", "rx-vlan-stag-hw-parse"];
+
+const ETHTOOL_A_FEATURES_HEADER: u16 = 1;
+const ETHTOOL_A_BITSET_BITS: u16 = 3;
+const ETHTOOL_A_BITSET_BITS_BIT: u16 = 1;
+const ETHTOOL_A_BITSET_BIT_NAME: u16 = 2;
+
+/// Turns features on or off, by the names that `ethtool -k` has for single bits. What the device cannot change stays.
+pub(crate) fn set_features(ifindex: u32, features: &[&str], on: bool) -> io::Result<()> {
     const ETHTOOL_MSG_FEATURES_SET: u8 = 12;
-    const ETHTOOL_A_FEATURES_HEADER: u16 = 1;
     const ETHTOOL_A_FEATURES_WANTED: u16 = 3;
-    const ETHTOOL_A_BITSET_BITS: u16 = 3;
-    const ETHTOOL_A_BITSET_BITS_BIT: u16 = 1;
-    const ETHTOOL_A_BITSET_BIT_NAME: u16 = 2;
     const ETHTOOL_A_BITSET_BIT_VALUE: u16 = 3;
-    // A feature that is listed is to change: on with a value, off without.
-    let mut bit = attribute(ETHTOOL_A_BITSET_BIT_NAME, b"rx-gro\0");
-    if on {
-        bit.append(&mut attribute(ETHTOOL_A_BITSET_BIT_VALUE, &[]));
+    let mut bits = Vec::new();
+    for feature in features {
+        // A feature that is listed is to change: on with a value, off without.
+        let mut bit = attribute(ETHTOOL_A_BITSET_BIT_NAME, &[feature.as_bytes(), &[0]].concat());
+        if on {
+            bit.append(&mut attribute(ETHTOOL_A_BITSET_BIT_VALUE, &[]));
+        }
+        bits.append(&mut attribute(ETHTOOL_A_BITSET_BITS_BIT | NLA_F_NESTED, &bit));
     }
-    let bits = attribute(ETHTOOL_A_BITSET_BITS_BIT | NLA_F_NESTED, &bit);
     let wanted = attribute(ETHTOOL_A_BITSET_BITS | NLA_F_NESTED, &bits);
     let header = attribute(ETHTOOL_A_HEADER_DEV_INDEX, &ifindex.to_ne_bytes());
     let request = Generic {
@@ -149,6 +180,32 @@ pub(crate) fn set_gro(ifindex: u32, on: bool) -> io::Result<()> {
         ],
     };
     exchange(NETLINK_GENERIC, request).map(drop)
+}
+
+/// Which of these features are on.
+pub(crate) fn active_features<'n>(ifindex: u32, features: &[&'n str]) -> io::Result<Vec<&'n str>> {
+    const ETHTOOL_MSG_FEATURES_GET: u8 = 11;
+    const ETHTOOL_A_FEATURES_ACTIVE: u16 = 4;
+    let header = attribute(ETHTOOL_A_HEADER_DEV_INDEX, &ifindex.to_ne_bytes());
+    let kind = ETHTOOL_A_FEATURES_HEADER | NLA_F_NESTED;
+    let request = Generic::request(family("ethtool")?, ETHTOOL_MSG_FEATURES_GET, kind, &header);
+    let replies = exchange(NETLINK_GENERIC, request)?;
+    let active = replies.iter().find_map(|reply| reply.attribute(ETHTOOL_A_FEATURES_ACTIVE));
+    let active = active.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+    // Those that are on are listed, each by its name.
+    let names: Vec<Vec<u8>> = inside(&active, ETHTOOL_A_BITSET_BITS)
+        .flat_map(|bits| inside(&bits, ETHTOOL_A_BITSET_BITS_BIT).collect::<Vec<_>>())
+        .flat_map(|bit| inside(&bit, ETHTOOL_A_BITSET_BIT_NAME).collect::<Vec<_>>())
+        .collect();
+    let is_on =
+        |feature: &&str| names.iter().any(|name| name.strip_suffix(b"\0") == Some(feature.as_bytes()));
+    Ok(features.iter().copied().filter(|feature| is_on(feature)).collect())
+}
+
+/// The values of the attributes of a kind in a nested one.
+fn inside(nested: &[u8], kind: u16) -> impl Iterator<Item = Vec<u8>> {
+    let attributes = NlasIterator::new(nested).map_while(Result::ok);
+    attributes.filter(move |attribute| attribute.kind() == kind).map(|attribute| attribute.value().to_vec())
 }
 
 /// The bytes of one attribute.

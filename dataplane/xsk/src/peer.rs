@@ -1,17 +1,64 @@
-//! The other end of a veth pair, in a workload's network namespace: turns NAPI on there, without which the kernel drops
-//! what is burst to it.
+//! The other end of a veth pair, usually in a workload's network namespace: turns NAPI on there, without which the kernel
+//! drops what is burst to it, and has VLAN tags written into frames there, without which no XDP program sees them.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::netdev;
+use crate::netdev::{self, GRO, TAGS_LEFT, TAGS_TAKEN};
 
-/// Why NAPI could not be turned on at the other end of a veth pair.
+/// What is wanted of the other end of a veth pair.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// GRO, and with it NAPI.
+    Napi,
+    /// VLAN tags in the frames.
+    Tags,
+}
+
+impl Wish {
+    /// The words in which `ethtool -K` takes it.
+    const fn by_hand(self) -> &'static str {
+        match self {
+            Self::Napi => "gro on",
+            Self::Tags => "txvlan off tx-vlan-stag-hw-insert off",
+        }
+    }
+
+    /// What the other end does not do that is asked.
+    const fn deed(self) -> &'static str {
+        match self {
+            Self::Napi => "turn on GRO",
+            Self::Tags => "write VLAN tags into frames",
+        }
+    }
+
+    fn grant(self, ifindex: u32) -> io::Result<()> {
+        match self {
+            // Off first: the kernel's veth makes our end a target of redirects only when GRO comes on while the other end
+            // is up. If it came on before that, turning it on again would change nothing.
+            Self::Napi => {
+                netdev::set_features(ifindex, &[GRO], false)?;
+                netdev::set_features(ifindex, &[GRO], true)
+            }
+            Self::Tags => {
+                if netdev::active_features(ifindex, &TAGS_LEFT)?.is_empty() {
+                    return Ok(());
+                }
+                netdev::set_features(ifindex, &TAGS_LEFT, false)?;
+                let left = netdev::active_features(ifindex, &TAGS_LEFT)?;
+                if left.is_empty() { Ok(()) } else { Err(io::Error::other(left.join(" and ") + " stay on")) }
+            }
+        }
+    }
+}
+
+/// Why the other end of a veth pair is not as it is wanted.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
     /// The device is no veth.
@@ -33,17 +80,19 @@ pub enum PeerError {
     },
     /// The process may not enter the namespace, or the path names no network namespace.
     #[error(
-        "the network namespace {} cannot be entered: {source}; that needs CAP_SYS_ADMIN, or turn it on there with \
-         `ethtool -K DEVICE gro on`",
-        namespace.display()
+        "the network namespace {} cannot be entered: {source}; that needs CAP_SYS_ADMIN, or use \
+         `ethtool -K DEVICE {}` there",
+        namespace.display(), wish.by_hand()
     )]
     Entry {
         /// Its path.
         namespace: PathBuf,
+        /// What was wanted.
+        wish: Wish,
         /// The kernel's reason.
         source: io::Error,
     },
-    /// The other end is in another namespace.
+    /// The other end is in another namespace than was said.
     #[error("the other end of {device} is not in the network namespace {}", namespace.display())]
     Elsewhere {
         /// The device on our side.
@@ -51,11 +100,24 @@ pub enum PeerError {
         /// Where the other end was expected.
         namespace: PathBuf,
     },
+    /// The other end is in another namespace, which was not said.
+    #[error(
+        "the other end of {device} is in another network namespace, and perhaps does not {}; set the port's `namespace`, or \
+         use `ethtool -K DEVICE {}` there", wish.deed(), wish.by_hand()
+    )]
+    Unknown {
+        /// The device on our side.
+        device: String,
+        /// What was wanted.
+        wish: Wish,
+    },
     /// The other end refused, or no thread could be had.
-    #[error("the other end of {device} does not turn on GRO: {source}")]
+    #[error("the other end of {device} does not {}: {source}", wish.deed())]
     Refused {
         /// The device on our side.
         device: String,
+        /// What was wanted.
+        wish: Wish,
         /// The kernel's reason.
         source: io::Error,
     },
@@ -70,33 +132,132 @@ pub enum PeerError {
 ///
 /// [`PeerError`]; then nothing was changed.
 pub fn enable_peer_napi(ifindex: u32, namespace: &Path) -> Result<String, PeerError> {
-    let ours = netdev::link(ifindex).unwrap_or_default();
-    let device = ours.name;
-    let Some(peer) = ours.other_end.filter(|_| ours.is_veth) else {
-        return Err(PeerError::NoPeer { device });
+    Pair::of(ifindex)?.within(namespace, Wish::Napi)
+}
+
+/// Sees to it that frames which come from a device have their VLAN tags in them. The other end of a veth, which leaves tags
+/// beside the frame by default, is told not to: in the namespace of this path as [`enable_peer_napi`] does it, or else in the
+/// calling thread's. Of other devices it only tells; theirs are the host's to configure.
+///
+/// # Errors
+///
+/// [`TagsError`], why tags may not be seen.
+pub fn see_tags(ifindex: u32, namespace: Option<&Path>) -> Result<(), TagsError> {
+    let pair = match Pair::of(ifindex) {
+        Ok(pair) => pair,
+        Err(PeerError::NoPeer { .. }) => return see_own_tags(ifindex),
+        Err(error) => return Err(error.into()),
     };
-    let file = File::open(namespace)
-        .map_err(|source| PeerError::NoNamespace { namespace: namespace.to_owned(), source })?;
-    let enter = || {
-        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
-            .map_err(|errno| PeerError::Entry { namespace: namespace.to_owned(), source: errno.into() })?;
-        let there = netdev::link(peer).unwrap_or_default();
-        // Indices are of a namespace: only a veth that points back is the other end.
-        if !(there.is_veth && there.other_end == Some(ifindex)) {
-            return Err(PeerError::Elsewhere { device: device.clone(), namespace: namespace.to_owned() });
+    match namespace {
+        Some(namespace) => pair.within(namespace, Wish::Tags)?,
+        None => pair.here(Wish::Tags)?,
+    };
+    Ok(())
+}
+
+/// Why VLAN tags may be missing in frames that come from a device.
+#[derive(Debug, thiserror::Error)]
+pub enum TagsError {
+    /// The other end of the veth cannot be told.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    /// The device takes them out.
+    #[error(
+        "device {device} takes VLAN tags out of frames; turn that off with `ethtool -K {device} rxvlan off`"
+    )]
+    Taken {
+        /// The device.
+        device: String,
+    },
+    /// The device does not tell.
+    #[error("the features of device {device} cannot be read: {source}")]
+    Features {
+        /// The device.
+        device: String,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+}
+
+fn see_own_tags(ifindex: u32) -> Result<(), TagsError> {
+    let device = netdev::name(ifindex);
+    match netdev::active_features(ifindex, &TAGS_TAKEN) {
+        Ok(taken) if taken.is_empty() => Ok(()),
+        Ok(_) => Err(TagsError::Taken { device }),
+        Err(source) => Err(TagsError::Features { device, source }),
+    }
+}
+
+/// Our end of a veth pair, and where the other one is.
+struct Pair {
+    ifindex: u32,
+    device: String,
+    /// The other one's index in its namespace.
+    peer: u32,
+    /// The number of that namespace in ours; none if it is ours.
+    namespace: Option<i32>,
+}
+
+impl Pair {
+    fn of(ifindex: u32) -> Result<Self, PeerError> {
+        let ours = netdev::link(ifindex).unwrap_or_default();
+        let (device, namespace) = (ours.name, ours.other_namespace);
+        match ours.other_end.filter(|_| ours.is_veth) {
+            Some(peer) => Ok(Self { ifindex, device, peer, namespace }),
+            None => Err(PeerError::NoPeer { device }),
         }
-        let refused = |source| PeerError::Refused { device: device.clone(), source };
-        // Off first: the kernel's veth makes our end a target of redirects only when GRO comes on while the other end is up.
-        // If it came on before that, turning it on again would change nothing.
-        netdev::set_gro(peer, false)
-            .and_then(|()| netdev::set_gro(peer, true))
-            .map(|()| there.name)
-            .map_err(refused)
-    };
-    thread::scope(|scope| {
-        let refused = |source| PeerError::Refused { device: device.clone(), source };
-        let inside = thread::Builder::new().name("workload-netns".to_owned()).spawn_scoped(scope, enter);
-        let result = inside.map_err(refused)?.join();
-        result.unwrap_or_else(|_| Err(refused(io::Error::other("the thread that entered panicked"))))
-    })
+    }
+
+    /// The other end's name, where it is the calling thread that is in its namespace.
+    fn other_end(&self) -> Option<String> {
+        let there = netdev::link(self.peer).unwrap_or_default();
+        (there.is_veth && there.other_end == Some(self.ifindex)).then_some(there.name)
+    }
+
+    /// Whether the other end may be in a namespace. Indices are of a namespace, and another veth there may have the same ones.
+    fn may_be_in(&self, namespace: &File) -> bool {
+        match self.namespace {
+            // What is no namespace cannot be entered either, which says more.
+            Some(number) => netdev::namespace_number(namespace).map_or(true, |known| known == Some(number)),
+            None => {
+                let identity = |file: io::Result<Metadata>| file.map(|data| (data.dev(), data.ino())).ok();
+                identity(namespace.metadata()) == identity(std::fs::metadata("/proc/thread-self/ns/net"))
+            }
+        }
+    }
+
+    fn refused(&self, wish: Wish) -> impl Fn(io::Error) -> PeerError + use<> {
+        let device = self.device.clone();
+        move |source| PeerError::Refused { device: device.clone(), wish, source }
+    }
+
+    /// Does it in the calling thread's namespace.
+    fn here(&self, wish: Wish) -> Result<String, PeerError> {
+        let name = if self.namespace.is_none() { self.other_end() } else { None };
+        let name = name.ok_or_else(|| PeerError::Unknown { device: self.device.clone(), wish })?;
+        wish.grant(self.peer).map(|()| name).map_err(self.refused(wish))
+    }
+
+    /// Does it in a namespace.
+    fn within(&self, namespace: &Path, wish: Wish) -> Result<String, PeerError> {
+        let file = File::open(namespace)
+            .map_err(|source| PeerError::NoNamespace { namespace: namespace.to_owned(), source })?;
+        let may_be_there = self.may_be_in(&file);
+        let enter = || {
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).map_err(|errno| {
+                PeerError::Entry { namespace: namespace.to_owned(), wish, source: errno.into() }
+            })?;
+            let Some(name) = self.other_end().filter(|_| may_be_there) else {
+                let device = self.device.clone();
+                return Err(PeerError::Elsewhere { device, namespace: namespace.to_owned() });
+            };
+            wish.grant(self.peer).map(|()| name).map_err(self.refused(wish))
+        };
+        thread::scope(|scope| {
+            let inside = thread::Builder::new().name("workload-netns".to_owned()).spawn_scoped(scope, enter);
+            let result = inside.map_err(self.refused(wish))?.join();
+            let panicked = || io::Error::other("the thread that entered panicked");
+            result.unwrap_or_else(|_| Err(self.refused(wish)(panicked())))
+        })
+    }
 }

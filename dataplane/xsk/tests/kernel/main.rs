@@ -7,6 +7,7 @@ mod lab;
 mod modes;
 mod packets;
 mod pages;
+mod peer;
 mod raw;
 mod refusals;
 mod segments;
