@@ -61,6 +61,14 @@ def exercise(connection, device):
     expect(remote, dst=PEER, vni=VNI, encap="vxlan", local=local[0], flood=True, storm_limit=100000)
     assert remote["state"] in ("reachable", "unresolved", "noroute"), remote
 
+    vlans = [{"vlan": 10, "vni": VNI}]
+    call("AddPort", name=PORT, device=device, role="trunk", vlans=vlans)
+    call("SetPort", name=PORT, native=10)
+    (port,) = call("ShowPorts", name=PORT)["ports"]
+    expect(port, role="trunk", vlans=vlans, native=10)
+    refused(connection, "InvalidArgument", "SetPort", name=PORT, native=11)
+    call("RemovePort", name=PORT)
+
     call("AddPort", name=PORT, device=device, role="access", vni=VNI)
     (port,) = call("ShowPorts", name=PORT)["ports"]
     expect(port, ifname=PORT, device=device, role="access", vni=VNI, ring_size=2048)

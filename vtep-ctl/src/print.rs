@@ -149,7 +149,7 @@ fn port_table(ports: &[api::Port], moving: &mut Moving, paint: Paint) -> Printed
             (&port.ifname).into(),
             (&port.device).into(),
             port.role.into(),
-            optional(port.vni),
+            port::vnis(port).into(),
             port_state(port.state),
             mode(port).into(),
             port.transmit.active.into(),
@@ -180,7 +180,6 @@ fn netns(port: &api::Port) -> String {
 
 fn port_alone(port: &api::Port, moving: &mut Moving, paint: Paint) -> String {
     let mut count = |what: &str, value| moving.count(format!("{} {what}", port.ifname), value);
-    let role = port.vni.map_or_else(|| port.role.to_string(), |vni| format!("{} of VNI {vni}", port.role));
     let tone = if port.state == PortState::Up { Tone::Good } else { Tone::Bad };
     let transmit = &port.transmit;
     let mut path = format!("{} (configured {})", transmit.active, transmit.configured);
@@ -189,7 +188,7 @@ fn port_alone(port: &api::Port, moving: &mut Moving, paint: Paint) -> String {
     let mut pairs = vec![
         ("port", port.ifname.clone()),
         ("device", port.device.clone()),
-        ("role", role),
+        ("role", port::role(port)),
         ("state", paint.text(port.state.word(), tone)),
         ("mode", port.mode.map_or_else(|| "none".to_owned(), |mode| mode.to_string())),
         ("pages", port.pages.map_or_else(|| "none".to_owned(), |pages| pages.to_string())),
@@ -224,6 +223,9 @@ fn port_alone(port: &api::Port, moving: &mut Moving, paint: Paint) -> String {
         let limit = held.learn_limit.unwrap_or_default();
         pairs.push(("learned", format!("{} of {limit}, {unlearned} frames beyond", port.learned)));
         pairs.push(("guard", port::guard(held)));
+    }
+    if let Some(tags) = &port.tags {
+        pairs.push(("tags", port::tags(tags)));
     }
     let queues = port::queue_table(port, moving, paint);
     lines(&pairs, paint) + &queues + &degraded(&port.degraded, paint)

@@ -72,11 +72,17 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("status now", r#""now" is not understood after status"#, "show"),
     ("port shwo", r#""shwo" is not understood after port"#, "show | add | set | guard | del"),
     ("port add", "NAME is missing", "NAME"),
-    ("port add east", "what the port faces is missing", "vni N | uplink"),
-    ("port add east vni 100 uplink", "both vni and uplink are given", "vni N | uplink"),
+    ("port add east", "what the port faces is missing", "vni N | vlans VLAN,VNI[/VLAN,VNI...] | uplink"),
+    ("port add east vni 100 uplink", "both vni and uplink are given", "vni N | vlans"),
+    ("port add east vni 100 vlans 10,100", "both vni and vlans are given", "vni N | vlans"),
+    ("port add east uplink vlans 10,100", "both vlans and uplink are given", "vni N | vlans"),
+    ("port add east vlans 10,100/20", r#"vlans "10,100/20" is not understood"#, "each with its VNI: 10,100/20,200"),
+    ("port set east vlans 4095,100", r#"vlans "4095,100" is not understood"#, "VLANs from 1 to 4094"),
+    ("port set east vlans 1,16777216", r#"vlans "1,16777216" is not understood"#, "VLANs from 1 to 4094"),
+    ("port set east native 4095", r#"native "4095" is not understood"#, "a whole number from 0 to 4094"),
     ("port add east vni 100 mode fast", r#"mode "fast" is not understood"#, "auto | zerocopy | native | generic"),
     ("port add east vni 100 queues -1", r#"queues "-1" is not understood"#, "a whole number from 0 to 4294967295"),
-    ("port add east vn 100", r#""vn" is not understood"#, "dev DEVICE | vni N | mode auto|zerocopy|native|generic"),
+    ("port add east vn 100", r#""vn" is not understood"#, "dev DEVICE | vni N | vlans VLAN,VNI[/VLAN,VNI...] | native VLAN|0 | mode auto|zerocopy|native|generic"),
     ("port add east vni", "vni lacks its value", "N"),
     ("port add east vni 1 vni 2", "vni is given twice", "one vni N"),
     ("vni add 16777216 local 192.0.2.1", r#"vni "16777216" is not understood"#, "a whole number from 0 to 16777215"),
@@ -122,7 +128,10 @@ fn usage_lines_name_every_word() {
     }
     let help = arguments("port --help").unwrap_err();
     assert_eq!(help.kind(), ErrorKind::DisplayHelp);
-    assert!(help.to_string().contains("vtep-ctl port add NAME [dev DEVICE] (vni N | uplink)"), "{help}");
+    assert!(
+        help.to_string().contains("vtep-ctl port add NAME [dev DEVICE] (vni N | vlans VLAN,VNI"),
+        "{help}"
+    );
 }
 
 fn printed(answer: &Answer) -> Printed {

@@ -54,6 +54,14 @@ items! {
         backup: Option<bool>,
     }
 
+    /// A VLAN of a trunk port.
+    TrunkVlan {
+        /// The identifier in the tag, 1 to 4094.
+        vlan: i64,
+        /// The VNI that its frames are in.
+        vni: i64,
+    }
+
     /// A neighbour as an owner wants it.
     NeighbourItem {
         /// The workload's protocol address.

@@ -23,7 +23,7 @@ mod text;
 
 pub use entry::{FdbEntry, FdbEntryReply, FdbPage, FlushReply, Neighbour, NeighbourPage, ReplaceReply};
 pub use group::{Group, GroupMember, GroupPage};
-pub use item::{Binding, FdbItem, GroupMemberItem, Guard, NeighbourItem};
+pub use item::{Binding, FdbItem, GroupMemberItem, Guard, NeighbourItem, TrunkVlan};
 pub use liveness::{Liveness, LivenessItem, LivenessPath};
 pub use mdb::{MdbEntry, MdbPage};
 pub use method::{InvalidRequest, Method};
@@ -31,7 +31,7 @@ pub use refusal::{Refusal, RefusalKind};
 pub use reply::{
     Balance, Bucket, BurstCosts, Chunks, Cost, Distribution, Drop, DropPage, Empty, PathMtu, PathMtuCounts,
     Port, PortPage, PortRange, PortStats, Queue, ReloadReply, Remote, RemotePage, StatsReply, StatusReply,
-    Transmit, Vni, VniPage, WorkerStats,
+    Tags, Transmit, Vni, VniPage, WorkerStats,
 };
 pub use request::{
     AddPort, FlushFdb, FlushNeighbours, FlushStats, GetFdb, GuardPort, Reload, RemoveFdb, RemoveGroup,

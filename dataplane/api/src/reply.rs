@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use wire::Mac;
 
-use crate::item::Guard;
+use crate::item::{Guard, TrunkVlan};
 use crate::liveness::{Liveness, LivenessItem};
 use crate::text;
 use crate::word::{
@@ -134,6 +134,16 @@ replies! {
         tx_ring_empty_descs: u64,
     }
 
+    /// Whether VLAN tags are in the frames that come from workloads.
+    #[derive(Eq)]
+    Tags {
+        /// Whether they surely are.
+        seen: bool,
+        /// Why they may be missing, and what to do about it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    }
+
     /// How frames leave a port.
     #[derive(Eq)]
     Transmit {
@@ -161,6 +171,15 @@ replies! {
         /// The VNI of an access port.
         #[serde(skip_serializing_if = "Option::is_none")]
         vni: Option<u32>,
+        /// The VLANs of a trunk, by VLAN.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        vlans: Option<Vec<TrunkVlan>>,
+        /// The VLAN of a trunk's untagged frames, if they are taken.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        native: Option<u16>,
+        /// Whether VLAN tags of workloads' frames are seen; of an open access port or trunk.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tags: Option<Tags>,
         /// The mode obtained; the empty text in JSON while there is none.
         #[serde(with = "text::empty")]
         mode: Option<XdpMode>,
@@ -307,7 +326,7 @@ replies! {
         learned: u32,
         /// Most that are.
         learn_limit: u32,
-        /// Names of its access ports.
+        /// Names of its access ports and trunks.
         ports: Vec<String>,
         /// Addresses of its remotes.
         remotes: Vec<IpAddr>,

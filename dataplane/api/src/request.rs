@@ -3,7 +3,7 @@
 
 use crate::entry::{FdbEntryReply, FdbPage, FlushReply, NeighbourPage, ReplaceReply};
 use crate::group::GroupPage;
-use crate::item::{FdbItem, GroupMemberItem, Guard, NeighbourItem};
+use crate::item::{FdbItem, GroupMemberItem, Guard, NeighbourItem, TrunkVlan};
 use crate::liveness::LivenessItem;
 use crate::mdb::MdbPage;
 use crate::method::{InvalidRequest, Method, decode_parameters, methods};
@@ -38,23 +38,21 @@ methods! {
         /// What it faces.
         role: PortRole,
         /// The VNI of an access port.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        vni: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")] vni: Option<i64>,
+        /// The VLANs of a trunk.
+        #[serde(skip_serializing_if = "Option::is_none")] vlans: Option<Vec<TrunkVlan>>,
+        /// The VLAN of a trunk's untagged frames, 0 for none; none by default.
+        #[serde(skip_serializing_if = "Option::is_none")] native: Option<i64>,
         /// Mode to try; from best to worst by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        mode: Option<ModeWish>,
+        #[serde(skip_serializing_if = "Option::is_none")] mode: Option<ModeWish>,
         /// Least mode to accept; any by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        require: Option<XdpMode>,
+        #[serde(skip_serializing_if = "Option::is_none")] require: Option<XdpMode>,
         /// Queues to serve; all by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        queues: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")] queues: Option<i64>,
         /// Descriptors of each ring, a power of two; 2048 by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        ring_size: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")] ring_size: Option<i64>,
         /// How frames leave; chosen per batch by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        transmit: Option<TransmitWish>,
+        #[serde(skip_serializing_if = "Option::is_none")] transmit: Option<TransmitWish>,
         /// The workload's network namespace, a name or an absolute path, where NAPI is turned on.
         #[serde(skip_serializing_if = "Option::is_none")]
         netns: Option<String>,
@@ -87,6 +85,10 @@ methods! {
         #[serde(skip_serializing_if = "Option::is_none")] isolated: Option<bool>,
         /// Frames a second from it that are flooded, 0 for no limit.
         #[serde(skip_serializing_if = "Option::is_none")] storm_limit: Option<i64>,
+        /// All VLANs that a trunk is to have.
+        #[serde(skip_serializing_if = "Option::is_none")] vlans: Option<Vec<TrunkVlan>>,
+        /// The VLAN of a trunk's untagged frames, 0 for none.
+        #[serde(skip_serializing_if = "Option::is_none")] native: Option<i64>,
     } -> Empty;
 
     /// Changes what an access port's frames are held against, live.

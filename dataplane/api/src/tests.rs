@@ -120,6 +120,8 @@ fn records_are_those_of_the_interface() {
     record::<GroupMember>(&idl, "GroupMember");
     record::<GroupMemberItem>(&idl, "GroupMemberItem");
     record::<Binding>(&idl, "Binding");
+    record::<TrunkVlan>(&idl, "TrunkVlan");
+    record::<Tags>(&idl, "Tags");
     record::<FdbItem>(&idl, "FdbItem");
     record::<MdbEntry>(&idl, "MdbEntry");
     record::<NeighbourItem>(&idl, "NeighbourItem");
@@ -189,7 +191,7 @@ fn decoder_names_the_parameter_at_fault() {
     let (name, what) = fault("AddPort", json!({ "name": "a", "role": "downlink" }));
     assert_eq!(
         (name.as_str(), what.as_str()),
-        ("role", "unknown variant `downlink`, expected `uplink` or `access`")
+        ("role", "unknown variant `downlink`, expected one of `uplink`, `access`, `trunk`")
     );
     assert_eq!(fault("ShowFdb", json!([1])).0, "parameters");
     assert_eq!(Request::decode("Nonsense", None), Err(InvalidRequest::UnknownMethod));

@@ -52,6 +52,8 @@ words! {
         Uplink "uplink",
         /// A workload in one VNI.
         Access "access",
+        /// Workloads in several VNIs, told apart by a VLAN tag.
+        Trunk "trunk",
     }
 
     /// How AF_XDP receives.

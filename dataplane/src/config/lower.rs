@@ -1,6 +1,7 @@
 //! From rows to the model: what the keys of a row mean together.
 
 mod group;
+mod port;
 
 use std::net::IpAddr;
 
@@ -9,13 +10,11 @@ use wire::Vni;
 
 use super::encapsulation::{EncapsulationConfig, GreKey};
 use super::entry::{FdbConfig, FdbDestination};
-use super::guard::GuardConfig;
 use super::items::Items;
 use super::items::Keyed;
 use super::marking;
 use super::model::{
-    Config, Daemon, FloodConfig, NeighbourConfig, PortConfig, PortPolicy, PortRole, RemoteConfig, UmemConfig,
-    VniConfig, WorkerConfig,
+    Config, Daemon, FloodConfig, NeighbourConfig, RemoteConfig, UmemConfig, VniConfig, WorkerConfig,
 };
 use super::places::{Nameless, Place, Places};
 use super::reader::Reader;
@@ -25,7 +24,7 @@ use super::tables::{
     DaemonRow, FdbRow, GroupRow, NeighbourRow, PortRow, RemoteRow, UmemRow, VniRow, WorkerRow,
 };
 use super::tunnel;
-use super::value::{Facing, Wrapping};
+use super::value::Wrapping;
 use crate::plan::Subject;
 
 /// The rows of a file by table.
@@ -175,70 +174,6 @@ impl<'r, 's> Lowering<'r, 's> {
         let record = WorkerRow::read(row, self.reader);
         self.place(&Subject::Worker(self.config.workers.len()), row, &record);
         self.config.workers.push(WorkerConfig { cpu: record.cpu.value, busy: record.busy.value });
-    }
-
-    fn port(&mut self, row: &Row<'_>) {
-        let record = PortRow::read(row, self.reader);
-        let Some(name) = record.name.value.clone() else {
-            self.places.nameless.ports = true;
-            return;
-        };
-        let subject = Subject::Port(name.clone());
-        let Some(role) = self.role(&name, row, &record) else {
-            self.places.insert_unread(subject);
-            return;
-        };
-        let port = PortConfig {
-            device: record.device.value.clone().unwrap_or_else(|| name.clone()),
-            name,
-            role,
-            mode: record.mode.value,
-            require: record.require.value,
-            queues: record.queues.value,
-            ring_size: record.ring_size.value,
-            transmit: record.transmit.value,
-            namespace: record.namespace.value.clone(),
-            policy: PortPolicy {
-                flood: flood(&record.flood, &record.mcast_flood, &record.bcast_flood),
-                isolated: record.isolated.value,
-                storm_limit: record.storm_limit.value,
-            },
-            guard: GuardConfig {
-                trusted: record.trusted.value,
-                locked: record.locked.value,
-                bind: record.bind.value.iter().map(|binding| binding.value.clone()).collect(),
-                learn_limit: record.learn_limit.value,
-            },
-        };
-        if record.device.is_malformed() {
-            self.places.insert_malformed(subject.clone(), "device");
-        }
-        self.add(|config| &mut config.ports, port, &subject, row, &record);
-    }
-
-    fn role(&mut self, name: &str, row: &Row<'_>, record: &PortRow) -> Option<PortRole> {
-        if record.role.is_malformed() || record.vni.is_malformed() {
-            return None;
-        }
-        match (record.role.value, record.vni.value) {
-            (Some(Facing::Uplink), None) => Some(PortRole::Uplink),
-            (None | Some(Facing::Access), Some(vni)) => Some(PortRole::Access { vni }),
-            (Some(Facing::Uplink), Some(vni)) => {
-                let at = record.vni.span().unwrap_or(&row.header);
-                let what = format!("port {name} is an uplink and cannot be in VNI {vni}");
-                self.reader.fault(at, what, "remove `vni` for an uplink, or `role` for an access port");
-                None
-            }
-            (None | Some(Facing::Access), None) => {
-                if !row.torn {
-                    let what = format!("port {name} is neither an uplink nor in a VNI");
-                    let remedy =
-                        "add role = \"uplink\" if it faces the underlay, vni = NUMBER if it faces a workload";
-                    self.reader.fault(&row.header, what, remedy);
-                }
-                None
-            }
-        }
     }
 
     fn vni(&mut self, row: &Row<'_>) {

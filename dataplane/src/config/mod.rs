@@ -27,6 +27,7 @@ mod schema;
 mod source;
 mod syntax;
 mod tables;
+mod trunk;
 mod tunnel;
 mod value;
 
@@ -47,4 +48,5 @@ pub use render::render;
 pub use schema::{KeySchema, Presence, TableSchema};
 pub use source::Position;
 pub use tables::schema;
+pub use trunk::{TrunkConfig, TrunkTuning, TrunkVlan};
 pub use tunnel::TunnelConfig;

@@ -22,6 +22,7 @@ use super::liveness::{LivenessConfig, LivenessWish};
 use super::local::LocalAddresses;
 use super::mss::MssClamp;
 use super::owner;
+use super::trunk::TrunkConfig;
 use super::tunnel::TunnelConfig;
 pub use daemon::{Busy, Daemon, LogTarget, UmemConfig, WorkerConfig};
 pub use flood::{FloodConfig, PortPolicy, PortTuning};
@@ -128,12 +129,17 @@ impl PortConfig {
     /// Whether two ports differ in nothing that a device must be opened anew for.
     #[must_use]
     pub fn opens_as(&self, other: &Self) -> bool {
-        Self { policy: other.policy, guard: other.guard.clone(), ..self.clone() } == *other
+        let role = match (&self.role, &other.role) {
+            (PortRole::Trunk(_), PortRole::Trunk(_)) => &other.role,
+            (role, _) => role,
+        };
+        let like = Self { policy: other.policy, guard: other.guard.clone(), ..self.clone() };
+        Self { role: role.clone(), ..like } == *other
     }
 }
 
 /// What a port faces.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PortRole {
     /// The underlay.
     Uplink,
@@ -142,6 +148,8 @@ pub enum PortRole {
         /// The VNI; it must be configured.
         vni: Vni,
     },
+    /// Workloads in several VNIs, told apart by a VLAN tag. Which they are can be changed while frames pass.
+    Trunk(TrunkConfig),
 }
 
 /// An AF_XDP mode, worst first.

@@ -12,7 +12,7 @@ use super::tables::{
     DaemonRow, FdbRow, GroupRow, NeighbourRow, PortRow, RemoteRow, UmemRow, VniRow, WorkerRow,
 };
 use super::tunnel::{Bits, UdpPorts};
-use super::value::{Facing, Placed, Seconds, Wrapping};
+use super::value::{Facing, NativeVlan, Placed, Seconds, Wrapping};
 
 /// A text that [`super::parse`] reads as this configuration.
 #[must_use]
@@ -72,7 +72,9 @@ fn ports(out: &mut String, config: &Config) {
         let (role, vni) = match port.role {
             PortRole::Uplink => (Some(Facing::Uplink), None),
             PortRole::Access { vni } => (None, Some(vni)),
+            PortRole::Trunk(_) => (None, None),
         };
+        let trunk = port.role.trunk();
         let device = Some(port.device.clone()).filter(|device| *device != port.name);
         table(
             out,
@@ -81,6 +83,8 @@ fn ports(out: &mut String, config: &Config) {
                 device: device.into(),
                 role: role.into(),
                 vni: vni.into(),
+                vlans: trunk.map(|trunk| placed(&trunk.vlans)).into(),
+                native: NativeVlan(trunk.and_then(|trunk| trunk.native)).into(),
                 mode: port.mode.into(),
                 require: port.require.into(),
                 queues: port.queues.into(),

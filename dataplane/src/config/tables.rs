@@ -25,8 +25,9 @@ use super::reader::Reader;
 use super::schema::{
     Defaulted, KeySchema, KeySpans, Optional, Record, Required, Row, Slot, TableSchema, read_slot, tables,
 };
+use super::trunk::TrunkVlan;
 use super::tunnel::{Bits, UdpPorts};
-use super::value::{Facing, Placed, Seconds, Value, Wrapping};
+use super::value::{Facing, NativeVlan, Placed, Seconds, Value, Wrapping};
 
 tables! {
     /// Where the daemon listens and what it logs.
@@ -65,10 +66,14 @@ tables! {
         name: Required<String>;
         /// the network device; without it the one that has the port's name
         device: Optional<String>;
-        /// what the port faces: "uplink" for the underlay; an access port needs `vni` only
+        /// what the port faces: "uplink" for the underlay; an access port needs `vni` only, a trunk `vlans`
         role: Optional<Facing>;
         /// the VNI that an access port's workload is in
         vni: Optional<Vni>;
+        /// which VLAN of a trunk is which VNI
+        vlans: Optional<Vec<Placed<TrunkVlan>>>;
+        /// the VLAN of a trunk's untagged frames; 0 for none, which drops them
+        native: Defaulted<NativeVlan> = NativeVlan(None);
         /// the AF_XDP mode to try; "auto" takes the best that can be had
         mode: Defaulted<ModeWish> = ModeWish::default();
         /// the least mode to accept; without it any

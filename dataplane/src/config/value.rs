@@ -2,6 +2,7 @@
 
 mod liveness;
 mod member;
+mod trunk;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use super::local::LocalAddresses;
 use super::model::{Busy, LogTarget, ModeWish, TransmitWish, XdpMode};
 use super::mss::MssClamp;
 use super::source::Span;
+pub(super) use trunk::NativeVlan;
 
 /// A type of the values of a key.
 pub(super) trait Value: Sized + PartialEq {
@@ -77,11 +79,12 @@ pub(super) enum Wrapping {
     GreUdp,
 }
 
-/// What a port faces, without the VNI.
+/// What a port faces, without the VNIs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Facing {
     Uplink,
     Access,
+    Trunk,
 }
 
 fn integer(value: &DeValue<'_>) -> Option<i128> {
@@ -181,7 +184,7 @@ words! {
         "reset" => EcnMode::Reset,
         "compatibility" => EcnMode::Compatibility,
     }
-    Facing { "uplink" => Facing::Uplink, "access" => Facing::Access }
+    Facing { "uplink" => Facing::Uplink, "access" => Facing::Access, "trunk" => Facing::Trunk }
 }
 
 impl Value for bool {

@@ -62,12 +62,13 @@ impl State {
             Change::SetFdb { entry, .. } => self.entry_set(entry),
             Change::RemoveFdb { vni, mac } => self.uninstall(*vni, *mac),
             Change::AddPort(_) | Change::RemovePort(_) => self.stale.ports = true,
+            // A VLAN that leaves a trunk takes the static entries of its VNI that point there.
+            Change::TunePort { tuning, .. } => self.stale.entries |= !tuning.trunk.is_empty(),
             // What goes takes its static entries with it.
             Change::RemoveVni(_) | Change::RemoveRemote { .. } | Change::RemoveGroup { .. } => {
                 self.stale.entries = true;
             }
-            Change::TunePort { .. }
-            | Change::GuardPort { .. }
+            Change::GuardPort { .. }
             | Change::SetVni { .. }
             | Change::SetRemote { .. }
             | Change::SetGroup { .. }
@@ -108,6 +109,7 @@ impl State {
                 self.provenance.neighbour_written(key, now, before);
             }
             Change::RemovePort(_)
+            | Change::TunePort { .. }
             | Change::RemoveVni(_)
             | Change::RemoveRemote { .. }
             | Change::RemoveGroup { .. } => {
@@ -115,7 +117,6 @@ impl State {
                 provenance.retain_written(|key| fdb.contains(&key), |key| neighbours.contains(&key));
             }
             Change::AddPort(_)
-            | Change::TunePort { .. }
             | Change::GuardPort { .. }
             | Change::SetVni { .. }
             | Change::SetRemote { .. }
@@ -160,9 +161,10 @@ impl State {
                 ports.get(name.as_str()).is_some_and(|port| port.guard == *guard)
             }
             Change::RemovePort(name) => !ports.contains(name),
-            Change::TunePort { name, tuning } => {
-                ports.get(name).is_some_and(|port| tuning.of(port.policy) == port.policy)
-            }
+            Change::TunePort { name, tuning } => ports.get(name).is_some_and(|port| {
+                let stays = port.role.trunk().is_none_or(|trunk| tuning.trunk.of(trunk) == *trunk);
+                tuning.of(port.policy) == port.policy && stays
+            }),
             Change::SetVni { vni, .. } => vnis.get(&vni.vni) == Some(vni),
             Change::RemoveVni(vni) => !vnis.contains(vni),
             Change::SetRemote { remote, .. } => remotes.get(&remote.key()) == Some(remote),

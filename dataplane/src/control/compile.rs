@@ -1,7 +1,7 @@
 //! From the mutable truth to what is published: tables for the pipeline, wiring for the workers, rules for the XDP
 //! program.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -38,11 +38,17 @@ impl State {
         let groups = self.group_rows();
         self.path_mtus.retain(|pair| pairs.contains(&pair));
         let protection = self.protection();
+        let members = self.members();
         let parts = TablesParts {
             version: self.version + 1,
             ports: self.ports.values().filter_map(|port| self.port_row(port)).collect(),
-            trunks: BTreeMap::new(),
-            domains: self.config.vnis.iter().filter_map(|vni| self.domain_row(vni)).collect(),
+            trunks: self.trunk_rows(),
+            domains: self
+                .config
+                .vnis
+                .iter()
+                .filter_map(|vni| self.domain_row(vni, members.get(&vni.vni)))
+                .collect(),
             remotes: self
                 .config
                 .remotes
@@ -85,9 +91,10 @@ impl State {
 
     fn port_row(&self, port: &OpenPort) -> Option<Port> {
         let link = self.underlay.link_by_index(port.ifindex)?;
-        let role = match port.config.role {
+        let role = match self.role(port) {
             PortRole::Uplink => Role::Uplink,
-            PortRole::Access { vni } => Role::Access(self.domain_id(vni)?),
+            PortRole::Access { vni } => Role::Access(self.domain_id(*vni)?),
+            PortRole::Trunk(_) => Role::Trunk,
         };
         let policy = self.config.ports.get(&port.config.name).unwrap_or(&port.config).policy;
         Some(Port {
@@ -101,9 +108,7 @@ impl State {
         })
     }
 
-    fn domain_row(&self, vni: &VniConfig) -> Option<Domain> {
-        let members =
-            self.ports.values().filter(|port| port.config.role == PortRole::Access { vni: vni.vni });
+    fn domain_row(&self, vni: &VniConfig, members: Option<&Vec<PortId>>) -> Option<Domain> {
         let remotes = self
             .config
             .remotes
@@ -125,7 +130,7 @@ impl State {
             flooding: flooding(vni.flood),
             snooping: vni.mcast_snooping.then(|| self.mdb.listeners(vni.vni, self.now())),
             mcast_group: vni.mcast_group,
-            ports: members.filter(|port| self.port_row(port).is_some()).map(|port| port.id).collect(),
+            ports: members.cloned().unwrap_or_default(),
             remotes: remotes
                 .filter_map(|remote| self.remote_id(remote.vni, remote.address))
                 .chain(group)

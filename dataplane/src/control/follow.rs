@@ -111,6 +111,7 @@ impl State {
         if now.is_multiple_of(FRESHNESS) {
             self.keep_fresh();
             self.turn_on_napi();
+            self.keep_tags_seen(now);
             self.stale.tables |= self.burst_differs();
         }
         if self.fdb.wants_growth() {

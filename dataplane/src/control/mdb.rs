@@ -120,9 +120,9 @@ impl Mdb {
         begun || self.len() != before
     }
 
-    /// Forgets all that `unwanted` says of a VNI or port, as these go.
-    pub(super) fn forget(&mut self, unwanted: impl Fn(Place) -> bool) {
-        self.retain(|_, place, _| !unwanted(place));
+    /// Forgets all that `unwanted` says of a place in a VNI, as these go.
+    pub(super) fn forget(&mut self, unwanted: impl Fn(Vni, Place) -> bool) {
+        self.retain(|vni, place, _| !unwanted(vni, place));
     }
 
     fn len(&self) -> usize {
@@ -248,7 +248,7 @@ mod tests {
         assert!(mdb.query(vni(), [10, 0, 0, 1].into(), None, 10, Place::Port(B), 2));
         assert_eq!(mdb.listeners(vni(), 2).routers, [B]);
         assert!(!mdb.router(vni(), Place::Port(B), 3) && mdb.router(vni(), Place::Port(A), 3));
-        mdb.forget(|place| place == Place::Port(B));
+        mdb.forget(|_, place| place == Place::Port(B));
         assert_eq!(mdb.listeners(vni(), 2).routers, [A]);
         assert!(mdb.age(4, |_| false), "a VNI that snoops no longer");
         assert_eq!(mdb.len(), 0);

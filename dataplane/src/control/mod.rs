@@ -26,7 +26,9 @@ mod reconcile;
 mod replace;
 pub mod server;
 mod state;
+mod tags;
 mod trim;
+mod trunks;
 pub mod verbs;
 mod view;
 

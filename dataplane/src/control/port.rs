@@ -30,6 +30,8 @@ pub(super) struct OpenPort {
     pub(super) degraded: Vec<String>,
     /// The device at the other end at which NAPI was turned on, or why it could not be.
     pub(super) napi: Option<Result<String, String>>,
+    /// Whether VLAN tags are surely in the frames that come in, or why not; not yet known at first, nor of an uplink.
+    pub(super) tags: Option<Result<(), String>>,
     /// Its queues.
     pub(super) queues: Vec<OpenQueue>,
     attachment: Option<xsk::Attachment>,
@@ -135,7 +137,7 @@ impl OpenPort {
             ifindex: link.ifindex,
             role: match config.role {
                 PortRole::Uplink => Role::Uplink,
-                PortRole::Access { .. } => Role::Access,
+                PortRole::Access { .. } | PortRole::Trunk(_) => Role::Access,
             },
             queues: wanted,
             ring_size: config.ring_size,
@@ -176,6 +178,7 @@ impl OpenPort {
             segments,
             degraded,
             napi: None,
+            tags: None,
             queues,
             attachment: Some(device.attachment),
         })

@@ -26,6 +26,7 @@ impl State {
             self.close(obsolete);
             self.open_missing();
             self.turn_on_napi();
+            self.see_tags();
         }
         self.publish();
         self.forget(&gone);
@@ -64,7 +65,7 @@ impl State {
             tracing::info!(port = port.config.name, device = port.config.device, "port closed");
             let place = Place::Port(port.id);
             port.close(&self.fleet);
-            self.mdb.forget(|other| other == place);
+            self.mdb.forget(|_, other| other == place);
             self.fdb.flush(|_, entry| entry.kind.ages() && entry.place == place);
         }
     }

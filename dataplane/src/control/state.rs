@@ -32,6 +32,7 @@ use super::paths::Paths;
 use super::port::OpenPort;
 use super::protection::Refusals;
 use super::provenance::Provenance;
+use super::trunks::Lanes;
 use super::view::measurements::Measured;
 use crate::config::{Config, Keyed, PortConfig, TransmitWish};
 use crate::fleet::Fleet;
@@ -156,6 +157,8 @@ pub struct State {
     pub(super) rules: Option<xsk::UplinkRules>,
     /// Sequence numbers of remotes whose GRE packets have them.
     pub(super) sequences: BTreeMap<(Vni, IpAddr), Arc<Sequence>>,
+    /// The VLANs of trunks, as they were last published.
+    pub(super) lanes: Lanes,
     pub(super) stale: Stale,
 }
 
@@ -244,6 +247,7 @@ impl State {
             refused_bursts: RefusedBursts::default(),
             rules: None,
             sequences: BTreeMap::new(),
+            lanes: Lanes::new(),
             stale: Stale { ports: true, entries: true, tables: true, limits: false },
         })
     }
@@ -303,6 +307,7 @@ impl State {
             self.set_baseline(port);
         }
         Gone {
+            lanes: self.leave_lanes(),
             ports: ports.into_iter().filter_map(|port| u16::try_from(port).ok()).map(PortId).collect(),
             domains: domains.into_iter().filter_map(|id| u16::try_from(id).ok()).map(DomainId).collect(),
             remotes: remotes.into_iter().map(RemoteId).collect(),
@@ -322,10 +327,19 @@ impl State {
             return;
         }
         self.moves.forget(|domain, home| {
-            gone.domains.contains(&domain) || home.is_some_and(|home| gone.contains(home))
+            gone.domains.contains(&domain)
+                || home.is_some_and(|home| gone.contains(home) || gone.has_left(home, domain))
         });
-        self.mdb.forget(|place| gone.contains(place));
-        self.fdb.flush(|key, entry| gone.domains.contains(&key.domain()) || gone.contains(entry.place));
+        let ids = &self.ids;
+        self.mdb.forget(|vni, place| {
+            let domain = ids.domains.index(&vni).and_then(|index| u16::try_from(index).ok());
+            gone.contains(place) || domain.is_some_and(|domain| gone.has_left(place, DomainId(domain)))
+        });
+        self.fdb.flush(|key, entry| {
+            // What was written goes with its configuration, or stays with it.
+            let left = entry.kind == Kind::Dynamic && gone.has_left(entry.place, key.domain());
+            gone.domains.contains(&key.domain()) || gone.contains(entry.place) || left
+        });
         self.ids.ports.reclaim();
         self.ids.domains.reclaim();
         self.ids.remotes.reclaim();
@@ -357,6 +371,8 @@ pub(super) struct Gone {
     domains: BTreeSet<DomainId>,
     remotes: BTreeSet<RemoteId>,
     groups: BTreeSet<GroupId>,
+    /// Trunks that have left a domain.
+    lanes: BTreeSet<(PortId, DomainId)>,
 }
 
 impl Gone {
@@ -369,8 +385,13 @@ impl Gone {
     }
 
     fn is_empty(&self) -> bool {
-        let Self { ports, domains, remotes, groups } = self;
-        ports.is_empty() && domains.is_empty() && remotes.is_empty() && groups.is_empty()
+        let Self { ports, domains, remotes, groups, lanes } = self;
+        ports.is_empty() && domains.is_empty() && remotes.is_empty() && groups.is_empty() && lanes.is_empty()
+    }
+
+    /// Whether a place is in a domain no longer.
+    fn has_left(&self, place: Place, domain: DomainId) -> bool {
+        matches!(place, Place::Port(port) if self.lanes.contains(&(port, domain)))
     }
 }
 

@@ -16,6 +16,7 @@ mod outer;
 mod page;
 #[cfg(test)]
 mod tests;
+pub mod trunk;
 
 use api::{Method, Refusal, RefusalKind, ReloadReply, ReplaceReply, Request, StatsReply, StatusReply};
 use serde_json::Value;
@@ -25,8 +26,7 @@ pub use entries::{FdbFilter, NeighbourFilter};
 pub use page::{Listed, Page};
 
 use crate::config::{
-    Change, FdbConfig, NeighbourConfig, PortConfig, PortRole, PortTuning, RemoteConfig, Replacement,
-    VniConfig,
+    Change, FdbConfig, NeighbourConfig, PortConfig, PortTuning, RemoteConfig, Replacement, VniConfig,
 };
 use crate::plan;
 
@@ -246,18 +246,7 @@ fn show_drops(request: &api::ShowDrops, operator: &mut dyn Operator) -> Result<V
 }
 
 fn port_config(request: api::AddPort) -> Result<PortConfig, Refusal> {
-    let role = match (request.role, request.vni) {
-        (api::PortRole::Uplink, None) => PortRole::Uplink,
-        (api::PortRole::Access, Some(vni)) => PortRole::Access { vni: arguments::vni(vni)? },
-        (api::PortRole::Uplink, Some(vni)) => {
-            let what = format!("an uplink belongs to no VNI, but {vni} was given");
-            return Err(Refusal::argument("vni", what, "leave the VNI out, or make it an access port"));
-        }
-        (api::PortRole::Access, None) => {
-            let what = "an access port belongs to a VNI, but none was given";
-            return Err(Refusal::argument("vni", what, "give the VNI, or make it an uplink"));
-        }
-    };
+    let role = trunk::role(&request)?;
     let device = request.device.unwrap_or_else(|| request.name.clone());
     let mut port = PortConfig::new(request.name, device, role);
     port.mode = request.mode.map_or(port.mode, arguments::mode);
@@ -283,12 +272,15 @@ fn port_tuning(
 ) -> Result<PortTuning, Refusal> {
     let limit = |limit| arguments::whole("storm_limit", limit, 0..=u32::MAX);
     let storm_limit = storm_limit.map(limit).transpose()?;
-    Ok(PortTuning { unicast, multicast, broadcast, isolated, storm_limit })
+    Ok(PortTuning { unicast, multicast, broadcast, isolated, storm_limit, ..PortTuning::default() })
 }
 
 fn set_port(request: api::SetPort, operator: &mut dyn Operator) -> Result<Value, Refusal> {
-    let api::SetPort { name, flood, mcast_flood, bcast_flood, isolated, storm_limit } = request;
+    let api::SetPort { name, flood, mcast_flood, bcast_flood, isolated, storm_limit, vlans, native } =
+        request;
+    let trunk = trunk::tuning(vlans.as_deref(), native)?;
     let tuning = port_tuning([flood, mcast_flood, bcast_flood, isolated], storm_limit)?;
+    let tuning = PortTuning { trunk, ..tuning };
     change(operator, Change::TunePort { name, tuning })
 }
 

@@ -3,7 +3,7 @@
 use wire::Vni;
 
 use super::fault::{Fault, Refusal, RefusalKind, Severity, Subject};
-use super::{domain, entry, group, guard, port, remote};
+use super::{domain, entry, group, guard, port, remote, trunk};
 use crate::config::{
     Change, Config, FdbConfig, FdbDestination, GroupConfig, GuardConfig, Items, Keyed, NeighbourConfig,
     PortConfig, PortRole, PortTuning, RemoteConfig, VniConfig,
@@ -73,8 +73,8 @@ impl Config {
 
     fn remove_port(&mut self, name: &str) -> Result<(), Refusal> {
         let removed = self.ports.remove(name).ok_or_else(|| missing(&Subject::Port(name.to_owned())))?;
-        if let PortRole::Access { vni } = removed.role {
-            let destination = FdbDestination::Port(removed.name);
+        let destination = FdbDestination::Port(removed.name);
+        for vni in removed.role.vnis() {
             self.fdb.remove_in_vni(vni, |entry| entry.destination == destination);
         }
         Ok(())
@@ -82,11 +82,24 @@ impl Config {
 
     fn tune_port(&mut self, name: &str, tuning: &PortTuning) -> Result<(), Refusal> {
         let before = self.ports.get(name).ok_or_else(|| missing(&Subject::Port(name.to_owned())))?;
-        let port = PortConfig { policy: tuning.of(before.policy), ..before.clone() };
         let mut faults = Vec::new();
+        let role = match &before.role {
+            PortRole::Trunk(vlans) => PortRole::Trunk(tuning.trunk.of(vlans)),
+            role if tuning.trunk.is_empty() => role.clone(),
+            _ => return Err(no_trunk(name, tuning)),
+        };
+        let left: Vec<Vni> = before.role.vnis().filter(|vni| !role.is_in(*vni)).collect();
+        let port = PortConfig { policy: tuning.of(before.policy), role, ..before.clone() };
         port::check_policy(&port, &mut faults);
+        if let Some(vlans) = port.role.trunk() {
+            trunk::check(self, name, vlans, &mut faults);
+        }
         first_error(faults)?;
         self.ports.insert(port);
+        let destination = FdbDestination::Port(name.to_owned());
+        for vni in left {
+            self.fdb.remove_in_vni(vni, |entry| entry.destination == destination);
+        }
         Ok(())
     }
 
@@ -102,14 +115,14 @@ impl Config {
         if !self.vnis.contains(&vni) {
             return Err(missing(&Subject::Vni(vni)));
         }
-        let inside = self.ports.iter().filter(|port| port.role == PortRole::Access { vni });
+        let inside = self.ports.iter().filter(|port| port.role.is_in(vni));
         let names: Vec<&str> = inside.map(|port| port.name.as_str()).collect();
         if !names.is_empty() {
             let named = super::fault::some_of(names.iter());
             return Err(Refusal::new(
                 RefusalKind::InUse,
                 format!("VNI {vni} has ports: {named}"),
-                "remove its ports first, or put them into another VNI",
+                "remove its ports first, take it from its trunks, or put them into another VNI",
             ));
         }
         self.vnis.remove(&vni);
@@ -156,6 +169,14 @@ impl Config {
         self.neighbours.insert(neighbour.clone());
         Ok(())
     }
+}
+
+/// VLANs are given to a port that has none.
+fn no_trunk(name: &str, tuning: &PortTuning) -> Refusal {
+    let key = if tuning.trunk.vlans.is_some() { "vlans" } else { "native" };
+    let what = format!("port {name} is no trunk and has no VLANs");
+    Fault::invalid(Subject::Port(name.to_owned()), key, what, "remove the port, and add it with `vlans`")
+        .into()
 }
 
 /// Undoes an insertion.

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use wire::Vni;
 
 use super::fault::Refusal;
-use crate::config::{Change, Config, Items, Keyed, PortConfig, PortRole, RemoteConfig, VniConfig};
+use crate::config::{Change, Config, Items, Keyed, PortConfig, PortTuning, RemoteConfig, VniConfig};
 
 /// A setting that differs and takes effect at the next start only.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,8 +23,8 @@ pub struct NeedsRestart {
 /// Both must be free of errors ([`super::validate`]). Removals come first, ports before the VNI that they are in;
 /// then what others depend upon before its dependents. What goes together with something else (a VNI's remotes, the
 /// static entries of a port) is not removed a second time, and is set again where `new` keeps it. Ports that
-/// differ in more than their policy are removed and added; everything else is replaced in place, so that a set is never refused for
-/// existing already.
+/// differ in more than what can be tuned are removed and added; everything else is replaced in place, so that a set is never
+/// refused for existing already.
 #[must_use]
 pub fn diff(old: &Config, new: &Config) -> (Vec<Change>, Vec<NeedsRestart>) {
     let changes = Way::through(old, new, Changed::InPlace)
@@ -99,7 +99,9 @@ impl Way {
         for name in keys(&self.at.ports, differs) {
             self.step(Change::RemovePort(name))?;
         }
-        for vni in keys(&self.at.vnis, |vni| !new.vnis.contains(&vni.vni)) {
+        let gone = keys(&self.at.vnis, |vni| !new.vnis.contains(&vni.vni));
+        self.take_from_trunks(&gone)?;
+        for vni in gone {
             self.step(Change::RemoveVni(vni))?;
         }
         for (vni, address) in keys(&self.at.remotes, |remote| !new.remotes.contains(&remote.key())) {
@@ -124,11 +126,28 @@ impl Way {
     }
 
     fn remove_changed(&mut self, new: &Config) -> Result<(), Refusal> {
-        for vni in self.changed(new) {
-            for name in keys(&self.at.ports, |port| port.role == PortRole::Access { vni }) {
+        let changed = self.changed(new);
+        self.take_from_trunks(&changed)?;
+        for vni in changed {
+            for name in keys(&self.at.ports, |port| port.role.is_in(vni)) {
                 self.step(Change::RemovePort(name))?;
             }
             self.step(Change::RemoveVni(vni))?;
+        }
+        Ok(())
+    }
+
+    /// Takes VNIs that are about to go from all trunks; the others' traffic goes on.
+    fn take_from_trunks(&mut self, gone: &[Vni]) -> Result<(), Refusal> {
+        let affected = |port: &PortConfig| {
+            let trunk = port.role.trunk()?;
+            let less = trunk.without(|vni| !gone.contains(&vni));
+            (less != *trunk).then(|| (port.name.clone(), less))
+        };
+        let affected: Vec<_> = self.at.ports.iter().filter_map(affected).collect();
+        for (name, less) in affected {
+            let tuning = PortTuning { trunk: less.into(), ..PortTuning::default() };
+            self.step(Change::TunePort { name, tuning })?;
         }
         Ok(())
     }
@@ -154,8 +173,10 @@ impl Way {
                 continue;
             }
             // What had to go is gone; what is still there differs only in what changes in place.
-            if self.at.ports.get(&port.name).is_some_and(|at| at.policy != port.policy) {
-                let tuning = port.policy.into();
+            let differs = |at: &PortConfig| at.policy != port.policy || at.role != port.role;
+            if self.at.ports.get(&port.name).is_some_and(differs) {
+                let trunk = port.role.trunk().cloned().map(Into::into).unwrap_or_default();
+                let tuning = PortTuning { trunk, ..port.policy.into() };
                 self.step(Change::TunePort { name: port.name.clone(), tuning })?;
             }
             if self.at.ports.get(&port.name).is_some_and(|at| at.guard != port.guard) {

@@ -53,7 +53,7 @@ fn check_port(config: &Config, entry: &FdbConfig, name: &str) -> Option<Fault> {
     let FdbConfig { vni, mac, .. } = entry;
     let subject = Subject::Fdb(*vni, *mac);
     let port = Subject::Port(name.to_owned());
-    match config.ports.get(name).map(|port| port.role) {
+    match config.ports.get(name).map(|port| &port.role) {
         None => {
             let what = format!("FDB entry {mac} points to port {name}, which does not exist");
             let remedy = "add the port first, or name one of the VNI's ports";
@@ -63,12 +63,17 @@ fn check_port(config: &Config, entry: &FdbConfig, name: &str) -> Option<Fault> {
             let what = format!("FDB entry {mac} points to port {name}, which is an uplink");
             Some(Fault::invalid(subject, "port", what, "name the remote behind it instead").with(port))
         }
-        Some(PortRole::Access { vni: other }) if other != *vni => {
+        Some(PortRole::Access { vni: other }) if other != vni => {
             let what = format!("FDB entry {mac} of VNI {vni} points to port {name}, which is in VNI {other}");
             let remedy = format!("name a port of VNI {vni}, or put the entry into VNI {other}");
             Some(Fault::invalid(subject, "port", what, remedy).with(port))
         }
-        Some(PortRole::Access { .. }) => None,
+        Some(role @ PortRole::Trunk(_)) if !role.is_in(*vni) => {
+            let what = format!("FDB entry {mac} points to port {name}, which has no VLAN for VNI {vni}");
+            let remedy = format!("name a port of VNI {vni}, or give the trunk a VLAN for it");
+            Some(Fault::invalid(subject, "port", what, remedy).with(port))
+        }
+        Some(PortRole::Access { .. } | PortRole::Trunk(_)) => None,
     }
 }
 

@@ -18,6 +18,7 @@ mod memory;
 mod port;
 mod remote;
 mod replace;
+mod trunk;
 mod tunnel;
 mod udp;
 

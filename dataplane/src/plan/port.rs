@@ -7,7 +7,7 @@ use xsk::MAX_QUEUES;
 
 use super::domain::missing_vni;
 use super::fault::{Fault, RefusalKind, Subject};
-use super::{guard, memory};
+use super::{guard, memory, trunk};
 use crate::config::{Config, ModeWish, PortConfig, PortPolicy, PortRole, TransmitWish, XdpMode};
 
 /// Longest name of a port, in bytes.
@@ -68,10 +68,12 @@ fn device_taken(port: &PortConfig, other: &str) -> Fault {
 fn check_alone(config: &Config, port: &PortConfig, faults: &mut Vec<Fault>) {
     let subject = || Subject::Port(port.name.clone());
     check_names(port, faults);
-    if let PortRole::Access { vni } = port.role
-        && !config.vnis.contains(&vni)
-    {
-        faults.push(missing_vni(config, vni, subject()));
+    match &port.role {
+        PortRole::Access { vni } if !config.vnis.contains(vni) => {
+            faults.push(missing_vni(config, *vni, subject()));
+        }
+        PortRole::Trunk(vlans) => trunk::check(config, &port.name, vlans, faults),
+        PortRole::Uplink | PortRole::Access { .. } => {}
     }
     memory::check_ring(port, faults);
     if port.queues.is_some_and(|queues| queues == 0 || queues > MAX_QUEUES) {

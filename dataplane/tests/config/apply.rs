@@ -156,12 +156,13 @@ fn what_depends_on_a_vni_needs_it() {
 #[test]
 fn a_vni_with_ports_stays() {
     let mut config = settled();
-    let words = "VNI 100 has ports: w; remove its ports first, or put them into another VNI";
+    let words =
+        "VNI 100 has ports: w; remove its ports first, take it from its trunks, or put them into another VNI";
     refused(&config, &Change::RemoveVni(vni(100)), RefusalKind::InUse, words);
     for index in 0..7 {
         config.apply(&Change::AddPort(access(&format!("x{index}"), 100))).unwrap();
     }
-    let words = "VNI 100 has ports: w, x0, x1, x2, x3 and 3 more; remove its ports first, or put them into another VNI";
+    let words = "VNI 100 has ports: w, x0, x1, x2, x3 and 3 more; remove its ports first, take it from its trunks, or put them into another VNI";
     refused(&config, &Change::RemoveVni(vni(100)), RefusalKind::InUse, words);
 }
 

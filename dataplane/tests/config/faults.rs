@@ -169,8 +169,8 @@ fn missing_keys_say_what_they_are_for() {
         ),
         [
             "`name` is missing in [[port]] | add `name`, a string: the port's name in every table and message",
-            "port p is neither an uplink nor in a VNI | add role = \"uplink\" if it faces the underlay, vni = NUMBER if \
-             it faces a workload",
+            "port p is neither an uplink nor in a VNI | add role = \"uplink\" if it faces the underlay, vni = NUMBER or \
+             `vlans` if it faces workloads",
             "`id` is missing in [[vni]] | add `id`, an integer from 0 to 16777215: the identifier",
             "`local` is missing in [[vni]] | add `local`, a string with an IP address, or an array of one IPv4 and one \
              IPv6 address: our underlay address, or one of each family, where tunnel packets come to and from",

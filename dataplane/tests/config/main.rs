@@ -7,6 +7,7 @@ mod faults;
 mod files;
 mod groups;
 mod properties;
+mod trunks;
 
 use std::path::Path;
 

@@ -8,7 +8,8 @@ use dataplane::config::{
     self, BindingConfig, Busy, Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, FdbKind,
     FloodConfig, GreKey, GroupConfig, GroupMember, GuardConfig, LivenessConfig, LivenessWish, LocalAddresses,
     LogTarget, ModeWish, MssClamp, NeighbourConfig, PortConfig, PortPolicy, PortRole, PortTuning,
-    RemoteConfig, TransmitWish, TunnelConfig, VniConfig, WorkerConfig, XdpMode, owner, render,
+    RemoteConfig, TransmitWish, TrunkConfig, TrunkTuning, TrunkVlan, TunnelConfig, VniConfig, WorkerConfig,
+    XdpMode, owner, render,
 };
 use dataplane::plan::{Severity, diff, validate};
 use forward::entropy::SourcePorts;
@@ -18,7 +19,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use wire::{Mac, Vni};
+use wire::{Mac, Vlan, Vni};
 
 // A small world, so that things meet.
 
@@ -72,8 +73,37 @@ prop_compose! {
         isolated in option::weighted(0.1, any::<bool>()),
         storm_limit in option::weighted(0.1, 0u32..4),
     ) -> PortTuning {
-        PortTuning { unicast, multicast, broadcast, isolated, storm_limit }
+        PortTuning { unicast, multicast, broadcast, isolated, storm_limit, trunk: TrunkTuning::default() }
     }
+}
+
+fn vlan() -> impl Strategy<Value = Vlan> {
+    (1u16..6).prop_map(|value| Vlan::new(value).unwrap())
+}
+
+fn vlans() -> impl Strategy<Value = Vec<TrunkVlan>> {
+    vec((vlan(), vni()).prop_map(|(vlan, vni)| TrunkVlan { vlan, vni }), 0..4)
+}
+
+/// Of which VNIs have VLANs of their own or share one; of these most are right.
+fn trunk() -> impl Strategy<Value = TrunkConfig> {
+    (vlans(), option::of(vlan()), any::<bool>()).prop_map(|(vlans, native, is_any)| {
+        let mut trunk = TrunkConfig::new(vlans, native);
+        if !is_any {
+            trunk.vlans.dedup_by_key(|row| row.vlan);
+            trunk.vlans.sort_unstable_by_key(|row| row.vni);
+            trunk.vlans.dedup_by_key(|row| row.vni);
+            trunk = TrunkConfig::new(trunk.vlans, native).without(|_| true);
+        }
+        trunk
+    })
+}
+
+/// A change of what a port faces as well as of what is flooded.
+fn retuning() -> impl Strategy<Value = PortTuning> {
+    let trunk = (option::of(vlans()), option::of(option::of(vlan())))
+        .prop_map(|(vlans, native)| TrunkTuning { vlans, native });
+    (tuning(), trunk).prop_map(|(tuning, trunk)| PortTuning { trunk, ..tuning })
 }
 
 prop_compose! {
@@ -92,7 +122,11 @@ prop_compose! {
     fn port()(
         name in name(),
         device in name(),
-        role in prop_oneof![Just(PortRole::Uplink), vni().prop_map(|vni| PortRole::Access { vni })],
+        role in prop_oneof![
+            Just(PortRole::Uplink),
+            vni().prop_map(|vni| PortRole::Access { vni }),
+            trunk().prop_map(PortRole::Trunk),
+        ],
         mode in select(vec![ModeWish::Auto, ModeWish::Only(XdpMode::Native), ModeWish::Only(XdpMode::ZeroCopy)]),
         require in option::of(select(vec![XdpMode::Generic, XdpMode::Native, XdpMode::ZeroCopy])),
         queues in option::of(1u32..40),
@@ -237,7 +271,7 @@ fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         4 => port().prop_map(Change::AddPort),
         1 => name().prop_map(Change::RemovePort),
-        2 => (name(), tuning()).prop_map(|(name, tuning)| Change::TunePort { name, tuning }),
+        2 => (name(), retuning()).prop_map(|(name, tuning)| Change::TunePort { name, tuning }),
         1 => (name(), guard()).prop_map(|(name, guard)| Change::GuardPort { name, guard }),
         6 => (domain(), any::<bool>()).prop_map(|(vni, replace)| Change::SetVni { vni, replace }),
         1 => vni().prop_map(Change::RemoveVni),
@@ -308,6 +342,10 @@ fn crowded() -> impl Strategy<Value = Config> {
                 let _ = config.apply(&change);
             }
         }
+        let vlans = config.vnis.iter().map(|vni| vni.vni);
+        let vlans =
+            vlans.map(|vni| TrunkVlan { vlan: Vlan::new(vni.value() as u16).unwrap(), vni }).collect();
+        config.ports.insert(PortConfig::new("t", "t", PortRole::Trunk(TrunkConfig::new(vlans, None))));
         config
     })
 }
@@ -404,11 +442,11 @@ proptest! {
                 (
                     select(vec![
                         "name", "vni", "id", "local", "remotes", "key", "udp_port", "encapsulation", "mac", "port",
-                        "remote", "chunks", "ageing", "members", "liveness", "ring_size", "address", "role",
+                        "remote", "chunks", "ageing", "members", "liveness", "ring_size", "address", "role", "vlans", "native",
                     ]),
                     select(vec![
                         "1", "\"a\"", "\"192.0.2.1\"", "[]", "[\"192.0.2.2\", 1]", "\"gre\"", "0", "-1", "1e9",
-                        "\"02:00:00:00:00:01\"", "\"uplink\"", "{a = 1}", "true", "{interval = \"1s\", paths = 3}", "[{remote = \"192.0.2.2\", weight = 2}]", "99999999999999999999999999", "1979-05-27",
+                        "\"02:00:00:00:00:01\"", "\"uplink\"", "{a = 1}", "true", "[{vlan = 1, vni = 1}]", "{interval = \"1s\", paths = 3}", "[{remote = \"192.0.2.2\", weight = 2}]", "99999999999999999999999999", "1979-05-27",
                         "0xffffffff", "\"10000000000000 years\"", "inf",
                     ]),
                 )

@@ -7,12 +7,16 @@ use crate::words::{Given, Shape, Usage};
 
 const BIND: (&str, &str) = ("bind", "MAC[,IP...][/MAC[,IP...]...]");
 pub(super) const LEARN_LIMIT: (&str, &str) = ("learn-limit", "N");
+const VLANS: (&str, &str) = ("vlans", "VLAN,VNI[/VLAN,VNI...]");
+const NATIVE: (&str, &str) = ("native", "VLAN|0");
 
 pub(super) const ADD: Shape = Shape {
     positional: &["NAME"],
     keywords: &[
         ("dev", "DEVICE"),
         VNI,
+        VLANS,
+        NATIVE,
         ("mode", "auto|zerocopy|native|generic"),
         ("require", "zerocopy|native|generic"),
         ("queues", "N"),
@@ -30,7 +34,8 @@ pub(super) const ADD: Shape = Shape {
     flags: &["uplink", "trusted", "locked"],
     ..NOTHING
 };
-pub(super) const ADD_TAIL: &str = "NAME [dev DEVICE] (vni N | uplink) [mode auto|zerocopy|native|generic] \
+pub(super) const ADD_TAIL: &str = "NAME [dev DEVICE] (vni N | vlans VLAN,VNI[/VLAN,VNI...] [native VLAN] | uplink) \
+    [mode auto|zerocopy|native|generic] \
     [require zerocopy|native|generic] [queues N] [ring-size N] [transmit auto|ring|burst] \
     [netns NAME|PATH] \
     [flood on|off] [mcast-flood on|off] [bcast-flood on|off] [isolated on|off] [storm-limit N] \
@@ -43,29 +48,37 @@ pub(super) const SET: Shape = Shape {
         ("bcast-flood", "on|off"),
         ("isolated", "on|off"),
         ("storm-limit", "N"),
+        VLANS,
+        NATIVE,
     ],
     ..NOTHING
 };
-pub(super) const SET_TAIL: &str =
-    "NAME [flood on|off] [mcast-flood on|off] [bcast-flood on|off] [isolated on|off] [storm-limit N]";
+pub(super) const SET_TAIL: &str = "NAME [flood on|off] [mcast-flood on|off] [bcast-flood on|off] [isolated on|off] [storm-limit N] \
+    [vlans VLAN,VNI[/VLAN,VNI...]] [native VLAN|0]";
 pub(super) const GUARD: Shape =
     Shape { positional: &["NAME"], keywords: &[BIND, LEARN_LIMIT], flags: &["trusted", "locked"], ..NOTHING };
 pub(super) const GUARD_TAIL: &str =
     "NAME [trusted] [locked] [bind MAC[,IP...][/MAC[,IP...]...]] [learn-limit N]";
 
 pub(super) fn add(given: &Given) -> Result<Request, Usage> {
-    let vni = given.vni()?;
-    let role = match (vni.is_some(), given.has("uplink")) {
-        (true, false) => PortRole::Access,
-        (false, true) => PortRole::Uplink,
-        (true, true) => return Err(Usage::new("both vni and uplink are given", "vni N | uplink")),
-        (false, false) => return Err(Usage::new("what the port faces is missing", "vni N | uplink")),
+    let (vni, vlans) = (given.vni()?, vlans(given)?);
+    let expected = "vni N | vlans VLAN,VNI[/VLAN,VNI...] | uplink";
+    let role = match (vni.is_some(), vlans.is_some(), given.has("uplink")) {
+        (true, false, false) => PortRole::Access,
+        (false, true, false) => PortRole::Trunk,
+        (false, false, true) => PortRole::Uplink,
+        (true, false, true) => return Err(Usage::new("both vni and uplink are given", expected)),
+        (true, true, _) => return Err(Usage::new("both vni and vlans are given", expected)),
+        (false, true, true) => return Err(Usage::new("both vlans and uplink are given", expected)),
+        (false, false, false) => return Err(Usage::new("what the port faces is missing", expected)),
     };
     Ok(Request::AddPort(api::AddPort {
         name: given.required("NAME")?,
         device: given.text("dev"),
         role,
         vni,
+        vlans,
+        native: native(given)?,
         mode: given.word("mode")?,
         require: given.word("require")?,
         queues: given.number("queues", u32::MAX.into())?,
@@ -89,7 +102,30 @@ pub(super) fn set(given: &Given) -> Result<Request, Usage> {
         bcast_flood: given.switch("bcast-flood")?,
         isolated: given.switch("isolated")?,
         storm_limit: given.number("storm-limit", u32::MAX.into())?,
+        vlans: vlans(given)?,
+        native: native(given)?,
     }))
+}
+
+/// The VLANs of a trunk; an empty word says that there are none.
+fn vlans(given: &Given) -> Result<Option<Vec<api::TrunkVlan>>, Usage> {
+    let Some(text) = given.text(VLANS.0) else { return Ok(None) };
+    let rows = text.split('/').filter(|_| !text.is_empty()).map(vlan).collect::<Option<Vec<_>>>();
+    rows.map(Some).ok_or_else(|| {
+        let expected = "VLANs from 1 to 4094, each with its VNI: 10,100/20,200";
+        Usage::new(format!("{} {text:?} is not understood", VLANS.0), expected)
+    })
+}
+
+fn vlan(text: &str) -> Option<api::TrunkVlan> {
+    let (vlan, vni) = text.split_once(',')?;
+    let (vlan, vni) = (vlan.parse::<i64>().ok()?, vni.parse::<i64>().ok()?);
+    let is_possible = (1..=4094).contains(&vlan) && (0..1 << 24).contains(&vni);
+    is_possible.then_some(api::TrunkVlan { vlan, vni })
+}
+
+fn native(given: &Given) -> Result<Option<i64>, Usage> {
+    given.number(NATIVE.0, 4094)
 }
 
 pub(super) fn guard(given: &Given) -> Result<Request, Usage> {

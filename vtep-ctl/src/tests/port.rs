@@ -9,6 +9,9 @@ pub(super) fn port() -> api::Port {
         device: "veth-east".into(),
         role: api::PortRole::Access,
         vni: Some(100),
+        vlans: None,
+        native: None,
+        tags: Some(api::Tags { seen: true, reason: None }),
         mode: None,
         pages: None,
         state: api::PortState::Down,
@@ -62,6 +65,7 @@ degraded: east: there is no device veth-east
     for line in [
         "role      access of VNI 100",
         "mode      none",
+        "tags      seen",
         "learned   3 of 8, 5 frames beyond",
         "guard     not trusted, locked, bound to 02:00:00:00:00:01 10.0.0.1",
         "pages     none",
@@ -76,4 +80,30 @@ degraded: east: there is no device veth-east
         assert!(page.lines().any(|found| found == line), "{line:?} is not in\n{page}");
     }
     assert_eq!(Answer::Ports { ports: vec![port()], alone: false }.json().unwrap()[0]["mode"], "");
+}
+
+#[test]
+fn a_trunk_shows_its_vlans_and_whether_their_tags_are_seen() {
+    let rows = [(10, 100), (20, 200)].map(|(vlan, vni)| api::TrunkVlan { vlan, vni });
+    let reason = Some("the other end is elsewhere; set `namespace`".to_owned());
+    let trunk = api::Port {
+        role: api::PortRole::Trunk,
+        vni: None,
+        vlans: Some(rows.to_vec()),
+        native: Some(20),
+        tags: Some(api::Tags { seen: false, reason }),
+        ..port()
+    };
+    let row = printed(&Answer::Ports { ports: vec![trunk.clone()], alone: false }).data;
+    assert!(row.lines().any(|line| line.starts_with("east  veth-east  trunk  2 VLANs  DOWN")), "{row}");
+    let page = |trunk: &api::Port| printed(&Answer::Ports { ports: vec![trunk.clone()], alone: true }).data;
+    for line in [
+        "role      trunk: VLAN 10 is VNI 100, VLAN 20 is VNI 200; native VLAN 20",
+        "tags      perhaps hidden: the other end is elsewhere; set `namespace`",
+    ] {
+        assert!(page(&trunk).lines().any(|found| found == line), "{line:?} is not in\n{}", page(&trunk));
+    }
+    let empty = api::Port { vlans: Some(Vec::new()), native: None, tags: None, ..trunk };
+    assert!(page(&empty).contains("role      trunk: without VLANs; native VLAN none\n"));
+    assert!(!page(&empty).contains("tags "));
 }

@@ -1,6 +1,8 @@
 //! Flood control as it is configured: which kinds of frames are flooded, from and to whom, and how many.
 
-/// What may be changed of a port while frames pass: what is flooded from and to it. Of access ports only.
+use crate::config::trunk::TrunkTuning;
+
+/// What is flooded from and to a port, which may be changed while frames pass. Of access ports and trunks only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PortPolicy {
     /// What is flooded to it.
@@ -17,8 +19,8 @@ impl Default for PortPolicy {
     }
 }
 
-/// A change of a [`PortPolicy`]: what is `None` stays as it is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// A change of what may be changed of a port while frames pass: what is `None` stays as it is.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PortTuning {
     /// Frames to unknown addresses are flooded to it.
     pub unicast: Option<bool>,
@@ -30,6 +32,8 @@ pub struct PortTuning {
     pub isolated: Option<bool>,
     /// Frames a second from it that are flooded, 0 for no limit.
     pub storm_limit: Option<u32>,
+    /// The VLANs, of a trunk.
+    pub trunk: TrunkTuning,
 }
 
 impl PortTuning {
@@ -57,6 +61,7 @@ impl From<PortPolicy> for PortTuning {
             broadcast: Some(policy.flood.broadcast),
             isolated: Some(policy.isolated),
             storm_limit: Some(policy.storm_limit),
+            trunk: TrunkTuning::default(),
         }
     }
 }

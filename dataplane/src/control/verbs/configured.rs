@@ -2,13 +2,13 @@
 
 pub use super::liveness::item;
 use super::outer;
-use crate::config::{Config, EncapsulationConfig, GreKey, PortRole, VniConfig};
+use crate::config::{Config, EncapsulationConfig, GreKey, VniConfig};
 
 /// A VNI; `learned` entries are its.
 #[must_use]
 pub fn vni(config: &Config, vni: &VniConfig, learned: u32) -> api::Vni {
     let (encap, udp_port, key) = wrapping(vni.encapsulation);
-    let inside = config.ports.iter().filter(|port| port.role == PortRole::Access { vni: vni.vni });
+    let inside = config.ports.iter().filter(|port| port.role.is_in(vni.vni));
     api::Vni {
         vni: vni.vni.value(),
         local: vni.local.iter().collect(),

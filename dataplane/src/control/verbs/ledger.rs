@@ -15,7 +15,7 @@ use crate::config::{
     Owned, PortConfig, PortRole, Replacement, VniConfig, owner,
 };
 use crate::control::verbs::configured;
-use crate::control::verbs::{FdbFilter, NeighbourFilter, Operator, Page, guard};
+use crate::control::verbs::{FdbFilter, NeighbourFilter, Operator, Page, guard, trunk};
 use crate::plan::Difference;
 
 /// The desired state, and what a switch would have learned and counted.
@@ -46,15 +46,15 @@ impl Ledger {
     }
 
     fn port(&self, port: &PortConfig) -> api::Port {
-        let vni = match port.role {
-            PortRole::Uplink => None,
-            PortRole::Access { vni } => Some(vni.value()),
-        };
+        let trunk::Shown { role, vni, vlans, native } = trunk::of(port);
         api::Port {
             ifname: port.name.clone(),
             device: port.device.clone(),
-            role: if vni.is_some() { api::PortRole::Access } else { api::PortRole::Uplink },
+            role,
             vni,
+            vlans,
+            native,
+            tags: Some(api::Tags { seen: true, reason: None }),
             mode: Some(XdpMode::Native),
             pages: Some(Pages::Base),
             state: PortState::Up,

@@ -253,7 +253,7 @@ impl State {
         // From an uplink such frames go on to the kernel.
         let strays = match port.config.role {
             PortRole::Uplink => 0,
-            PortRole::Access { .. } => steered.no_socket,
+            PortRole::Access { .. } | PortRole::Trunk(_) => steered.no_socket,
         };
         vec![
             (

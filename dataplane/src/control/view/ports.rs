@@ -1,7 +1,7 @@
 //! Ports, VNIs and remotes.
 
 use api::{
-    Pages, Port, PortRole, PortState, Queue, Remote, RemoteState, Transmit, TransmitPath, TransmitWish, Vni,
+    Pages, Port, PortState, Queue, Remote, RemoteState, Tags, Transmit, TransmitPath, TransmitWish, Vni,
     XdpMode,
 };
 use forward::link::Place;
@@ -10,7 +10,7 @@ use forward::tables::Path;
 use super::super::paths::Way;
 use super::super::port::{OpenPort, OpenQueue};
 use super::super::state::State;
-use super::super::verbs::{configured, guard};
+use super::super::verbs::{configured, guard, trunk};
 use crate::config::{self, PortConfig, RemoteConfig};
 
 impl State {
@@ -41,16 +41,17 @@ impl State {
             }
             _ => {}
         }
-        let (role, vni) = match config.role {
-            config::PortRole::Uplink => (PortRole::Uplink, None),
-            config::PortRole::Access { vni } => (PortRole::Access, Some(vni.value())),
-        };
+        let trunk::Shown { role, vni, vlans, native } = trunk::of(config);
+        let tags = open.and_then(|port| port.tags.as_ref());
         let up = open.is_some_and(|port| self.is_running(port));
         Port {
             ifname: config.name.clone(),
             device: config.device.clone(),
             role,
             vni,
+            vlans,
+            native,
+            tags: tags.map(|seen| Tags { seen: seen.is_ok(), reason: seen.as_ref().err().cloned() }),
             mode: open.map(|port| mode(port.mode)),
             pages: open.map(|port| pages(port.pages)),
             state: if up { PortState::Up } else { PortState::Down },

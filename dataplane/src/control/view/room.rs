@@ -55,7 +55,7 @@ impl State {
         };
         let own = mtu(port) + AROUND;
         match port.config.role {
-            PortRole::Access { .. } => own,
+            PortRole::Access { .. } | PortRole::Trunk(_) => own,
             PortRole::Uplink => {
                 let accesses = self.ports.values().filter(|other| other.config.role != PortRole::Uplink);
                 own.min(accesses.map(mtu).max().unwrap_or(0) + AROUND + OUTER)
