@@ -33,6 +33,7 @@ pub mod surge;
 pub mod topology;
 pub mod traffic;
 pub mod trouble;
+pub mod trunk;
 pub mod wait;
 
 pub use capture::{Capture, Captured};
@@ -47,4 +48,5 @@ pub use router::Router;
 pub use stream::UdpStream;
 pub use surge::Surge;
 pub use topology::{Encapsulation, Node, Segment, Underlay, Workload};
+pub use trunk::TrunkHost;
 pub use wait::{wait_for, wait_until};

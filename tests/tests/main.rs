@@ -49,5 +49,6 @@ mod refusals;
 mod refused_bpf;
 mod reload;
 mod replication;
+mod trunks;
 mod underlay;
 mod vxlan_header;
