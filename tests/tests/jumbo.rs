@@ -9,7 +9,7 @@ use vtep_tests::capture::Witnesses;
 use vtep_tests::filter::Tunnel;
 use vtep_tests::traffic::Transfer;
 use vtep_tests::wait::SOON;
-use vtep_tests::{Daemon, LinuxVtep, Pair, Surge, Trio, UdpStream, Variant, Workload, wait_until};
+use vtep_tests::{Daemon, LinuxVtep, Pair, Segment, Surge, Trio, UdpStream, Variant, Workload, wait_until};
 
 use crate::mtu::{narrow, path_mtu, told_mtu};
 
@@ -122,6 +122,7 @@ fn large_and_small_packets_of_a_flow_arrive_whole_and_in_order(variant: Variant)
     Transfer::FULL.run(&net.a1, &net.b1);
     Transfer::FULL.run(&net.b1, &net.a1);
     Transfer::FULL.run(&a2, &net.a1);
+    assert!(variant.workers == 1 || near.calls("handed_over") > 0, "nothing crossed between workers");
     wait_for_free(&near);
     wait_for_free(&far);
 }
@@ -203,6 +204,10 @@ fn too_few_jumbo_chunks_cost_large_frames_and_no_small_ones() {
     assert_eq!((small.sent(), small.received()), (150, 150));
     let lost = near.drops("NO_JUMBO_CHUNK");
     assert!(lost > 0 && large.received() + lost == 150, "{} arrived, {lost} lost", large.received());
+    wait_until("the log tells", SOON, || {
+        near.log().contains("frames lost for want of jumbo chunks")
+            && near.log().contains("raise umem.jumbo_chunks")
+    });
     wait_for_free(&near);
     pings(&net.a1, &format!("-M do -s {ECHO}"), &net.a2);
     near.assert_balanced();
@@ -245,6 +250,49 @@ fn without_jumbo_memory_ports_say_what_they_do_not_take() {
     net.a1.reaches(&net.b1);
     pings(&net.a1, &format!("-M do -s {ECHO}"), &net.b1);
     assert!(near.ctl("status").output().contains("jumbo "));
+}
+
+/// Over IPv6 the outer UDP checksum covers all of it, and Linux takes no wrong one; nor does vtepd.
+#[test]
+fn large_packets_over_ipv6_have_right_checksums() {
+    let net = Pair::with_ipv6();
+    let far = LinuxVtep::start(&net.b, &[Segment::vxlan(100).access(&net.b1).remote6(&net.a)]);
+    net.set_mtu(UNDERLAY, UNDERLAY - 70);
+    far.set_mtu(100, UNDERLAY - 70);
+    let near = Segment::vxlan(100).access(&net.a1).remote6(&net.b);
+    let near = Daemon::start(&net.a, Variant::TWO_WORKERS, &[near]);
+    net.a1.reaches(&net.b1);
+    let wire = net.wire();
+    for (from, to) in [(&net.a1, &net.b1), (&net.b1, &net.a1)] {
+        pings(from, &format!("-M do -s {}", ECHO - 20), to);
+        Transfer::FULL.run(from, to);
+    }
+    wire.wait_for(&format!("udp dst port 4789 and greater {}", UNDERLAY + 14), 1000);
+    assert_eq!(near.drops("UDP_CSUM"), 0);
+    wait_for_free(&near);
+}
+
+/// With large chunks a frame takes fewer, and in the generic path the kernel cuts it up as well.
+#[test]
+fn chunks_of_4096_bytes_and_generic_xdp_take_large_packets_too() {
+    let net = Pair::new();
+    let far = LinuxVtep::start(&net.b, &[net.far()]);
+    net.set_mtu(UNDERLAY, WORKLOADS);
+    far.set_mtu(100, WORKLOADS);
+    let config = Variant::ONE_WORKER.config(&net.a, &[net.near()]);
+    let generic = config.replace("transmit =", "mode = \"generic\"\ntransmit =");
+    for (config, mode) in [(config, "native"), (generic, "generic")] {
+        let near = Daemon::with_config(&net.a, &format!("[umem]\nchunk_size = 4096\n\n{config}"));
+        near.wait_for_ports();
+        near.wait_for_remotes();
+        assert_eq!(near.port("a1")["mode"], mode);
+        net.a1.reaches(&net.b1);
+        for (from, to) in [(&net.a1, &net.b1), (&net.b1, &net.a1)] {
+            pings(from, &format!("-M do -s {ECHO}"), to);
+            Transfer::FULL.run(from, to);
+        }
+        wait_for_free(&near);
+    }
 }
 
 /// The path MTU is measured with echo packets of that size.

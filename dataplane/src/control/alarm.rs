@@ -1,20 +1,40 @@
-//! Says when rings run short: the kernel counts frames that it had nowhere to put, and nobody looks at counters before
-//! traffic is missed.
+//! Says when rings or jumbo memory run short: frames that had nowhere to go are counted, by the kernel or by workers, and
+//! nobody looks at counters before traffic is missed.
 
 use std::collections::BTreeMap;
 
 use forward::ids::PortId;
+use forward::verdict::DropReason;
 use xsk::Statistics;
 
 use super::state::State;
 
-/// Seconds between two warnings about one queue.
+/// Seconds between two warnings about one queue, or one port's jumbo frames.
 const REPEAT: u32 = 30;
 
-/// What was last seen and said of each queue.
+/// What was last seen and said of each queue, and of each port's frames that found no jumbo chunk.
 #[derive(Debug, Default)]
 pub(super) struct Alarms {
     queues: BTreeMap<(PortId, u32), Watched>,
+    jumbo: BTreeMap<PortId, Lost>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Lost {
+    seen: u64,
+    said: Option<u32>,
+}
+
+impl Lost {
+    /// Frames to be told of now, of `count` in all.
+    fn news(&mut self, count: u64, now: u32) -> Option<u64> {
+        let more = count.saturating_sub(self.seen);
+        if more == 0 || self.said.is_some_and(|said| now.saturating_sub(said) < REPEAT) {
+            return None;
+        }
+        *self = Self { seen: count, said: Some(now) };
+        Some(more)
+    }
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -59,6 +79,26 @@ impl State {
     }
 }
 
+impl State {
+    /// Compares every port's count of frames without a jumbo chunk with what was last said.
+    pub(super) fn watch_jumbo(&mut self, now: u32) {
+        let lost: Vec<(String, PortId, u64)> = self
+            .ports
+            .iter()
+            .map(|(name, port)| {
+                (name.clone(), port.id, self.counts(port.id).drops_for(DropReason::NoJumboChunk))
+            })
+            .collect();
+        self.alarms.jumbo.retain(|id, _| lost.iter().any(|(_, port, _)| port == id));
+        for (port, id, all) in lost {
+            if let Some(count) = self.alarms.jumbo.entry(id).or_default().news(all, now) {
+                let remedy = "raise umem.jumbo_chunks and start again";
+                tracing::warn!(port, count, remedy, "frames lost for want of jumbo chunks");
+            }
+        }
+    }
+}
+
 /// What went wrong between two looks: what, how often, and what helps.
 fn shortages(before: &Statistics, now: &Statistics) -> Vec<(&'static str, u64, &'static str)> {
     let all = [
@@ -75,7 +115,7 @@ fn shortages(before: &Statistics, now: &Statistics) -> Vec<(&'static str, u64, &
         (
             "the kernel dropped received frames",
             now.rx_dropped.saturating_sub(before.rx_dropped),
-            "frames larger than a chunk? see umem.chunk_size",
+            "raise umem.chunks; or are there longer frames than the port takes? see vtep-ctl port",
         ),
     ];
     all.into_iter().filter(|(_, count, _)| *count != 0).collect()
@@ -84,6 +124,16 @@ fn shortages(before: &Statistics, now: &Statistics) -> Vec<(&'static str, u64, &
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_lost_is_said_at_once_and_then_from_time_to_time() {
+        let mut lost = Lost::default();
+        assert_eq!(lost.news(0, 5), None);
+        assert_eq!(lost.news(7, 6), Some(7));
+        assert_eq!(lost.news(9, 6 + REPEAT - 1), None);
+        assert_eq!(lost.news(10, 6 + REPEAT), Some(3));
+        assert_eq!(lost.news(10, 6 + 9 * REPEAT), None);
+    }
 
     #[test]
     fn only_what_grew_is_said() {

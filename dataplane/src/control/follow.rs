@@ -98,6 +98,7 @@ impl State {
         let vnis = &self.config.vnis;
         self.stale.tables |= self.mdb.age(now, |vni| vnis.get(&vni).is_some_and(|vni| vni.mcast_snooping));
         self.watch_rings(now);
+        self.watch_jumbo(now);
         self.resolve_awaited();
         self.watch_refusals(now);
         self.trim(now);
