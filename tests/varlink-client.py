@@ -73,16 +73,19 @@ def exercise(connection, device):
     (port,) = call("ShowPorts", name=PORT)["ports"]
     expect(port, ifname=PORT, device=device, role="access", vni=VNI, ring_size=2048)
     assert port["transmit"]["configured"] == "auto" and port["state"] in ("UP", "DOWN"), port
-    call("SetPort", name=PORT, mcast_flood=False, isolated=True, storm_limit=500)
+    call("SetPort", name=PORT, mcast_flood=False, isolated=True, fastleave=True, storm_limit=500)
     (port,) = call("ShowPorts", name=PORT)["ports"]
-    expect(port, flood=True, mcast_flood=False, bcast_flood=True, isolated=True, storm_limit=500)
+    expect(port, flood=True, mcast_flood=False, bcast_flood=True, isolated=True, fastleave=True, storm_limit=500)
     refused(connection, "InUse", "RemoveVni", vni=VNI)
     bind = [{"mac": MAC, "addresses": [WORKLOAD]}]
     guard = {"trusted": True, "locked": False, "bind": bind, "learn_limit": 8}
     call("GuardPort", name=PORT, guard=guard)
     (port,) = call("ShowPorts", name=PORT)["ports"]
     expect(port, guard=guard, learned=0, unlearned=0)
-    call("GuardPort", name=PORT, guard={})
+    call("GuardPort", name=PORT, guard={"locked": True})
+    (port,) = call("ShowPorts", name=PORT)["ports"]
+    expect(port, guard={**guard, "locked": True})
+    call("GuardPort", name=PORT, guard={"trusted": False, "locked": False, "bind": [], "learn_limit": 8192})
 
     members = [{"dst": PEER, "weight": 2}]
     call("SetGroup", name="pair", vni=VNI, members=members)

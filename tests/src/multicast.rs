@@ -37,9 +37,24 @@ pub fn igmp(
     let [a, b, c, d] = group.octets();
     let sum = Sum16BitWords::new().add_2bytes([kind, tenths]).add_4bytes([a, b, c, d]);
     let [high, low] = sum.ones_complement().to_be().to_be_bytes();
-    let message = [kind, tenths, high, low, a, b, c, d];
+    in_ipv4(mac, (from, to), &[kind, tenths, high, low, a, b, c, d])
+}
+
+/// A question of IGMP version 3 to all hosts about all groups, to be answered within so many tenths of a second. Hosts that
+/// hear it say all that they listen to, whatever others say, and always when they leave.
+#[must_use]
+pub fn general_query(mac: [u8; 6], from: Ipv4Addr, tenths: u8) -> Vec<u8> {
+    // The robustness variable is 2, the querier's interval 125 s.
+    let robustness = [2, 125];
+    let sum = Sum16BitWords::new().add_2bytes([0x11, tenths]).add_2bytes(robustness);
+    let [high, low] = sum.ones_complement().to_be().to_be_bytes();
+    let message = [0x11, tenths, high, low, 0, 0, 0, 0, robustness[0], robustness[1], 0, 0];
+    in_ipv4(mac, (from, Ipv4Addr::new(224, 0, 0, 1)), &message)
+}
+
+fn in_ipv4(mac: [u8; 6], (from, to): (Ipv4Addr, Ipv4Addr), message: &[u8]) -> Vec<u8> {
     let builder = PacketBuilder::ethernet2(mac, group_mac(to)).ipv4(from.octets(), to.octets(), 1);
     let mut frame = Vec::with_capacity(builder.size(message.len()));
-    builder.write(&mut frame, IpNumber::IGMP, &message).expect("a packet that fits");
+    builder.write(&mut frame, IpNumber::IGMP, message).expect("a packet that fits");
     frame
 }

@@ -79,14 +79,14 @@ fn a_workload_is_no_infrastructure_unless_trusted(variant: Variant) {
     // Being trusted is a change that costs the port nothing, in either direction.
     let own = UdpStream::start(&net.a2, &net.b1, Duration::from_millis(1));
     let seen = Capture::received(&net.a1);
-    daemon.change("port guard a2 trusted");
+    daemon.change("port guard a2 trusted on");
     assert_eq!(daemon.port("a2")["guard"]["trusted"], json!(true));
     for (frame, _, filter) in &cases {
         socket.repeat(frame, 5);
         seen.wait_for(filter, 5);
     }
     own.wait_for_more(50);
-    daemon.change("port guard a2");
+    daemon.change("port guard a2 trusted off");
     own.wait_for_more(50);
     let before = daemon.drops("ROGUE_ROUTER");
     socket.repeat(&cases[3].0, 5);
@@ -145,7 +145,7 @@ fn a_bound_workload_forges_nothing(variant: Variant) {
     daemon
         .ctl("port guard a2 bind 01:00:00:00:00:01")
         .assert_fails(1, &["port a2 cannot be bound to 01:00:00:00:00:01"]);
-    daemon.ctl("port guard up0 trusted").assert_fails(1, &["port up0 is an uplink and cannot be trusted"]);
+    daemon.ctl("port guard up0 trusted on").assert_fails(1, &["port up0 is an uplink and cannot be trusted"]);
     daemon.ctl("port guard nobody").assert_fails(1, &["there is no port nobody"]);
 }
 
@@ -158,7 +158,7 @@ fn a_locked_port_is_as_locked_as_a_bridge_port(variant: Variant) {
     }
     let daemon = Daemon::start(&net.a, variant, &[net.segment()]);
     net.a1.reaches(&net.b1);
-    daemon.change("port guard a2 locked");
+    daemon.change("port guard a2 locked on");
     assert_eq!(daemon.port("a2")["guard"]["locked"], json!(true));
     let streams = streams(&net);
     let seen = [Capture::received(&net.a1), Capture::received(&net.b1)];
@@ -186,7 +186,7 @@ fn a_locked_port_is_as_locked_as_a_bridge_port(variant: Variant) {
     daemon.change("fdb del 02:00:00:00:77:01 vni 100");
     net.b.namespace.bridge("fdb del 02:00:00:00:77:02 dev b1 master");
     // A binding is as good as an entry.
-    daemon.change("port guard a2 locked bind 02:00:00:00:77:01");
+    daemon.change("port guard a2 bind 02:00:00:00:77:01");
     net.b.namespace.ip("link set b2 type bridge_slave locked off");
     send(5004, 20);
     for seen in seen {

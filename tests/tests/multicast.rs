@@ -39,6 +39,29 @@ fn known(daemon: &Daemon<'_>) -> Vec<String> {
     entries.iter().map(|entry| ["kind", "grp", "ifname"].map(|key| text(&entry[key])).join(" ")).collect()
 }
 
+/// A membership of the group by a workload's kernel, which leaves it when the value goes.
+fn join(workload: &Workload) -> UdpSocket {
+    workload.namespace.within(|| {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 5002)).expect("bind a UDP socket");
+        socket.join_multicast_v4(&GROUP, &workload.address).expect("join a group");
+        socket
+    })
+}
+
+/// Waits until the group goes to its listeners alone, which it does once hosts have had the time to answer a query: then a
+/// bystander hears the mark and not what was before it.
+fn until_it_counts(socket: &mut RawSocket, sender: &Workload, bystander: &Capture) {
+    let mut round = 6000;
+    wait_until("the group goes to its listeners alone", SOON, || {
+        round += 2;
+        let (before, mark) = (format!("udp dst port {round}"), format!("udp dst port {}", round + 1));
+        socket.send(&data(sender, GROUP, round));
+        socket.send(&frames::datagram(sender, BROADCAST, round + 1));
+        bystander.wait_for(&mark, 1);
+        bystander.count(&before) == 0
+    });
+}
+
 #[test]
 fn groups_go_where_workloads_have_joined_them() {
     let underlay = Underlay::new();
@@ -57,25 +80,12 @@ fn groups_go_where_workloads_have_joined_them() {
     socket.repeat(&data(sender, GROUP, 5001), 10);
     witnesses.expect("without a querier", "udp dst port 5001", &[10; 4]);
 
-    let membership = listener.namespace.within(|| {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 5002)).expect("bind a UDP socket");
-        socket.join_multicast_v4(&GROUP, &listener.address).expect("join a group");
-        socket
-    });
+    let membership = join(listener);
     questions.send(&query(router, None));
     for expected in [&format!("group {GROUP} a2"), "router - a4", "querier 10.0.0.4 a4"] {
         wait_until(expected, SOON, || known(&daemon).iter().any(|entry| entry == expected));
     }
-    // Once hosts have had the time to answer it counts: then the bystander hears the mark and not what was before it.
-    let mut round = 6000;
-    wait_until("the group goes to its listeners alone", SOON, || {
-        round += 2;
-        let (before, mark) = (format!("udp dst port {round}"), format!("udp dst port {}", round + 1));
-        socket.send(&data(sender, GROUP, round));
-        socket.send(&frames::datagram(sender, BROADCAST, round + 1));
-        witnesses.of(1).wait_for(&mark, 1);
-        witnesses.of(1).count(&before) == 0
-    });
+    until_it_counts(&mut socket, sender, witnesses.of(1));
     socket.repeat(&data(sender, GROUP, 5002), 10);
     socket.repeat(&data(sender, Ipv4Addr::new(239, 1, 2, 4), 5003), 10);
     socket.repeat(&data(sender, Ipv4Addr::new(224, 0, 0, 251), 5004), 10);
@@ -89,6 +99,40 @@ fn groups_go_where_workloads_have_joined_them() {
         questions.send(&query(router, Some(GROUP)));
         !known(&daemon).iter().any(|entry| entry.starts_with("group"))
     });
+    daemon.assert_balanced();
+}
+
+/// As with `fastleave` of Linux's bridge: who leaves is believed at once where only one host can be, and asked after elsewhere.
+#[test]
+fn a_port_with_fast_leave_is_left_without_a_question() {
+    let underlay = Underlay::new();
+    let a = underlay.node(1);
+    let near = [1, 2, 3, 4, 5].map(|number| a.workload(&format!("a{number}"), &format!("10.0.0.{number}")));
+    let segment = near.iter().fold(Segment::vxlan(100), Segment::access);
+    let daemon = Daemon::start(&a, Variant::ONE_WORKER, &[segment]);
+    let [sender, fast, slow, router, bystander] = &near;
+    daemon.change("port set a2 fastleave on");
+    assert_eq!([daemon.port("a2"), daemon.port("a3")].map(|port| port["fastleave"] == true), [true, false]);
+    let witnesses = Witnesses::at(&[fast, slow, router, bystander]);
+    let mut socket = RawSocket::of(sender);
+    let memberships = [join(fast), join(slow)];
+    RawSocket::of(router).send(&multicast::general_query(octets(&router.mac), router.address, 10));
+    let is_member = |port: &str| known(&daemon).contains(&format!("group {GROUP} {port}"));
+    wait_until("both are known", SOON, || is_member("a2") && is_member("a3"));
+    until_it_counts(&mut socket, sender, witnesses.of(3));
+    socket.repeat(&data(sender, GROUP, 5001), 10);
+    witnesses.expect("both listeners and the router", "udp dst port 5001", &[10, 10, 10, 0]);
+
+    drop(memberships);
+    // A version 3 report behind an IPv4 header of 24 bytes, whose first record changes to include nobody.
+    for workload in [fast, slow] {
+        let left = format!("ip proto 2 and src host {} and ip[24] = 0x22 and ip[32] = 3", workload.address);
+        witnesses.of(2).wait_for(&left, 1);
+    }
+    wait_until("the one is forgotten", SOON, || !is_member("a2"));
+    assert!(is_member("a3"), "nobody has asked yet");
+    socket.repeat(&data(sender, GROUP, 5003), 10);
+    witnesses.expect("the other and the router", "udp dst port 5003", &[0, 10, 10, 0]);
     daemon.assert_balanced();
 }
 

@@ -153,11 +153,14 @@ impl Given {
         })
     }
 
-    /// Ethernet addresses with the protocol addresses that go with each: `MAC,IP,IP/MAC`.
+    /// Ethernet addresses with the protocol addresses that go with each: `MAC,IP,IP/MAC`; an empty list for `none`.
     pub(crate) fn bindings(&self, name: &str) -> Result<Option<Vec<api::Binding>>, Usage> {
-        let parsed = |text: &String| text.split('/').map(binding).collect::<Option<Vec<_>>>();
+        let parsed = |text: &String| match text.as_str() {
+            "none" => Some(Vec::new()),
+            text => text.split('/').map(binding).collect(),
+        };
         self.checked(name, parsed, || {
-            "MAC[,IP...], several behind another with a slash, such as 02:00:00:00:00:01,10.0.0.1,fd00::1"
+            "none | MAC[,IP...], several behind another with a slash, such as 02:00:00:00:00:01,10.0.0.1,fd00::1"
                 .to_owned()
         })
     }

@@ -75,7 +75,8 @@ items! {
         router: Option<bool>,
     }
 
-    /// What an access port's frames are held against; what is absent is at its default.
+    /// What an access port's frames are held against. What is absent is at its default, or stays as it is where a port is
+    /// changed.
     Guard {
         /// Whether the workload may act as a router, a DHCP server or the end of a tunnel; false by default.
         #[serde(skip_serializing_if = "Option::is_none")]

@@ -217,6 +217,8 @@ replies! {
         bcast_flood: bool,
         /// Whether it neither sends to nor hears from other isolated ports.
         isolated: bool,
+        /// Whether who leaves a multicast group there is taken for the last who listened to it.
+        fastleave: bool,
         /// Frames a second from it that are flooded, 0 for no limit.
         storm_limit: u32,
         /// What its frames are held against; of an access port.

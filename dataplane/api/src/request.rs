@@ -33,8 +33,7 @@ methods! {
         /// Its name.
         name: String,
         /// The network device; the name by default.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        device: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")] device: Option<String>,
         /// What it faces.
         role: PortRole,
         /// The VNI of an access port.
@@ -54,8 +53,7 @@ methods! {
         /// How frames leave; chosen per batch by default.
         #[serde(skip_serializing_if = "Option::is_none")] transmit: Option<TransmitWish>,
         /// The workload's network namespace, a name or an absolute path, where NAPI is turned on.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        netns: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")] netns: Option<String>,
         /// Flood frames to unknown addresses to it; true by default.
         #[serde(skip_serializing_if = "Option::is_none")] flood: Option<bool>,
         /// Flood frames to groups to it; true by default.
@@ -64,6 +62,8 @@ methods! {
         #[serde(skip_serializing_if = "Option::is_none")] bcast_flood: Option<bool>,
         /// Neither send to nor hear from other isolated ports; false by default.
         #[serde(skip_serializing_if = "Option::is_none")] isolated: Option<bool>,
+        /// Take who leaves a multicast group there for the last who listened to it; false by default.
+        #[serde(skip_serializing_if = "Option::is_none")] fastleave: Option<bool>,
         /// Frames a second from it that are flooded, 0 for no limit; 100000 by default.
         #[serde(skip_serializing_if = "Option::is_none")] storm_limit: Option<i64>,
         /// What its frames are held against; of an access port.
@@ -83,6 +83,8 @@ methods! {
         #[serde(skip_serializing_if = "Option::is_none")] bcast_flood: Option<bool>,
         /// Neither send to nor hear from other isolated ports.
         #[serde(skip_serializing_if = "Option::is_none")] isolated: Option<bool>,
+        /// Take who leaves a multicast group there for the last who listened to it.
+        #[serde(skip_serializing_if = "Option::is_none")] fastleave: Option<bool>,
         /// Frames a second from it that are flooded, 0 for no limit.
         #[serde(skip_serializing_if = "Option::is_none")] storm_limit: Option<i64>,
         /// All VLANs that a trunk is to have.
@@ -95,7 +97,7 @@ methods! {
     GuardPort {
         /// Its name.
         name: String,
-        /// All of it; what is absent is at its default.
+        /// What changes; what is absent stays as it is.
         guard: Guard,
     } -> Empty;
 

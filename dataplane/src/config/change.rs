@@ -6,7 +6,7 @@ use wire::{Mac, Vni};
 
 use super::entry::FdbConfig;
 use super::group::GroupConfig;
-use super::guard::GuardConfig;
+use super::guard::GuardTuning;
 use super::model::{NeighbourConfig, PortConfig, PortTuning, RemoteConfig, VniConfig};
 
 /// Everything of one kind that an owner wants there to be.
@@ -29,8 +29,8 @@ pub enum Change {
     GuardPort {
         /// The port.
         name: String,
-        /// The new state.
-        guard: GuardConfig,
+        /// What changes.
+        tuning: GuardTuning,
     },
     /// Removes a port by name, with the static entries that point to it.
     RemovePort(String),

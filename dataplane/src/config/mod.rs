@@ -36,7 +36,7 @@ pub use encapsulation::{EncapsulationConfig, GreKey};
 pub use entry::{FdbConfig, FdbDestination, FdbKind};
 pub use faults::{Faults, FileFault};
 pub use group::{GroupConfig, GroupMember};
-pub use guard::{BindingConfig, GuardConfig};
+pub use guard::{BindingConfig, GuardConfig, GuardTuning};
 pub use items::{InVni, Items, Keyed, Owned};
 pub use liveness::{LivenessConfig, LivenessWish};
 pub use load::{load, load_with_warnings};

@@ -95,6 +95,7 @@ fn ports(out: &mut String, config: &Config) {
                 mcast_flood: port.policy.flood.multicast.into(),
                 bcast_flood: port.policy.flood.broadcast.into(),
                 isolated: port.policy.isolated.into(),
+                fastleave: port.policy.fastleave.into(),
                 storm_limit: port.policy.storm_limit.into(),
                 trusted: port.guard.trusted.into(),
                 locked: port.guard.locked.into(),

@@ -94,6 +94,8 @@ tables! {
         bcast_flood: Defaulted<bool> = true;
         /// whether it neither sends to nor hears from other isolated ports
         isolated: Defaulted<bool> = false;
+        /// whether who leaves a multicast group there is taken for the last who listened to it
+        fastleave: Defaulted<bool> = false;
         /// how many frames a second from it are flooded; 0 for no limit
         storm_limit: Defaulted<u32> = FloodConfig::STORM_LIMIT;
         /// whether the workload may act as a router, a DHCP server or the end of a tunnel

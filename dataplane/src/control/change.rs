@@ -157,8 +157,8 @@ impl State {
         let Config { ports, vnis, remotes, groups, fdb, neighbours, .. } = &self.config;
         match change {
             Change::AddPort(port) => ports.get(&port.name) == Some(port),
-            Change::GuardPort { name, guard } => {
-                ports.get(name.as_str()).is_some_and(|port| port.guard == *guard)
+            Change::GuardPort { name, tuning } => {
+                ports.get(name.as_str()).is_some_and(|port| tuning.of(&port.guard) == port.guard)
             }
             Change::RemovePort(name) => !ports.contains(name),
             Change::TunePort { name, tuning } => ports.get(name).is_some_and(|port| {

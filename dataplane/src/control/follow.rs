@@ -1,11 +1,14 @@
 //! What happens by itself: the kernel's changes, the workers' events, and the passing of time.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use forward::fdb::{Key, Migration};
-use forward::ids::DomainId;
+use forward::ids::{DomainId, PortId};
 use forward::link::{Event, Place};
+use wire::Vni;
+use wire::membership::Interest;
 
 use super::book::Seen;
 use super::paths::Way;
@@ -59,7 +62,7 @@ impl State {
                 Event::Bfd { remote, message, nanoseconds } => self.hear_bfd(remote, &message, nanoseconds),
                 Event::Membership { domain, group, interest, port } => {
                     if let Some(vni) = self.vni(domain) {
-                        self.stale.tables |= self.mdb.report((vni, group), port, interest, now);
+                        self.stale.tables |= self.membership((vni, group), port, interest, now);
                     }
                 }
                 Event::Queried { domain, from, group, seconds, place } => {
@@ -74,6 +77,18 @@ impl State {
                     }
                 }
                 Event::Unresolved { remote } => self.resolve(remote.0),
+            }
+        }
+    }
+
+    /// A host behind a port says whether it listens to a group. Whether that changes who gets what.
+    fn membership(&mut self, key: (Vni, IpAddr), port: PortId, interest: Interest, now: u32) -> bool {
+        match interest {
+            Interest::Joined => self.mdb.joined(key, port, now),
+            Interest::Left => {
+                let name = self.ids.ports.key(port.0.into());
+                let config = name.and_then(|name| self.config.ports.get(name.as_str()));
+                self.mdb.left(key, port, config.is_some_and(|config| config.policy.fastleave))
             }
         }
     }

@@ -8,7 +8,6 @@ use forward::ids::PortId;
 use forward::link::Place;
 use forward::tables::Listeners;
 use wire::Vni;
-use wire::membership::Interest;
 
 /// Seconds that a membership lasts without a report (RFC 3376 section 8.4, with its default values).
 const MEMBERSHIP: u32 = 260;
@@ -53,24 +52,25 @@ pub(super) struct Mdb {
 }
 
 impl Mdb {
-    /// A host behind a port says whether it listens. Whether that changes who gets what.
-    pub(super) fn report(
-        &mut self,
-        (vni, group): (Vni, IpAddr),
-        port: PortId,
-        interest: Interest,
-        now: u32,
-    ) -> bool {
-        // Others behind the port may listen: the querier will ask, and nobody will answer.
-        if interest == Interest::Left {
-            return false;
-        }
+    /// A host behind a port says that it listens. Whether that changes who gets what.
+    pub(super) fn joined(&mut self, (vni, group): (Vni, IpAddr), port: PortId, now: u32) -> bool {
         let is_known = self.members.contains_key(&(vni, group));
         if !is_known && self.members.range(within(vni)).count() >= GROUPS_PER_VNI {
             return false;
         }
         let member = Member { seen: now, until: now + MEMBERSHIP };
         self.members.entry((vni, group)).or_default().insert(port, member).is_none()
+    }
+
+    /// A host behind a port listens no longer. If it `is_last`, that is so of the port, and whether that changes who gets what
+    /// is told; otherwise others there may listen: the querier will ask, and nobody will answer.
+    pub(super) fn left(&mut self, key: (Vni, IpAddr), port: PortId, is_last: bool) -> bool {
+        let Some(ports) = self.members.get_mut(&key).filter(|_| is_last) else { return false };
+        let was_there = ports.remove(&port).is_some();
+        if ports.is_empty() {
+            self.members.remove(&key);
+        }
+        was_there
     }
 
     /// A router at `place` asks who listens, to all groups or to one, and gives hosts so many seconds to answer. Whether
@@ -205,8 +205,8 @@ mod tests {
     #[test]
     fn a_querier_counts_once_hosts_could_answer() {
         let mut mdb = Mdb::default();
-        assert!(mdb.report(group(1), A, Interest::Joined, 90));
-        assert!(!mdb.report(group(1), A, Interest::Joined, 91), "nothing new");
+        assert!(mdb.joined(group(1), A, 90));
+        assert!(!mdb.joined(group(1), A, 91), "nothing new");
         assert!(asked(&mut mdb, 100));
         assert!(!asked(&mut mdb, 105));
         assert!(!mdb.listeners(vni(), 110).has_igmp_querier);
@@ -225,18 +225,30 @@ mod tests {
     #[test]
     fn who_left_is_forgotten_when_nobody_answers_the_querier() {
         let mut mdb = Mdb::default();
-        mdb.report(group(1), A, Interest::Joined, 100);
-        mdb.report(group(1), B, Interest::Joined, 100);
-        assert!(!mdb.report(group(1), A, Interest::Left, 200));
+        mdb.joined(group(1), A, 100);
+        mdb.joined(group(1), B, 100);
+        assert!(!mdb.left(group(1), A, false));
         let ask =
             |mdb: &mut Mdb, now| mdb.query(vni(), [10, 0, 0, 1].into(), Some(group(1).1), 1, OVERLAY, now);
         ask(&mut mdb, 200);
-        mdb.report(group(1), B, Interest::Joined, 201);
+        mdb.joined(group(1), B, 201);
         ask(&mut mdb, 201);
         mdb.age(202, |_| true);
         assert!(!mdb.age(203, |_| true));
         assert!(mdb.age(204, |_| true));
         assert_eq!(mdb.listeners(vni(), 204).groups, [(group(1).1, vec![B])], "B had answered");
+    }
+
+    #[test]
+    fn the_last_who_listens_at_a_port_is_forgotten_at_once() {
+        let mut mdb = Mdb::default();
+        mdb.joined(group(1), A, 100);
+        mdb.joined(group(1), B, 100);
+        assert!(!mdb.left(group(2), A, true), "it never listened to that");
+        assert!(mdb.left(group(1), A, true) && !mdb.left(group(1), A, true));
+        assert_eq!(mdb.listeners(vni(), 100).groups, [(group(1).1, vec![B])]);
+        assert!(mdb.left(group(1), B, true));
+        assert_eq!(mdb.listeners(vni(), 100).groups, []);
     }
 
     #[test]
@@ -259,11 +271,11 @@ mod tests {
         let mut mdb = Mdb::default();
         for number in 0..=GROUPS_PER_VNI as u32 {
             let address = std::net::Ipv4Addr::from(0xef00_0000 + number);
-            mdb.report((vni(), address.into()), A, Interest::Joined, 1);
+            mdb.joined((vni(), address.into()), A, 1);
         }
         assert_eq!(mdb.members().count(), GROUPS_PER_VNI);
-        assert!(mdb.report(group(0), B, Interest::Joined, 1));
+        assert!(mdb.joined(group(0), B, 1));
         let other = Vni::new(8).unwrap();
-        assert!(mdb.report((other, group(0).1), B, Interest::Joined, 1), "room of its own");
+        assert!(mdb.joined((other, group(0).1), B, 1), "room of its own");
     }
 }

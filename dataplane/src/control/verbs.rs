@@ -147,8 +147,8 @@ pub fn carry_out(request: Request, operator: &mut dyn Operator) -> Result<Value,
         Request::AddPort(request) => change(operator, Change::AddPort(port_config(request)?)),
         Request::SetPort(request) => set_port(request, operator),
         Request::GuardPort(request) => {
-            let guard = guard::config(&request.guard)?;
-            change(operator, Change::GuardPort { name: request.name, guard })
+            let tuning = guard::tuning(&request.guard)?;
+            change(operator, Change::GuardPort { name: request.name, tuning })
         }
         Request::RemovePort(request) => change(operator, Change::RemovePort(request.name)),
         Request::ShowVnis(request) => show_vnis(&request, operator),
@@ -256,30 +256,48 @@ fn port_config(request: api::AddPort) -> Result<PortConfig, Refusal> {
         port.ring_size = arguments::whole("ring_size", size, 1..=u32::MAX)?;
     }
     if let Some(held) = &request.guard {
-        port.guard = guard::config(held)?;
+        port.guard = guard::tuning(held)?.of(&port.guard);
     }
     port.transmit = request.transmit.map_or(port.transmit, arguments::transmit);
     port.namespace = request.netns;
-    let switches = [request.flood, request.mcast_flood, request.bcast_flood, request.isolated];
+    let api::AddPort { flood, mcast_flood, bcast_flood, isolated, fastleave, .. } = request;
+    let switches = [flood, mcast_flood, bcast_flood, isolated, fastleave];
     port.policy = port_tuning(switches, request.storm_limit)?.of(port.policy);
     Ok(port)
 }
 
 /// What a request says about flooding from and to a port.
 fn port_tuning(
-    [unicast, multicast, broadcast, isolated]: [Option<bool>; 4],
+    [unicast, multicast, broadcast, isolated, fastleave]: [Option<bool>; 5],
     storm_limit: Option<i64>,
 ) -> Result<PortTuning, Refusal> {
     let limit = |limit| arguments::whole("storm_limit", limit, 0..=u32::MAX);
     let storm_limit = storm_limit.map(limit).transpose()?;
-    Ok(PortTuning { unicast, multicast, broadcast, isolated, storm_limit, ..PortTuning::default() })
+    Ok(PortTuning {
+        unicast,
+        multicast,
+        broadcast,
+        isolated,
+        fastleave,
+        storm_limit,
+        ..PortTuning::default()
+    })
 }
 
 fn set_port(request: api::SetPort, operator: &mut dyn Operator) -> Result<Value, Refusal> {
-    let api::SetPort { name, flood, mcast_flood, bcast_flood, isolated, storm_limit, vlans, native } =
-        request;
+    let api::SetPort {
+        name,
+        flood,
+        mcast_flood,
+        bcast_flood,
+        isolated,
+        fastleave,
+        storm_limit,
+        vlans,
+        native,
+    } = request;
     let trunk = trunk::tuning(vlans.as_deref(), native)?;
-    let tuning = port_tuning([flood, mcast_flood, bcast_flood, isolated], storm_limit)?;
+    let tuning = port_tuning([flood, mcast_flood, bcast_flood, isolated, fastleave], storm_limit)?;
     let tuning = PortTuning { trunk, ..tuning };
     change(operator, Change::TunePort { name, tuning })
 }

@@ -5,7 +5,7 @@ use wire::Vni;
 use super::fault::{Fault, Refusal, RefusalKind, Severity, Subject};
 use super::{domain, entry, group, guard, port, remote, trunk};
 use crate::config::{
-    Change, Config, FdbConfig, FdbDestination, GroupConfig, GuardConfig, Items, Keyed, NeighbourConfig,
+    Change, Config, FdbConfig, FdbDestination, GroupConfig, GuardTuning, Items, Keyed, NeighbourConfig,
     PortConfig, PortRole, PortTuning, RemoteConfig, VniConfig,
 };
 
@@ -18,7 +18,7 @@ impl Config {
     pub fn apply(&mut self, change: &Change) -> Result<(), Refusal> {
         match change {
             Change::AddPort(port) => self.add_port(port),
-            Change::GuardPort { name, guard } => self.guard_port(name, guard),
+            Change::GuardPort { name, tuning } => self.guard_port(name, tuning),
             Change::RemovePort(name) => self.remove_port(name),
             Change::TunePort { name, tuning } => self.tune_port(name, tuning),
             Change::SetVni { vni, replace } => self.set_vni(vni, *replace),
@@ -61,9 +61,9 @@ impl Config {
         first_error(faults).inspect_err(|_| drop(self.ports.remove(&port.name)))
     }
 
-    fn guard_port(&mut self, name: &str, guard: &GuardConfig) -> Result<(), Refusal> {
+    fn guard_port(&mut self, name: &str, tuning: &GuardTuning) -> Result<(), Refusal> {
         let before = self.ports.get(name).ok_or_else(|| missing(&Subject::Port(name.to_owned())))?.clone();
-        let after = PortConfig { guard: guard.clone(), ..before };
+        let after = PortConfig { guard: tuning.of(&before.guard), ..before };
         let mut faults = Vec::new();
         guard::check(&after, &mut faults);
         first_error(faults)?;

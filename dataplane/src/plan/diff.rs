@@ -180,7 +180,7 @@ impl Way {
                 self.step(Change::TunePort { name: port.name.clone(), tuning })?;
             }
             if self.at.ports.get(&port.name).is_some_and(|at| at.guard != port.guard) {
-                self.step(Change::GuardPort { name: port.name, guard: port.guard })?;
+                self.step(Change::GuardPort { name: port.name, tuning: port.guard.into() })?;
             }
         }
         for remote in lacking(&self.at.remotes, &new.remotes) {

@@ -101,6 +101,7 @@ pub(super) fn check_policy(port: &PortConfig, faults: &mut Vec<Fault>) {
         ("mcast_flood", policy.flood.multicast != usual.flood.multicast),
         ("bcast_flood", policy.flood.broadcast != usual.flood.broadcast),
         ("isolated", policy.isolated != usual.isolated),
+        ("fastleave", policy.fastleave != usual.fastleave),
         ("storm_limit", policy.storm_limit != usual.storm_limit),
     ];
     for (key, _) in keys.iter().filter(|(_, differs)| *differs) {

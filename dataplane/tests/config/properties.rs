@@ -71,9 +71,11 @@ prop_compose! {
         multicast in option::weighted(0.1, any::<bool>()),
         broadcast in option::weighted(0.1, any::<bool>()),
         isolated in option::weighted(0.1, any::<bool>()),
+        fastleave in option::weighted(0.1, any::<bool>()),
         storm_limit in option::weighted(0.1, 0u32..4),
     ) -> PortTuning {
-        PortTuning { unicast, multicast, broadcast, isolated, storm_limit, trunk: TrunkTuning::default() }
+        let trunk = TrunkTuning::default();
+        PortTuning { unicast, multicast, broadcast, isolated, fastleave, storm_limit, trunk }
     }
 }
 
@@ -272,7 +274,7 @@ fn change() -> impl Strategy<Value = Change> {
         4 => port().prop_map(Change::AddPort),
         1 => name().prop_map(Change::RemovePort),
         2 => (name(), retuning()).prop_map(|(name, tuning)| Change::TunePort { name, tuning }),
-        1 => (name(), guard()).prop_map(|(name, guard)| Change::GuardPort { name, guard }),
+        1 => (name(), guard()).prop_map(|(name, guard)| Change::GuardPort { name, tuning: guard.into() }),
         6 => (domain(), any::<bool>()).prop_map(|(vni, replace)| Change::SetVni { vni, replace }),
         1 => vni().prop_map(Change::RemoveVni),
         6 => (remote(), any::<bool>()).prop_map(|(remote, replace)| Change::SetRemote { remote, replace }),

@@ -5,7 +5,9 @@ use api::{PortRole, Request};
 use super::{NOTHING, VNI};
 use crate::words::{Given, Shape, Usage};
 
-const BIND: (&str, &str) = ("bind", "MAC[,IP...][/MAC[,IP...]...]");
+const BIND: (&str, &str) = ("bind", "none|MAC[,IP...][/MAC[,IP...]...]");
+const TRUSTED: (&str, &str) = ("trusted", "on|off");
+const LOCKED: (&str, &str) = ("locked", "on|off");
 pub(super) const LEARN_LIMIT: (&str, &str) = ("learn-limit", "N");
 const VLANS: (&str, &str) = ("vlans", "VLAN,VNI[/VLAN,VNI...]");
 const NATIVE: (&str, &str) = ("native", "VLAN|0");
@@ -27,19 +29,22 @@ pub(super) const ADD: Shape = Shape {
         ("mcast-flood", "on|off"),
         ("bcast-flood", "on|off"),
         ("isolated", "on|off"),
+        ("fastleave", "on|off"),
         ("storm-limit", "N"),
+        TRUSTED,
+        LOCKED,
         BIND,
         LEARN_LIMIT,
     ],
-    flags: &["uplink", "trusted", "locked"],
+    flags: &["uplink"],
     ..NOTHING
 };
 pub(super) const ADD_TAIL: &str = "NAME [dev DEVICE] (vni N | vlans VLAN,VNI[/VLAN,VNI...] [native VLAN] | uplink) \
     [mode auto|zerocopy|native|generic] \
     [require zerocopy|native|generic] [queues N] [ring-size N] [transmit auto|ring|burst] \
     [netns NAME|PATH] \
-    [flood on|off] [mcast-flood on|off] [bcast-flood on|off] [isolated on|off] [storm-limit N] \
-    [trusted] [locked] [bind MAC[,IP...][/MAC[,IP...]...]] [learn-limit N]";
+    [flood on|off] [mcast-flood on|off] [bcast-flood on|off] [isolated on|off] [fastleave on|off] \
+    [storm-limit N] [trusted on|off] [locked on|off] [bind none|MAC[,IP...][/MAC[,IP...]...]] [learn-limit N]";
 pub(super) const SET: Shape = Shape {
     positional: &["NAME"],
     keywords: &[
@@ -47,18 +52,20 @@ pub(super) const SET: Shape = Shape {
         ("mcast-flood", "on|off"),
         ("bcast-flood", "on|off"),
         ("isolated", "on|off"),
+        ("fastleave", "on|off"),
         ("storm-limit", "N"),
         VLANS,
         NATIVE,
     ],
     ..NOTHING
 };
-pub(super) const SET_TAIL: &str = "NAME [flood on|off] [mcast-flood on|off] [bcast-flood on|off] [isolated on|off] [storm-limit N] \
+pub(super) const SET_TAIL: &str = "NAME [flood on|off] [mcast-flood on|off] [bcast-flood on|off] \
+    [isolated on|off] [fastleave on|off] [storm-limit N] \
     [vlans VLAN,VNI[/VLAN,VNI...]] [native VLAN|0]";
 pub(super) const GUARD: Shape =
-    Shape { positional: &["NAME"], keywords: &[BIND, LEARN_LIMIT], flags: &["trusted", "locked"], ..NOTHING };
+    Shape { positional: &["NAME"], keywords: &[TRUSTED, LOCKED, BIND, LEARN_LIMIT], ..NOTHING };
 pub(super) const GUARD_TAIL: &str =
-    "NAME [trusted] [locked] [bind MAC[,IP...][/MAC[,IP...]...]] [learn-limit N]";
+    "NAME [trusted on|off] [locked on|off] [bind none|MAC[,IP...][/MAC[,IP...]...]] [learn-limit N]";
 
 pub(super) fn add(given: &Given) -> Result<Request, Usage> {
     let (vni, vlans) = (given.vni()?, vlans(given)?);
@@ -89,6 +96,7 @@ pub(super) fn add(given: &Given) -> Result<Request, Usage> {
         mcast_flood: given.switch("mcast-flood")?,
         bcast_flood: given.switch("bcast-flood")?,
         isolated: given.switch("isolated")?,
+        fastleave: given.switch("fastleave")?,
         storm_limit: given.number("storm-limit", u32::MAX.into())?,
         guard: Some(held(given)?).filter(|guard| *guard != api::Guard::default()),
     }))
@@ -101,6 +109,7 @@ pub(super) fn set(given: &Given) -> Result<Request, Usage> {
         mcast_flood: given.switch("mcast-flood")?,
         bcast_flood: given.switch("bcast-flood")?,
         isolated: given.switch("isolated")?,
+        fastleave: given.switch("fastleave")?,
         storm_limit: given.number("storm-limit", u32::MAX.into())?,
         vlans: vlans(given)?,
         native: native(given)?,
@@ -138,8 +147,8 @@ pub(super) fn learn_limit(given: &Given) -> Result<Option<i64>, Usage> {
 
 fn held(given: &Given) -> Result<api::Guard, Usage> {
     Ok(api::Guard {
-        trusted: given.has("trusted").then_some(true),
-        locked: given.has("locked").then_some(true),
+        trusted: given.switch("trusted")?,
+        locked: given.switch("locked")?,
         bind: given.bindings("bind")?,
         learn_limit: learn_limit(given)?,
     })

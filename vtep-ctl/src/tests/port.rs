@@ -32,6 +32,7 @@ pub(super) fn port() -> api::Port {
         mcast_flood: false,
         bcast_flood: true,
         isolated: true,
+        fastleave: false,
         storm_limit: 500,
         guard: Some(api::Guard {
             trusted: Some(false),
@@ -63,17 +64,18 @@ degraded: east: there is no device veth-east
     assert_eq!(row, expected);
     let page = printed(&Answer::Ports { ports: vec![port()], alone: true }).data;
     for line in [
-        "role      access of VNI 100",
-        "mode      none",
-        "tags      seen",
-        "learned   3 of 8, 5 frames beyond",
-        "guard     not trusted, locked, bound to 02:00:00:00:00:01 10.0.0.1",
-        "pages     none",
-        "transmit  ring (configured auto): the peer does not run NAPI",
-        "netns     blue (NAPI turned on at eth0)",
-        "flood     unicast,broadcast",
-        "isolated  on",
-        "storm     500/s",
+        "role       access of VNI 100",
+        "mode       none",
+        "tags       seen",
+        "learned    3 of 8, 5 frames beyond",
+        "guard      not trusted, locked, bound to 02:00:00:00:00:01 10.0.0.1",
+        "pages      none",
+        "transmit   ring (configured auto): the peer does not run NAPI",
+        "netns      blue (NAPI turned on at eth0)",
+        "flood      unicast,broadcast",
+        "isolated   on",
+        "fastleave  off",
+        "storm      500/s",
         "QUEUE  WORKER  RX_DROPPED  RX_INVALID  RX_RING_FULL  FILL_EMPTY  TX_INVALID  TX_EMPTY",
         "degraded: there is no device veth-east",
     ] {

@@ -35,6 +35,7 @@ impl Lowering<'_, '_> {
             policy: PortPolicy {
                 flood: flood(&record.flood, &record.mcast_flood, &record.bcast_flood),
                 isolated: record.isolated.value,
+                fastleave: record.fastleave.value,
                 storm_limit: record.storm_limit.value,
             },
             guard: GuardConfig {

@@ -9,13 +9,20 @@ pub struct PortPolicy {
     pub flood: FloodConfig,
     /// Whether it neither sends to nor hears from other isolated ports; false by default.
     pub isolated: bool,
+    /// Whether who leaves a multicast group there is taken for the last who listened to it; false by default.
+    pub fastleave: bool,
     /// Frames a second from it that are flooded, 0 for no limit.
     pub storm_limit: u32,
 }
 
 impl Default for PortPolicy {
     fn default() -> Self {
-        Self { flood: FloodConfig::default(), isolated: false, storm_limit: FloodConfig::STORM_LIMIT }
+        Self {
+            flood: FloodConfig::default(),
+            isolated: false,
+            fastleave: false,
+            storm_limit: FloodConfig::STORM_LIMIT,
+        }
     }
 }
 
@@ -30,6 +37,8 @@ pub struct PortTuning {
     pub broadcast: Option<bool>,
     /// It is isolated.
     pub isolated: Option<bool>,
+    /// Who leaves a multicast group there is taken for the last who listened to it.
+    pub fastleave: Option<bool>,
     /// Frames a second from it that are flooded, 0 for no limit.
     pub storm_limit: Option<u32>,
     /// The VLANs, of a trunk.
@@ -48,6 +57,7 @@ impl PortTuning {
                 broadcast: self.broadcast.unwrap_or(flood.broadcast),
             },
             isolated: self.isolated.unwrap_or(policy.isolated),
+            fastleave: self.fastleave.unwrap_or(policy.fastleave),
             storm_limit: self.storm_limit.unwrap_or(policy.storm_limit),
         }
     }
@@ -60,6 +70,7 @@ impl From<PortPolicy> for PortTuning {
             multicast: Some(policy.flood.multicast),
             broadcast: Some(policy.flood.broadcast),
             isolated: Some(policy.isolated),
+            fastleave: Some(policy.fastleave),
             storm_limit: Some(policy.storm_limit),
             trunk: TrunkTuning::default(),
         }

@@ -3,7 +3,7 @@
 use api::{Binding, Guard, Refusal};
 
 use super::arguments;
-use crate::config::{BindingConfig, GuardConfig, PortConfig, PortRole};
+use crate::config::{BindingConfig, GuardConfig, GuardTuning, PortConfig, PortRole};
 
 /// As the protocol shows it; of an access port.
 #[must_use]
@@ -21,14 +21,15 @@ pub fn of(port: &PortConfig) -> Option<Guard> {
     })
 }
 
-/// As the configuration has it.
-pub(super) fn config(guard: &Guard) -> Result<GuardConfig, Refusal> {
-    let bind = guard.bind.as_deref().unwrap_or_default().iter().map(binding).collect::<Result<_, _>>()?;
-    Ok(GuardConfig {
-        trusted: guard.trusted.unwrap_or(false),
-        locked: guard.locked.unwrap_or(false),
-        bind,
-        learn_limit: arguments::limit(guard.learn_limit, GuardConfig::LEARN_LIMIT)?,
+/// As a change of the configuration.
+pub(super) fn tuning(guard: &Guard) -> Result<GuardTuning, Refusal> {
+    let bind = guard.bind.as_ref().map(|bind| bind.iter().map(binding).collect::<Result<_, Refusal>>());
+    let limit = guard.learn_limit.map(|limit| arguments::whole("learn_limit", limit, 0..=u32::MAX));
+    Ok(GuardTuning {
+        trusted: guard.trusted,
+        locked: guard.locked,
+        bind: bind.transpose()?,
+        learn_limit: limit.transpose()?,
     })
 }
 
@@ -62,8 +63,28 @@ mod tests {
         let GuardConfig { trusted, locked, learn_limit, ref bind } = port.guard;
         assert_eq!((trusted, locked, learn_limit, bind.len()), (true, true, 9, 1));
         assert_eq!(serde_json::to_value(of(&port)).unwrap(), guard);
-        ask(&mut ledger, "east", &json!({})).unwrap();
-        assert_eq!(ledger.config.ports.get("east").unwrap().guard, GuardConfig::default());
+    }
+
+    #[test]
+    fn what_is_not_given_stays_as_it_is() {
+        let mut ledger = sample();
+        let bind = json!([{ "mac": "02:00:00:00:00:01", "addresses": [] }]);
+        let mut shown = json!({ "trusted": true, "locked": true, "learn_limit": 9, "bind": bind });
+        ask(&mut ledger, "east", &shown).unwrap();
+        let steps = [
+            ("trusted", json!(false)),
+            ("learn_limit", json!(0)),
+            ("locked", json!(false)),
+            ("bind", json!([])),
+            ("locked", json!(true)),
+        ];
+        for (key, value) in steps {
+            ask(&mut ledger, "east", &json!({})).unwrap();
+            ask(&mut ledger, "east", &json!({ key: value })).unwrap();
+            shown[key] = value;
+            let port = ledger.config.ports.get("east").unwrap();
+            assert_eq!(serde_json::to_value(of(port)).unwrap(), shown);
+        }
     }
 
     #[test]

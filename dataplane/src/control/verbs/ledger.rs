@@ -75,6 +75,7 @@ impl Ledger {
             mcast_flood: port.policy.flood.multicast,
             bcast_flood: port.policy.flood.broadcast,
             isolated: port.policy.isolated,
+            fastleave: port.policy.fastleave,
             storm_limit: port.policy.storm_limit,
             guard: guard::of(port),
             learned: 1,

@@ -43,11 +43,11 @@ fn every_argument_of_a_port_arrives() {
     assert_eq!(port.namespace.as_deref(), Some("blue"));
     let request = json!({ "name": "west", "flood": false, "isolated": true, "storm_limit": 7 });
     ask(&mut ledger, "SetPort", request).unwrap();
-    ask(&mut ledger, "SetPort", json!({ "name": "west", "bcast_flood": false, "mcast_flood": true }))
-        .unwrap();
+    let request = json!({ "name": "west", "bcast_flood": false, "mcast_flood": true, "fastleave": true });
+    ask(&mut ledger, "SetPort", request).unwrap();
     let policy = ledger.config.ports.get("west").unwrap().policy;
     assert_eq!(policy.flood, FloodConfig { unicast: false, multicast: true, broadcast: false });
-    assert_eq!((policy.isolated, policy.storm_limit), (true, 7));
+    assert_eq!((policy.isolated, policy.fastleave, policy.storm_limit), (true, true, 7));
     let (kind, argument, ..) =
         refused(&mut ledger, "SetPort", json!({ "name": "uplink0", "isolated": true }));
     assert_eq!((kind, argument.as_str()), (RefusalKind::InvalidArgument, "isolated"));

@@ -67,6 +67,7 @@ impl State {
             mcast_flood: config.policy.flood.multicast,
             bcast_flood: config.policy.flood.broadcast,
             isolated: config.policy.isolated,
+            fastleave: config.policy.fastleave,
             storm_limit: config.policy.storm_limit,
             guard: guard::of(config),
             learned: self.port_id(&config.name).map_or(0, |id| self.fdb.learned_at(Place::Port(id))),
