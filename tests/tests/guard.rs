@@ -20,6 +20,7 @@ in_every_variant!(
     a_workload_is_no_infrastructure_unless_trusted,
     a_bound_workload_forges_nothing,
     a_locked_port_is_as_locked_as_a_bridge_port,
+    a_bound_address_is_claimed_by_no_peer_and_no_other_port,
 );
 
 /// Frames between two looks at the traffic: no more are on their way at a time than fit into a receive ring.
@@ -147,6 +148,55 @@ fn a_bound_workload_forges_nothing(variant: Variant) {
         .assert_fails(1, &["port a2 cannot be bound to 01:00:00:00:00:01"]);
     daemon.ctl("port guard up0 trusted on").assert_fails(1, &["port up0 is an uplink and cannot be trusted"]);
     daemon.ctl("port guard nobody").assert_fails(1, &["there is no port nobody"]);
+}
+
+/// Whoever used it before the binding, and whoever tries afterwards, whether or not its own workload has sent anything.
+fn a_bound_address_is_claimed_by_no_peer_and_no_other_port(variant: Variant) {
+    let net = Trio::new();
+    let daemon = Daemon::start(&net.a, variant, &[net.segment()]);
+    net.a1.reaches(&net.b1);
+    net.a2.reaches(&net.b1);
+    let mac = "02:00:00:00:77:03";
+    let place = || daemon.entry(100, mac).map(|entry| [&entry["ifname"], &entry["dst"]].map(Clone::clone));
+    let at_b1 = Some([json!(null), json!("192.0.2.2")]);
+    let at_a2 = Some([json!("a2"), json!(null)]);
+    let send = |from: &Workload, port: u16, count| {
+        let addresses = (from.address, Ipv4Addr::BROADCAST);
+        RawSocket::of(from)
+            .repeat(&frames::udp((octets(mac), BROADCAST), addresses, (5000, port), b"x"), count);
+    };
+    send(&net.b1, 5001, 1);
+    wait_until("the peer has the address", SOON, || place() == at_b1);
+    let streams = streams(&net);
+    daemon.change(&format!("port guard a2 bind {}/{mac}", net.a2.mac));
+    wait_until("what was learned elsewhere is forgotten", SOON, || place().is_none());
+    let seen = [&net.a1, &net.a2, &net.b1].map(Capture::received);
+    let refuse = |port| {
+        let before = daemon.drops("SPOOFED_SOURCE");
+        [&net.b1, &net.a1].iter().for_each(|from| send(from, port, 20));
+        wait_until("all are refused", SOON, || daemon.drops("SPOOFED_SOURCE") >= before + 40);
+    };
+    refuse(5002);
+    assert_eq!(place(), None);
+    send(&net.a2, 5003, 10);
+    seen[0].wait_for("udp dst port 5003", 10);
+    assert_eq!(place(), at_a2);
+    refuse(5002);
+    assert_eq!((place(), daemon.entry(100, mac).unwrap()["moves"].clone()), (at_a2, json!(0)));
+    wait_until("the log tells of the peer and of the port", SOON, || {
+        let log = daemon.log();
+        let told =
+            |port: &str| log.lines().any(|line| line.contains("SPOOFED_SOURCE") && line.contains(port));
+        told("port=\"up0\"") && told("port=\"a1\"")
+    });
+    for seen in seen {
+        assert_eq!(seen.stop().count("udp dst port 5002"), 0, "a forged frame came through");
+    }
+    // Without the binding it is anybody's again.
+    daemon.change("port guard a2 bind none");
+    send(&net.b1, 5004, 1);
+    wait_until("the peer has the address again", SOON, || place() == at_b1);
+    streams.into_iter().for_each(|stream| stream.stop().assert_complete());
 }
 
 /// A third workload on each node: behind a locked port of vtepd's, and behind a locked one of a Linux bridge.

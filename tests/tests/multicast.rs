@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use vtep_tests::capture::{Capture, Witnesses};
 use vtep_tests::frames::{self, BROADCAST, RawSocket, octets};
 use vtep_tests::multicast;
+use vtep_tests::trouble::Trouble;
 use vtep_tests::wait::SOON;
 use vtep_tests::{Daemon, LinuxVtep, Node, Segment, Underlay, Variant, Workload, wait_until};
 
@@ -134,6 +135,67 @@ fn a_port_with_fast_leave_is_left_without_a_question() {
     socket.repeat(&data(sender, GROUP, 5003), 10);
     witnesses.expect("the other and the router", "udp dst port 5003", &[0, 10, 10, 0]);
     daemon.assert_balanced();
+}
+
+/// A remote that does not answer is withdrawn where it is named alone. The group reaches it all the same, as it reaches whoever
+/// has joined, and so do frames to its workloads, which are nowhere learned to be: so they cross by the group, both ways, as
+/// long as only the way from peer to peer is broken.
+#[test]
+fn a_withdrawn_peer_is_reached_by_the_underlay_group() {
+    let underlay = Underlay::new();
+    let nodes = [1, 2, 3].map(|number| underlay.node(number));
+    let workloads = [1, 2, 3].map(|n| nodes[n - 1].workload(&format!("w{n}"), &format!("10.0.0.{n}")));
+    let daemons: Vec<Daemon<'_>> = nodes
+        .iter()
+        .zip(&workloads)
+        .map(|(node, workload)| {
+            let others = nodes.iter().filter(|other| other.number != node.number);
+            let segment = others.fold(Segment::vxlan(100).access(workload), Segment::remote);
+            let segment = segment.key("mcast_group = \"239.1.1.1\"");
+            let liveness = "liveness = { interval = \"100ms\", multiplier = 10 }";
+            Daemon::start(node, Variant::ONE_WORKER, &[segment.key(liveness)])
+        })
+        .collect();
+    let state = |at: usize, remote: &Node| {
+        let remotes = daemons[at].list("remote show vni 100");
+        let found = remotes.into_iter().find(|shown| shown["dst"] == remote.address.to_string());
+        found.expect("a remote")["liveness"]["state"].clone()
+    };
+    let patient = 2 * SOON;
+    wait_until("all know each other", patient, || {
+        (0..3).all(|at| {
+            nodes.iter().filter(|node| node.number as usize != at + 1).all(|node| state(at, node) == "up")
+        })
+    });
+    let [w1, w2, w3] = &workloads;
+    [w2, w3].iter().for_each(|other| w1.reaches(other));
+    assert!(daemons[0].entry(100, &w2.mac).is_some());
+
+    let cut = Trouble::from_node(&underlay, &nodes[1], "ip daddr 192.0.2.1");
+    wait_until("both have withdrawn each other", SOON, || {
+        state(0, &nodes[1]) == "down" && state(1, &nodes[0]) == "down"
+    });
+    wait_until("what was learned there is forgotten", SOON, || daemons[0].entry(100, &w2.mac).is_none());
+    let witnesses = Witnesses::at(&[w1, w2, w3]);
+    for (from, port, expected) in [(w1, 5001, [0, 10, 10]), (w2, 5002, [10, 0, 10]), (w3, 5003, [10, 10, 0])]
+    {
+        RawSocket::of(from).repeat(&frames::datagram(from, BROADCAST, port), 10);
+        witnesses.expect("once to each", &format!("udp dst port {port}"), &expected);
+    }
+    assert!(daemons[0].entry(100, &w2.mac).is_none(), "nothing is learned from a withdrawn remote");
+    w1.ping(w2.address, 10);
+    w2.ping(w1.address, 10);
+    w1.ping(w3.address, 10);
+    assert!(daemons[0].entry(100, &w2.mac).is_none());
+    assert_eq!(daemons[0].drops("VXLAN_NO_REMOTE"), 0, "no black hole");
+
+    drop(cut);
+    wait_until("both use each other again", patient, || {
+        state(0, &nodes[1]) == "up" && state(1, &nodes[0]) == "up"
+    });
+    w1.ping(w2.address, 5);
+    let dst = daemons[0].entry(100, &w2.mac).map(|entry| entry["dst"].clone());
+    assert_eq!(dst, Some("192.0.2.2".into()), "it is learned again");
 }
 
 #[test]

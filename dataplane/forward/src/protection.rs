@@ -1,13 +1,14 @@
 //! Who may send what, as the control thread describes it: what each access port may claim to be, and how much may be
 //! learned from whom. All of it can be left out, and then nothing is checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 
+use foldhash::quality::RandomState;
 use wire::Mac;
 
 use crate::description::{Domain, Encapsulation, Remote};
-use crate::fdb::Limits;
+use crate::fdb::{Key, Limits};
 use crate::guard::Held;
 use crate::ids::{DomainId, PortId, RemoteId};
 use crate::link::Place;
@@ -18,6 +19,9 @@ use crate::trust::Trust;
 pub struct Protection {
     /// What frames from an access port are held against. A port that is not here is believed everything.
     pub guards: BTreeMap<PortId, Guard>,
+    /// Addresses that belong to ports of a domain by their bindings, whether or not the ports are there: nobody else in the
+    /// domain may send from them.
+    pub claims: BTreeSet<(DomainId, Mac)>,
     /// How much may be learned.
     pub limits: LearningLimits,
 }
@@ -32,6 +36,14 @@ pub struct Guard {
     pub locked: bool,
     /// The addresses that it may use; with none, any.
     pub bindings: Vec<Binding>,
+}
+
+impl Guard {
+    /// Whether an Ethernet address is bound to the port.
+    #[must_use]
+    pub fn binds(&self, mac: Mac) -> bool {
+        self.bindings.iter().any(|binding| binding.mac == mac)
+    }
 }
 
 /// An Ethernet address that a workload may send from.
@@ -59,6 +71,7 @@ pub struct LearningLimits {
 #[derive(Debug, Default)]
 pub(crate) struct Shield {
     guards: Box<[Option<Guard>]>,
+    claims: HashSet<Key, RandomState>,
     /// UDP destination ports of our tunnels.
     overlay_ports: Box<[u16]>,
     /// By index, as far as there is any limit.
@@ -69,7 +82,7 @@ pub(crate) struct Shield {
 
 impl Shield {
     pub(crate) fn new(protection: Protection, domains: &[Domain], remotes: &[Remote]) -> Self {
-        let Protection { guards, limits } = protection;
+        let Protection { guards, claims, limits } = protection;
         let length = guards.last_key_value().map_or(0, |(port, _)| usize::from(port.0) + 1);
         let mut dense = vec![None; length];
         for (port, guard) in guards {
@@ -80,6 +93,7 @@ impl Shield {
         let LearningLimits { ports: of_ports, remotes: of_remotes, domains: of_domains } = limits;
         Self {
             guards: dense.into(),
+            claims: claims.into_iter().map(|(domain, mac)| Key::new(domain, mac)).collect(),
             overlay_ports: overlay_ports(domains, remotes),
             ports: by_index(of_ports.into_iter().map(|(port, limit)| (port.0.into(), limit))),
             remotes: by_index(of_remotes.into_iter().map(|(remote, limit)| (remote.0, limit))),
@@ -103,6 +117,15 @@ impl Shield {
     pub(crate) fn held(&self, port: PortId, domain: DomainId) -> Option<Held<'_>> {
         let guard = self.guard(port).filter(|guard| guard.locked || !guard.bindings.is_empty())?;
         Some(Held { port, domain, guard })
+    }
+
+    /// Whether a source address may come from a place, as far as bindings of other places go.
+    pub(crate) fn admits(&self, source: Key, from: Place) -> bool {
+        if !self.claims.contains(&source) {
+            return true;
+        }
+        let Place::Port(port) = from else { return false };
+        self.guard(port).is_some_and(|guard| guard.binds(source.mac()))
     }
 
     /// How much may be learned from a place in a domain.

@@ -13,7 +13,7 @@ use crate::consistency::check;
 pub use crate::description::{
     Domain, Encapsulation, InnerTags, Listeners, MssClamp, Path, Port, Remote, Role, TunnelOptions,
 };
-use crate::fdb::{Fdb, Limits};
+use crate::fdb::{Fdb, Key, Limits};
 use crate::flood::{self, FloodLists};
 pub use crate::group::Group;
 use crate::group::Groups;
@@ -269,6 +269,19 @@ impl Tables {
     #[inline]
     pub(crate) fn trunk(&self, port: PortId) -> Option<&Lanes> {
         self.trunks.get(port)
+    }
+
+    /// Whether a source address may come from a place: not if it is bound to a port, and not to this one.
+    #[must_use]
+    pub fn admits(&self, source: Key, from: Place) -> bool {
+        self.shield.admits(source, from)
+    }
+
+    /// Whether a place is a remote that is known not to answer.
+    #[must_use]
+    pub fn is_withdrawn(&self, place: Place) -> bool {
+        let Place::Remote(remote) = place else { return false };
+        self.remote(remote).is_some_and(|egress| matches!(egress.remote().path, Path::Withdrawn { .. }))
     }
 
     /// How much may be learned from a place in a domain.

@@ -78,7 +78,7 @@ drop_reasons! {
     VlanNotAllowed "VLAN_NOT_ALLOWED" "The trunk port has no such VLAN, or the frame is untagged and the port has no native VLAN.",
     PeerNotAllowed "PEER_NOT_ALLOWED" "The outer source is no remote of this VNI.",
     VxlanEntryExists "VXLAN_ENTRY_EXISTS" "The source address is bound to another place, by an entry or because it moved too often.",
-    SpoofedSource "SPOOFED_SOURCE" "A workload sends from an Ethernet or protocol address that is not bound to its port.",
+    SpoofedSource "SPOOFED_SOURCE" "The source is an Ethernet or protocol address that is not bound to the workload's port, or is bound to another port.",
     LockedPort "LOCKED_PORT" "The port is locked, and no binding or written entry says that the source address is there.",
     TunnelFromWorkload "TUNNEL_FROM_WORKLOAD" "A workload sends tunnel packets, which only trusted ports may.",
     RogueRouter "ROGUE_ROUTER" "A workload sends router advertisements or redirects, which only trusted ports may.",

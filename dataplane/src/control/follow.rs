@@ -117,6 +117,7 @@ impl State {
         self.resolve_awaited();
         self.watch_refusals(now);
         self.trim(now);
+        self.forget_misplaced();
         // Notifications can be lost; a look from time to time mends that, too.
         self.follow_kernel();
         self.follow_routers();

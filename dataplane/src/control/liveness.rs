@@ -17,6 +17,7 @@ use wire::bfd::{CONTROL_PORT, Control, ECHO_LENGTH, ECHO_PORT, Echo, SENT};
 use wire::{Mac, Vni};
 
 use super::path_mtu::{FLOOR_IPV4, FLOOR_IPV6};
+use super::protection::MISPLACED_LOOKS;
 use super::state::State;
 use crate::config::{LivenessConfig, RemoteConfig};
 use crate::liveness::{
@@ -222,6 +223,7 @@ impl State {
                 if let Some(id) = self.remote_id(vni, remote) {
                     // Whoever was behind it may be behind another one: frames to them are flooded until they are heard.
                     let place = Place::Remote(id);
+                    self.stale.misplaced = MISPLACED_LOOKS;
                     self.fdb.flush(|_, entry| entry.kind == Kind::Dynamic && entry.place == place);
                 }
             }

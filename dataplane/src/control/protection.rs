@@ -3,15 +3,21 @@
 
 use std::collections::BTreeMap;
 
-use forward::ids::PortId;
+use forward::fdb::{Entry, Key, Kind};
+use forward::ids::{DomainId, PortId};
 use forward::protection::{Binding, Guard, LearningLimits, Protection};
 use forward::verdict::DropReason;
 
+use wire::Mac;
+
 use super::state::State;
-use crate::config::{GuardConfig, PortRole};
+use crate::config::{GuardConfig, PortConfig, PortRole};
 
 /// Seconds between two warnings of one kind about one port.
 const REPEAT: u32 = 1;
+
+/// Looks for misplaced entries that are to find nothing, a second apart, before no more are expected.
+pub(super) const MISPLACED_LOOKS: u8 = 2;
 
 /// Reasons that somebody should hear of: whoever sends such frames is misconfigured or means harm.
 const REFUSALS: [DropReason; 9] = [
@@ -58,9 +64,14 @@ impl Refusals {
 }
 
 impl State {
-    /// What the pipeline holds frames against. If limits differ from before, what is beyond them is to be forgotten.
+    /// What the pipeline holds frames against. If limits or bindings differ from before, what is against them is to be
+    /// forgotten.
     pub(super) fn protection(&mut self) -> Protection {
         let protection = self.protection_of_configuration();
+        if self.claims != protection.claims {
+            self.claims = protection.claims.clone();
+            self.stale.misplaced = MISPLACED_LOOKS;
+        }
         if self.limits != protection.limits {
             self.limits = protection.limits.clone();
             self.stale.limits = true;
@@ -78,6 +89,7 @@ impl State {
         let domains = self.config.vnis.iter();
         Protection {
             guards: guards.collect(),
+            claims: self.config.ports.iter().flat_map(|port| self.claims_of(port)).collect(),
             limits: LearningLimits {
                 ports: access.map(|(port, guard)| (port, guard.learn_limit)).collect(),
                 remotes: remotes.collect(),
@@ -85,6 +97,40 @@ impl State {
                     .filter_map(|vni| Some((self.domain_id(vni.vni)?, vni.learn_limit)))
                     .collect(),
             },
+        }
+    }
+
+    /// What a port's bindings make its own, in each of its domains.
+    fn claims_of(&self, port: &PortConfig) -> impl Iterator<Item = (DomainId, Mac)> {
+        let domains = port.role.vnis().filter_map(|vni| self.domain_id(vni));
+        let bindings = port.guard.bind.iter();
+        domains.flat_map(move |domain| bindings.clone().map(move |binding| (domain, binding.mac)))
+    }
+
+    /// Forgets what is learned where it must not be: an address that is bound elsewhere, or anything at a remote that does not
+    /// answer. Looks again until it finds nothing, as a worker may still learn by the tables before.
+    pub(super) fn forget_misplaced(&mut self) {
+        if self.stale.misplaced == 0 {
+            return;
+        }
+        let published = self.fleet.current();
+        let tables = &published.tables;
+        let is_learned = |key: Key, entry: &Entry| match entry.kind {
+            Kind::Dynamic => true,
+            Kind::Sticky => self.moves.is_frozen((key.domain(), key.mac())),
+            _ => false,
+        };
+        let forgotten = self.fdb.flush(|key, entry| {
+            is_learned(key, entry) && (tables.is_withdrawn(entry.place) || !tables.admits(key, entry.place))
+        });
+        if forgotten == 0 {
+            self.stale.misplaced -= 1;
+        } else {
+            self.stale.misplaced = MISPLACED_LOOKS;
+            tracing::info!(
+                forgotten,
+                "learned addresses are forgotten: bound elsewhere, or at a withdrawn remote"
+            );
         }
     }
 

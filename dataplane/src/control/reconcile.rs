@@ -15,11 +15,12 @@ use crate::plan::ChunkBudget;
 impl State {
     /// Acts upon everything that is stale.
     pub(super) fn reconcile(&mut self) {
-        let Stale { limits, .. } = self.stale;
-        if self.stale == (Stale { limits, ..Stale::default() }) {
+        let Stale { limits, misplaced, .. } = self.stale;
+        let for_ticks = Stale { limits, misplaced, ..Stale::default() };
+        if self.stale == for_ticks {
             return;
         }
-        let stale = std::mem::replace(&mut self.stale, Stale { limits, ..Stale::default() });
+        let stale = std::mem::replace(&mut self.stale, for_ticks);
         let gone = self.assign();
         if stale.ports {
             let obsolete = self.take_obsolete();

@@ -106,6 +106,8 @@ pub(super) struct Stale {
     pub(super) tables: bool,
     /// There may be more learned entries than limits allow. The next tick looks.
     pub(super) limits: bool,
+    /// There may be learned entries where none may be; so many more looks, one with each tick.
+    pub(super) misplaced: u8,
 }
 
 /// The mutable truth.
@@ -149,6 +151,8 @@ pub struct State {
     pub(super) refusals: Refusals,
     /// Learning limits as they were last published.
     pub(super) limits: LearningLimits,
+    /// What bindings say whose it is, as last published.
+    pub(super) claims: BTreeSet<(DomainId, Mac)>,
     /// Bytes of the longest frame that every worker that can burst can burst.
     pub(super) burst_longest: u16,
     /// Why no worker can burst.
@@ -242,13 +246,14 @@ impl State {
             alarms: Alarms::default(),
             refusals: Refusals::default(),
             limits: LearningLimits::default(),
+            claims: BTreeSet::new(),
             burst_longest,
             burst_unsupported,
             refused_bursts: RefusedBursts::default(),
             rules: None,
             sequences: BTreeMap::new(),
             lanes: Lanes::new(),
-            stale: Stale { ports: true, entries: true, tables: true, limits: false },
+            stale: Stale { ports: true, entries: true, tables: true, limits: false, misplaced: 0 },
         })
     }
 

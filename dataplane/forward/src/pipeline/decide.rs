@@ -65,13 +65,21 @@ impl<'t, L: Link> Run<'t, L> {
             // From a switch, not from a workload.
             return Ok(());
         }
-        let tables = self.tables;
+        let (tables, source, from) = (self.tables, job.source(), job.from());
+        if !tables.admits(source.key(), from) {
+            return Err(DropReason::SpoofedSource);
+        }
         let ageing = |id| tables.domain(id).map_or(0, |domain| domain.ageing);
-        let limits = tables.limits(job.headers.domain(), job.from());
-        match learn::learn(tables.fdb(), &job.source(), job.from(), self.seconds, limits, ageing) {
+        let mut limits = tables.limits(job.headers.domain(), from);
+        let is_withdrawn = tables.is_withdrawn(from);
+        if is_withdrawn {
+            // Nothing that is sent there would arrive.
+            limits.place = 0;
+        }
+        match learn::learn(tables.fdb(), &source, from, self.seconds, limits, ageing) {
             Ok(Lesson::Known) => {}
             Ok(Lesson::Moved(event)) => self.link.event(event),
-            Ok(Lesson::Unlearned) => self.tally.unlearned += 1,
+            Ok(Lesson::Unlearned) => self.tally.unlearned += u64::from(!is_withdrawn),
             Err(_) if self.is_of_a_group(job) => {}
             Err(reason) => return Err(reason),
         }

@@ -6,13 +6,14 @@ use forward::ids::DomainId;
 use forward::limits::BATCH;
 use forward::link::Place;
 use forward::protection::{Binding, Guard};
+use forward::tables::Path;
 use forward::verdict::DropReason::{
     self, Ipv6HeaderChain, RogueDhcp, RogueRouter, SpoofedSource, TunnelFromWorkload, VxlanEntryExists,
 };
 use proptest::prelude::*;
 use wire::Mac;
 
-use crate::fixture::{A, B, PEER, Switch, VXLAN};
+use crate::fixture::{A, B, C, PEER, Switch, UP, VXLAN};
 use crate::frames::{arp, edit, opaque, tagged, tcp, tcp6, udp_ports, vxlan, vxlan_datagram};
 
 const MINE: Mac = Mac([2, 0, 0, 0, 7, 1]);
@@ -156,6 +157,59 @@ fn a_bound_port_is_who_it_is_bound_to_be() {
     assert_eq!(verdict(&loose, &second(&tcp(MINE, THERE, b"x"))), None);
     assert_eq!(verdict(&loose, &tcp(OTHER, THERE, b"x")), Some(SpoofedSource));
     assert_eq!(verdict(&loose, &from_mine(request(OTHER, IP))), Some(SpoofedSource));
+}
+
+/// What another place may not do with an address that is bound to `A`.
+#[test]
+fn a_bound_address_is_claimed_by_nobody_else() {
+    let domain = DomainId(1);
+    let mut switch = guarded(bound());
+    // Before, it may be anybody's.
+    assert_eq!(switch.receive_one(B, &opaque(MINE, THERE, 46)).len(), 4);
+    assert_eq!(switch.place_of(domain, MINE), Some(Place::Port(B)));
+    switch.change(|parts| drop(parts.protection.claims.insert((domain, MINE))));
+    switch.now.nanoseconds += 1_000_000_000;
+    let from_overlay = vxlan(&opaque(MINE, THERE, 46));
+    assert_eq!(switch.receive_one(B, &opaque(MINE, THERE, 46)), [], "known there, but not refreshed");
+    assert_eq!(switch.receive(UP, &[from_overlay.clone(), from_overlay]), []);
+    assert_eq!(switch.drops(), [(SpoofedSource, 3)]);
+    // Its own port takes it back.
+    assert_eq!(switch.receive_one(A, &opaque(MINE, THERE, 46)).len(), 4);
+    assert_eq!(switch.place_of(domain, MINE), Some(Place::Port(A)));
+    assert_eq!(switch.receive_one(B, &opaque(MINE, THERE, 46)), []);
+    assert_eq!(switch.place_of(domain, MINE), Some(Place::Port(A)));
+    // Other addresses, and the same in another domain, are no concern of it.
+    assert_eq!(switch.receive_one(B, &opaque(OTHER, THERE, 46)).len(), 4);
+    assert_eq!(switch.receive_one(C, &opaque(MINE, THERE, 46)).len(), 1);
+    assert_eq!(switch.drops(), [(SpoofedSource, 4)]);
+    // Where two ports are bound to it, either may have it.
+    switch.change(|parts| drop(parts.protection.guards.insert(B, bound())));
+    assert_eq!(switch.receive_one(B, &opaque(MINE, THERE, 46)).len(), 4);
+    assert_eq!(switch.place_of(domain, MINE), Some(Place::Port(B)));
+}
+
+/// Nor is it learned anew from a place where it could not be reached.
+#[test]
+fn nothing_is_learned_from_a_withdrawn_remote() {
+    let mut switch = Switch::new();
+    let from_remote = |mac| vxlan(&opaque(mac, THERE, 46));
+    switch.change(|parts| {
+        let remote = parts.remotes.iter_mut().find(|remote| remote.id == VXLAN).expect("the remote");
+        let Path::Resolved { uplink, source, next_hop, .. } = remote.path else { panic!("no path") };
+        remote.path = Path::Withdrawn { uplink, source, next_hop };
+        parts.domains.iter_mut().for_each(|domain| domain.remotes.retain(|remote| *remote != VXLAN));
+    });
+    // What comes is flooded to the ports all the same.
+    assert_eq!(switch.receive_one(UP, &from_remote(OTHER)).len(), 3);
+    assert_eq!(switch.place_of(DomainId(1), OTHER), None);
+    // A place that can be reached is kept, and one that was written still counts.
+    switch.receive_one(A, &opaque(MINE, THERE, 46));
+    assert_eq!(switch.receive_one(UP, &from_remote(MINE)).len(), 3);
+    assert_eq!(switch.place_of(DomainId(1), MINE), Some(Place::Port(A)));
+    assert_eq!((switch.drops(), switch.counters.port(UP).unlearned), (vec![], 0));
+    switch.bind(DomainId(1), OTHER, Place::Port(B));
+    assert_eq!(switch.receive_one(UP, &from_remote(OTHER)), []);
+    assert_eq!(switch.drops(), [(VxlanEntryExists, 1)]);
 }
 
 fn source(port: u8, number: u64) -> Mac {
