@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::panic, clippy::missing_panics_doc, reason = "a harness fails a test by panicking")]
 
+pub mod alone;
 pub mod capture;
 pub mod config_text;
 pub mod daemon;
@@ -36,6 +37,7 @@ pub mod trouble;
 pub mod trunk;
 pub mod wait;
 
+pub use alone::Alone;
 pub use capture::{Capture, Captured};
 pub use config_text::Variant;
 pub use daemon::Daemon;

@@ -18,6 +18,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::alone::Beside;
 use crate::netns::Namespace;
 use crate::ping::{Echo, every_answer};
 use crate::process::Finished;
@@ -31,17 +32,19 @@ pub const UNDERLAY_MTU: u32 = 1600;
 pub struct Underlay {
     /// Where the bridge `br0` is.
     pub namespace: Namespace,
+    _beside: Beside,
 }
 
 impl Underlay {
     /// A network without nodes.
     #[must_use]
     pub fn new() -> Self {
+        let beside = Beside::others();
         let namespace = Namespace::new("underlay");
         let _ = namespace.run("sysctl -qw net.ipv6.conf.default.disable_ipv6=1");
         namespace.ip("link add br0 type bridge mcast_snooping 0");
         namespace.ip("link set br0 up");
-        Self { namespace }
+        Self { namespace, _beside: beside }
     }
 
     /// Makes a node with the address 192.0.2.`number`.

@@ -11,10 +11,9 @@ use std::time::Duration;
 use vtep_tests::capture::Witnesses;
 use vtep_tests::frames::{self, BROADCAST, RawSocket, octets};
 use vtep_tests::process::Process;
-use vtep_tests::stream::Report;
 use vtep_tests::wait::SOON;
 use vtep_tests::{
-    Daemon, LinuxVtep, Node, Segment, UdpStream, Underlay, Variant, Workload, programs, wait_until,
+    Alone, Daemon, LinuxVtep, Node, Segment, UdpStream, Underlay, Variant, Workload, programs, wait_until,
 };
 
 in_every_variant!(a_storm_costs_known_unicast_nothing, a_storm_at_line_rate_costs_known_unicast_nothing);
@@ -92,6 +91,7 @@ impl Net {
         for workload in self.near[1..].iter().chain(&self.far) {
             self.near[0].reaches(workload);
         }
+        self.near.iter().for_each(|workload| workload.reaches(&self.far[0]));
     }
 }
 
@@ -177,16 +177,26 @@ fn a_storm_costs_known_unicast_nothing(variant: Variant) {
     near.assert_balanced();
 }
 
+/// Frames that the kernel has dropped on any CPU because too many waited between two devices (`netdev_max_backlog`).
+fn kernel_backlog_drops(node: &Node) -> u64 {
+    let text = node.namespace.run("cat /proc/net/softnet_stat");
+    let second =
+        |line: &str| line.split_whitespace().nth(1).and_then(|word| u64::from_str_radix(word, 16).ok());
+    text.lines().map(|line| second(line).unwrap_or_else(|| panic!("{text}"))).sum()
+}
+
 /// As many broadcasts as a CPU can make, some twenty times what a port floods by default, and then without any limit, when
 /// they are more than a worker takes. Either way nothing is lost of what others say to each other: what is too much stays in
 /// the storm's own receive ring, each port's ring has its turn in every round of the worker, and copies leave room for known
-/// unicast on the way to another worker.
+/// unicast on the way to another worker. Behind vtepd copies and known unicast share the kernel's queues on the way to the
+/// receiver, which the CPU that the generator leaves does not always empty in time: what those dropped may be missing.
 ///
-/// With bursts to veths nothing of that is lost here either, but the devices' other ends take 256 frames at a time and are
-/// emptied by a CPU that the generator has for itself for milliseconds: there, and behind it in the kernel, known unicast
-/// shares the fate of the copies. So all that is asserted is that nobody but the device refused frames, and that traffic
-/// goes on.
+/// With bursts to veths there is one more such queue, of 256 frames at the device's other end, which nobody counts by what was
+/// in it; the generator has the CPU that empties it for itself for milliseconds. There it is asserted that traffic goes on and
+/// that every frame is accounted for, and no more.
 fn a_storm_at_line_rate_costs_known_unicast_nothing(variant: Variant) {
+    // The generator takes a CPU, and leaves others' traffic no more of it than this.
+    let _alone = Alone::on_the_machine();
     let net = Net::new();
     let _far = net.linux();
     let near = Daemon::start(&net.a, variant, &[Net::segment(&net.near[..2], &net.b)]);
@@ -196,7 +206,7 @@ fn a_storm_at_line_rate_costs_known_unicast_nothing(variant: Variant) {
     for change in [None, Some("port set a1 storm-limit 0")] {
         change.iter().for_each(|change| near.change(change));
         let streams = UdpStream::both_ways(&net.near[1], &net.far[1], Duration::from_millis(1));
-        let before = surplus();
+        let (before, dropped) = (surplus(), kernel_backlog_drops(&net.b));
         let storm = storm(&net.near[0], None);
         wait_until("a million frames more than are flooded came", 3 * SOON, || {
             surplus() > before + 1_000_000
@@ -204,12 +214,12 @@ fn a_storm_at_line_rate_costs_known_unicast_nothing(variant: Variant) {
         streams.iter().for_each(|stream| stream.wait_for_more(500));
         drop(storm);
         let reports = streams.map(UdpStream::stop);
-        if variant.transmit == "burst" {
-            for drop in near.list("drops show").iter().filter(|drop| drop["port"] != "a1") {
-                assert_eq!(drop["reason"], "TX_REFUSED", "{drop}");
+        if variant.transmit != "burst" {
+            let dropped = kernel_backlog_drops(&net.b) - dropped;
+            for report in reports {
+                assert_eq!((report.repeated, report.reordered), (0, 0), "{report:?}");
+                assert!(report.sent - report.received <= dropped, "{report:?}, and {dropped} by the kernel");
             }
-        } else {
-            reports.iter().for_each(Report::assert_complete);
         }
     }
     near.assert_balanced();
