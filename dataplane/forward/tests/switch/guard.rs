@@ -105,7 +105,7 @@ fn only_infrastructure_acts_as_such() {
     assert_eq!(verdict(&Guard::default(), &hidden), Some(TunnelFromWorkload));
     // From the overlay all of it may come: who stands there was judged by its own switch.
     let mut switch = guarded(Guard::default());
-    assert_eq!(switch.receive_one(crate::fixture::UP, &vxlan(&nested)).len(), 3);
+    assert_eq!(switch.receive_one(UP, &vxlan(&nested)).len(), 3);
 }
 
 #[test]
@@ -167,7 +167,9 @@ fn a_bound_address_is_claimed_by_nobody_else() {
     // Before, it may be anybody's.
     assert_eq!(switch.receive_one(B, &opaque(MINE, THERE, 46)).len(), 4);
     assert_eq!(switch.place_of(domain, MINE), Some(Place::Port(B)));
-    switch.change(|parts| drop(parts.protection.claims.insert((domain, MINE))));
+    switch.change(|parts| {
+        let _ = parts.protection.claims.insert((domain, MINE));
+    });
     switch.now.nanoseconds += 1_000_000_000;
     let from_overlay = vxlan(&opaque(MINE, THERE, 46));
     assert_eq!(switch.receive_one(B, &opaque(MINE, THERE, 46)), [], "known there, but not refreshed");
@@ -255,7 +257,7 @@ fn a_place_has_a_limit_of_its_own() {
     for number in 0..16 {
         switch.receive_one(A, &opaque(source(1, number), THERE, 46));
         switch.receive_one(B, &opaque(source(2, number), THERE, 46));
-        switch.receive_one(crate::fixture::UP, &vxlan(&opaque(source(3, number), THERE, 46)));
+        switch.receive_one(UP, &vxlan(&opaque(source(3, number), THERE, 46)));
     }
     let learned = |place| switch.parts.fdb.learned_at(place);
     let all = [Place::Port(A), Place::Port(B), Place::Remote(VXLAN)].map(learned);
