@@ -30,7 +30,7 @@ pub struct Egress {
     longest: u16,
     /// The same of BFD packets, which also go to a remote that does not answer.
     reach: u16,
-    /// The same for frames whose packet the outer header says nothing of; 0 where it always does.
+    /// The same for frames whose packet the outer header says nothing of; 0 where it always does, or numbers packets.
     longest_ordinary: u16,
     header: OuterHeader,
 }
@@ -51,7 +51,8 @@ impl Egress {
         let longest = |mtu: u16| (usize::from(mtu) + ethernet::LENGTH).saturating_sub(header.length()) as u16;
         let reach = longest(mtu);
         let longest = if closed.is_some() { 0 } else { longest(mtu.min(path_mtu)) };
-        let longest_ordinary = if remote.marking.inherits() { 0 } else { longest };
+        let aside = remote.marking.inherits() || remote.options.gre_sequence.is_some();
+        let longest_ordinary = if aside { 0 } else { longest };
         Self { remote, uplink, closed, longest, reach, longest_ordinary, header }
     }
 
@@ -90,6 +91,13 @@ impl Egress {
     #[must_use]
     pub const fn takes_ordinarily(&self, size: Size) -> bool {
         size.is_ordinary(self.longest_ordinary)
+    }
+
+    /// Whether its packets are numbered (RFC 2890), and so have to leave in the order in which they got their headers.
+    #[inline]
+    #[must_use]
+    pub const fn is_numbered(&self) -> bool {
+        self.remote.options.gre_sequence.is_some()
     }
 
     /// The uplink that its frames leave by.

@@ -10,6 +10,7 @@ use crate::ids::{GroupId, PortId, RemoteId};
 use crate::limits::BATCH;
 use crate::link::{Event, Link, Place};
 use crate::parse::Headers;
+use crate::remote::Egress;
 use crate::rewrite::{self, Exit};
 use crate::snoop;
 use crate::tables::{Domain, Role};
@@ -69,8 +70,12 @@ impl<'t, L: Link> Run<'t, L> {
     #[inline(never)]
     fn encapsulate_aside(&mut self, job: &mut Job, remote: RemoteId, chunk: &mut L::Chunk) {
         let headers = &job.headers;
-        self.identification = self.identification.wrapping_add(1);
         let exit = Exit::new(self.tables, headers, Place::Remote(remote));
+        // Flooded frames among the others get their numbers when they leave, so the others have to as well.
+        if self.tables.remote(remote).is_some_and(Egress::is_numbered) {
+            return;
+        }
+        self.identification = self.identification.wrapping_add(1);
         let result =
             exit.and_then(|exit| exit.rewrite(&mut self.link.frame(chunk), headers, self.identification));
         match result {
@@ -79,7 +84,7 @@ impl<'t, L: Link> Run<'t, L> {
                 self.counters.sent_to(remote, headers.length);
                 job.verdict = Verdict::Leave(uplink);
             }
-            // Its verdict stays, for `deliver_otherwise`.
+            // Its verdict stays, for `send_to`.
             Err(DropReason::PacketTooBig) => {}
             Err(reason) => {
                 self.explain(Place::Remote(remote), reason);
@@ -96,10 +101,18 @@ impl<'t, L: Link> Run<'t, L> {
             Ok(remote) => remote,
             Err(reason) => return self.discard(chunk, reason),
         };
-        match Exit::new(self.tables, headers, Place::Remote(remote)) {
-            Ok(exit) => self.send(headers, exit, chunk),
+        self.send_to(job, remote, chunk);
+    }
+
+    /// To a remote, in pieces if it has to be.
+    fn send_to(&mut self, job: &Job, remote: RemoteId, chunk: L::Chunk) {
+        match Exit::new(self.tables, &job.headers, Place::Remote(remote)) {
+            Ok(exit) => self.send(&job.headers, exit, chunk),
             Err(DropReason::PacketTooBig) => self.too_big(job, remote, chunk),
-            Err(reason) => self.discard(chunk, reason),
+            Err(reason) => {
+                self.explain(Place::Remote(remote), reason);
+                self.discard(chunk, reason);
+            }
         }
     }
 
@@ -112,7 +125,7 @@ impl<'t, L: Link> Run<'t, L> {
             Verdict::Answer => self.answer(job, chunk),
             Verdict::Drop(reason) => self.discard(chunk, reason),
             // What `rewrite` has left.
-            Verdict::Encapsulate(remote) => self.too_big(job, remote, chunk),
+            Verdict::Encapsulate(remote) => self.send_to(job, remote, chunk),
             // Not out of an access port, so perhaps out of a trunk.
             Verdict::Forward(port) => match Exit::new(self.tables, &job.headers, Place::Port(port)) {
                 Ok(exit) => self.send(&job.headers, exit, chunk),

@@ -11,6 +11,7 @@ use forward::link::Place;
 use forward::tables::{Encapsulation, InnerTags, TablesParts, TunnelOptions};
 use forward::verdict::DropReason;
 use proptest::prelude::*;
+use wire::Mac;
 
 use crate::fixture::*;
 use crate::frames::*;
@@ -198,6 +199,16 @@ fn extended_headers_are_as_the_rfcs_have_them() {
             assert_eq!(rest, frame);
         }
     }
+}
+
+/// Flooded frames and those whose receiver is known leave in the order in which they came, and are numbered in it.
+#[test]
+fn numbers_follow_the_order_in_which_frames_leave() {
+    let tunnel = tunnels()[2].clone();
+    let mut here = tunnel.here();
+    let frames: Vec<_> = [W9, Mac::BROADCAST, W9, W2, W9].map(|to| udp(W1, to, 20)).into();
+    let numbers = here.receive(E, &frames).into_iter().map(|out| out.bytes[46..50].to_vec());
+    assert_eq!(numbers.collect::<Vec<_>>(), (0..5).map(u32::to_be_bytes).collect::<Vec<_>>());
 }
 
 /// Flows spread over the source ports and over NVGRE's flow identifiers, and each keeps its own.
