@@ -133,10 +133,11 @@ fn zero_checksums_are_configured_at_both_ends() {
     b1.does_not_reach(a1.address);
     assert!(near.drops("UDP_CSUM") > 0);
 
-    let wire = Capture::start(&underlay.namespace, &a.underlay_device);
     near.change("remote replace 2001:db8::2 vni 100 udp-checksum off");
     assert_eq!(near.list("remote show vni 100")[0]["udp_checksum"], false);
     a1.reaches(&b1);
+    // What was sent before the change had a checksum.
+    let wire = Capture::start(&underlay.namespace, &a.underlay_device);
     b1.ping(a1.address, 10);
     Transfer::SMALL.run(&a1, &b1);
     let sums = wire.stop().decoded("vxlan && ipv6.src == 2001:db8::1", &["udp.checksum"]);

@@ -43,10 +43,13 @@ fn a_learned_entry_tells_how_it_moved() {
     // a2 has a1's address for a moment.
     let frame = frames::datagram(&net.a1, frames::octets(&net.b1.mac), 4000);
     frames::RawSocket::of(&net.a2).send(&frame);
-    wait_until("the entry has moved", SOON, || entry()["ifname"] == "a2" && entry()["moves"] == 1);
+    wait_until("the entry has moved", SOON, || entry()["moves"] != 0);
     wait_until("the move is told", SOON, || entry()["version"] != 0);
     let moved = entry();
-    assert_eq!((&moved["moved_from"], moved["last_move"].is_u64()), (&json!("a1"), true), "{moved}");
+    // a1 may have said something of its own accord, and be back.
+    let (from, to) = if moved["moves"] == 1 { ("a1", "a2") } else { ("a2", "a1") };
+    assert_eq!((&moved["moved_from"], &moved["ifname"]), (&json!(from), &json!(to)), "{moved}");
+    assert!(moved["last_move"].is_u64(), "{moved}");
     let (mac, version) = (&net.a1.mac, &moved["version"]);
     let stale = daemon.ctl(&format!("fdb del {mac} vni 100 version 0"));
     stale.assert_fails(
