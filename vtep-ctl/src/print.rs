@@ -199,7 +199,7 @@ fn port_alone(port: &api::Port, moving: &mut Moving, paint: Paint) -> String {
         ("netns", netns(port)),
         ("flood", flooding(port.flood, port.mcast_flood, port.bcast_flood)),
         ("isolated", on_off(port.isolated).to_owned()),
-        ("fastleave", on_off(port.fastleave).to_owned()),
+        ("leave", if port.fastleave { "at once" } else { "once nobody answers" }.to_owned()),
         ("storm", storm_limit(port.storm_limit)),
         (
             "rx",
