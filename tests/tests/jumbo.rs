@@ -286,6 +286,14 @@ fn chunks_of_4096_bytes_and_generic_xdp_take_large_packets_too() {
         near.wait_for_ports();
         near.wait_for_remotes();
         assert_eq!(near.port("a1")["mode"], mode);
+        if mode == "generic" {
+            // Native XDP turns super-frames off at a veth's other end; of 64 KiB no chunk takes one.
+            for (end, device) in
+                [(&net.a1.namespace, "eth0"), (&net.b1.namespace, "eth0"), (&net.b.namespace, "up0")]
+            {
+                let _ = end.run(&format!("ethtool -K {device} tso off"));
+            }
+        }
         net.a1.reaches(&net.b1);
         for (from, to) in [(&net.a1, &net.b1), (&net.b1, &net.a1)] {
             pings(from, &format!("-M do -s {ECHO}"), to);
