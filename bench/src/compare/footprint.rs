@@ -70,7 +70,13 @@ fn with_a_million_entries(progress: &Progress) -> Result<Footprint, Fault> {
     let case = Case { macs: 1, ..Case::BASE };
     let entries = super::load::entries(&case);
     let sink = super::load::sink(&stage, case.direction)?;
-    let daemon = Daemon::with_config(&stage.node, &vtepd::config(&stage, &case, &entries, "auto"));
+    // By default a port has a few thousand at most.
+    let config =
+        ["vni", "id"].into_iter().fold(vtepd::config(&stage, &case, &entries, "auto"), |config, key| {
+            let line = format!("{key} = {}\n", super::stage::VNI);
+            config.replacen(&line, &format!("{line}learn_limit = {ENTRIES}\n"), 1)
+        });
+    let daemon = Daemon::with_config(&stage.node, &config);
     daemon.wait_for_ports();
     let mut traffic = traffic(&case);
     traffic.sources = Hosts {
