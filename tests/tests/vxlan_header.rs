@@ -193,10 +193,11 @@ fn several_ports_are_taken_at_once(variant: Variant) {
     let wire = net.wire();
     net.a1.ping(net.b1.address, 5);
     net.a1.ping(c1.address, 5);
-    let sent = |port: u16, to: &str| {
-        wire.count(&format!("udp dst port {port} and src host {} and dst host {to}", net.a.address))
-    };
-    assert!(sent(4789, "192.0.2.2") >= 5 && sent(8472, "192.0.2.3") >= 5);
+    let to =
+        |port: u16, to: &str| format!("udp dst port {port} and src host {} and dst host {to}", net.a.address);
+    let sent = |port, host| wire.count(&to(port, host));
+    wire.wait_for(&to(4789, "192.0.2.2"), 5);
+    wire.wait_for(&to(8472, "192.0.2.3"), 5);
     assert_eq!([sent(8472, "192.0.2.2"), sent(4789, "192.0.2.3")], [0, 0]);
 }
 
