@@ -1,7 +1,7 @@
 //! Whether the parts of new tables agree with each other. Asked once per publication, so that the frame path need not
 //! ask.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use wire::{Vlan, Vni};
@@ -11,7 +11,7 @@ use crate::group;
 use crate::ids::{DomainId, GroupId, PortId, RemoteId};
 use crate::limits::{GROUP_BUCKETS, MAX_DOMAINS, MAX_GROUPS, MAX_PORTS, MAX_REMOTES, MAX_TRUNK_VLANS};
 use crate::tables::TablesParts;
-use crate::trunk;
+use crate::trunk::{self, Trunk};
 
 /// A contradiction in what [`crate::tables::Tables::build`] was given.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -58,6 +58,7 @@ pub(crate) fn check(parts: &TablesParts) -> Vec<Inconsistency> {
     let mut faults = Vec::new();
     check_ports(parts, &mut faults);
     check_domains(parts, &mut faults);
+    check_membership(parts, &mut faults);
     trunk::check(parts, &mut faults);
     check_remotes(parts, &mut faults);
     group::check(parts, &mut faults);
@@ -65,23 +66,31 @@ pub(crate) fn check(parts: &TablesParts) -> Vec<Inconsistency> {
 }
 
 fn check_ports(parts: &TablesParts, faults: &mut Vec<Inconsistency>) {
-    let members: HashSet<(PortId, DomainId)> =
-        parts.domains.iter().flat_map(|domain| domain.ports.iter().map(|port| (*port, domain.id))).collect();
     let mut seen = HashSet::new();
     for port in &parts.ports {
         if usize::from(port.id.0) >= MAX_PORTS || !seen.insert(port.id) {
             faults.push(Inconsistency::PortIndex(port.id));
         }
-        if let Role::Access(domain) = port.role
-            && !members.contains(&(port.id, domain))
-        {
-            faults.push(Inconsistency::Membership(port.id, domain));
-        }
     }
 }
 
+/// What ports and trunks say of their domains is what domains say of their ports.
+fn check_membership(parts: &TablesParts, faults: &mut Vec<Inconsistency>) {
+    let access = parts.ports.iter().filter_map(|port| match port.role {
+        Role::Access(domain) => Some((port.id, domain)),
+        Role::Uplink | Role::Trunk => None,
+    });
+    let lane = |(port, trunk): (&PortId, &Trunk)| {
+        trunk.vlans.values().map(|domain| (*port, *domain)).collect::<Vec<_>>()
+    };
+    let by_ports: BTreeSet<(PortId, DomainId)> = access.chain(parts.trunks.iter().flat_map(lane)).collect();
+    let by_domains: BTreeSet<(PortId, DomainId)> =
+        parts.domains.iter().flat_map(|domain| domain.ports.iter().map(|port| (*port, domain.id))).collect();
+    let differences = by_ports.symmetric_difference(&by_domains);
+    faults.extend(differences.map(|(port, domain)| Inconsistency::Membership(*port, *domain)));
+}
+
 fn check_domains(parts: &TablesParts, faults: &mut Vec<Inconsistency>) {
-    let roles: HashMap<PortId, Role> = parts.ports.iter().map(|port| (port.id, port.role)).collect();
     let owners: HashMap<RemoteId, DomainId> =
         parts.remotes.iter().map(|remote| (remote.id, remote.domain)).collect();
     let (mut indices, mut vnis) = (HashSet::new(), HashSet::new());
@@ -93,15 +102,6 @@ fn check_domains(parts: &TablesParts, faults: &mut Vec<Inconsistency>) {
         if !vnis.insert(domain.vni) {
             faults.push(Inconsistency::VniTwice(domain.vni));
         }
-        let is_in = |port: &PortId| match roles.get(port) {
-            Some(Role::Access(domain)) => *domain == id,
-            Some(Role::Trunk) => {
-                parts.trunks.get(port).is_some_and(|trunk| trunk.vlans.values().any(|domain| *domain == id))
-            }
-            Some(Role::Uplink) | None => false,
-        };
-        let strangers = domain.ports.iter().filter(|port| !is_in(port));
-        faults.extend(strangers.map(|port| Inconsistency::Membership(*port, id)));
         let strangers = domain.remotes.iter().filter(|remote| owners.get(remote) != Some(&id));
         faults.extend(strangers.map(|remote| Inconsistency::FloodList(id, *remote)));
     }
@@ -149,7 +149,6 @@ mod tests {
     use crate::flood::{Flooding, StormLimit};
     use crate::marking::Marking;
     use crate::tables::Tables;
-    use crate::trunk::Trunk;
     use crate::tunnel::Tunnel;
     use crate::verdict::DropReason;
 

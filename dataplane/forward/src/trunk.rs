@@ -156,8 +156,6 @@ impl Trunks {
 /// What contradicts something else.
 pub(crate) fn check(parts: &TablesParts, faults: &mut Vec<Inconsistency>) {
     let roles: HashMap<PortId, Role> = parts.ports.iter().map(|port| (port.id, port.role)).collect();
-    let members: HashSet<(PortId, DomainId)> =
-        parts.domains.iter().flat_map(|domain| domain.ports.iter().map(|port| (*port, domain.id))).collect();
     for (port, trunk) in &parts.trunks {
         if roles.get(port) != Some(&Role::Trunk) {
             faults.push(Inconsistency::TrunkRole(*port));
@@ -174,9 +172,6 @@ pub(crate) fn check(parts: &TablesParts, faults: &mut Vec<Inconsistency>) {
         for domain in trunk.vlans.values() {
             if !seen.insert(*domain) {
                 faults.push(Inconsistency::TrunkDomain(*port, *domain));
-            }
-            if !members.contains(&(*port, *domain)) {
-                faults.push(Inconsistency::Membership(*port, *domain));
             }
         }
     }
