@@ -46,6 +46,15 @@ impl ErrorAllowance {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::BFD_PER_SECOND;
+
+    #[test]
+    fn only_so_many_are_handed_over_in_a_second() {
+        let mut allowance = PerSecond::default();
+        assert!((0..BFD_PER_SECOND).all(|_| allowance.take(BFD_PER_SECOND, 7)));
+        assert!(!allowance.take(BFD_PER_SECOND, 7));
+        assert!(allowance.take(BFD_PER_SECOND, 8));
+    }
 
     #[test]
     fn each_port_has_its_own_and_a_second_brings_it_back() {

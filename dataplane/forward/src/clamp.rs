@@ -25,7 +25,7 @@ pub(crate) fn clamp(
     frame: &mut [u8],
 ) -> Option<()> {
     let packet = frame.get_mut(usize::from(headers.offset)..)?;
-    let (segment, ip_header) = opening(headers.ethertype, packet)?;
+    let (segment, ip_header) = tcp_segment(headers.ethertype, packet)?;
     let maximum = match domain.mss_clamp {
         MssClamp::Off => return None,
         MssClamp::Bytes(bytes) => bytes,
@@ -59,8 +59,8 @@ fn longest(
     }
 }
 
-/// The TCP segment of a packet, if it may open a connection, and the length of an IP header without options.
-fn opening(ethertype: EtherType, packet: &mut [u8]) -> Option<(&mut [u8], usize)> {
+/// The TCP segment of a packet, if it is one with its beginning, and the length of an IP header without options.
+fn tcp_segment(ethertype: EtherType, packet: &mut [u8]) -> Option<(&mut [u8], usize)> {
     match ethertype {
         EtherType::IPV4 => {
             let (header, length) = ipv4::Header::parse(packet).ok()?;

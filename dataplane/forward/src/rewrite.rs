@@ -121,13 +121,13 @@ impl<'a> Exit<'a> {
         }
     }
 
-    /// The way of an answer to a frame that came in at a trunk in a VLAN with a tag; `None` if it goes back as it is.
+    /// The way of an answer to a frame that came in at a port: as the frame, tagged if it was in a VLAN with a tag.
     #[inline]
     #[must_use]
-    pub fn back(tables: &Tables, headers: &Headers, ingress: PortId) -> Option<Self> {
-        match tables.trunk(ingress)?.lane(headers.domain()) {
-            Lane::Tagged(vlan) => Some(Self::Tagged(ingress, vlan)),
-            Lane::Native | Lane::Closed => None,
+    pub fn back(tables: &Tables, headers: &Headers, ingress: PortId) -> Self {
+        match tables.trunk(ingress).map(|lanes| lanes.lane(headers.domain())) {
+            Some(Lane::Tagged(vlan)) => Self::Tagged(ingress, vlan),
+            Some(Lane::Native | Lane::Closed) | None => Self::Port(ingress),
         }
     }
 

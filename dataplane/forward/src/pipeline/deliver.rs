@@ -70,11 +70,11 @@ impl<'t, L: Link> Run<'t, L> {
     #[inline(never)]
     fn encapsulate_aside(&mut self, job: &mut Job, remote: RemoteId, chunk: &mut L::Chunk) {
         let headers = &job.headers;
-        let exit = Exit::new(self.tables, headers, Place::Remote(remote));
-        // Flooded frames among the others get their numbers when they leave, so the others have to as well.
+        // Flooded frames among the others get their numbers when they leave, so the others have to as well, in `send_to`.
         if self.tables.remote(remote).is_some_and(Egress::is_numbered) {
             return;
         }
+        let exit = Exit::new(self.tables, headers, Place::Remote(remote));
         self.identification = self.identification.wrapping_add(1);
         let result =
             exit.and_then(|exit| exit.rewrite(&mut self.link.frame(chunk), headers, self.identification));
@@ -269,11 +269,8 @@ impl<'t, L: Link> Run<'t, L> {
     #[cold]
     pub(super) fn send_back(&mut self, headers: &Headers, mut chunk: L::Chunk) {
         let length = *self.link.frame(&mut chunk).len;
-        if let Some(exit) = Exit::back(self.tables, headers, self.ingress) {
-            return self.send(&Headers { length, ..*headers }, exit, chunk);
-        }
-        self.traffic.transmitted(self.counters, headers.domain(), length);
-        self.link.transmit(self.ingress, headers.flow, chunk);
+        let exit = Exit::back(self.tables, headers, self.ingress);
+        self.send(&Headers { length, ..*headers }, exit, chunk);
     }
 
     /// A receiver that does not get its frame.

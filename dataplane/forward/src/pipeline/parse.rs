@@ -78,11 +78,11 @@ impl<'t, L: Link> Run<'t, L> {
     fn parse_trunk(&mut self, batch: &mut ArrayVec<L::Chunk, BATCH>, jobs: &mut Jobs) {
         let (tables, ingress) = (self.tables, self.ingress);
         let trust = tables.trust(ingress);
+        let lanes = tables.trunk(ingress).ok_or(DropReason::PortUnknown);
         let sighting = Sighting::new(Place::Port(ingress), self.seconds);
         for (job, chunk) in jobs.iter_mut().zip(batch) {
             let mut frame = self.link.frame(chunk);
             self.tally.received.bytes += frame.length() as u64;
-            let lanes = tables.trunk(ingress).ok_or(DropReason::PortUnknown);
             let admitted = lanes.and_then(|lanes| lanes.admit(&mut frame)).and_then(|domain| {
                 if let Some(held) = tables.held(ingress, domain) {
                     held.check(frame.bytes(), tables.fdb())?;
