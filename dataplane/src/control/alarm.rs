@@ -16,24 +16,25 @@ const REPEAT: u32 = 30;
 #[derive(Debug, Default)]
 pub(super) struct Alarms {
     queues: BTreeMap<(PortId, u32), Watched>,
-    jumbo: BTreeMap<PortId, Lost>,
+    jumbo: BTreeMap<PortId, Told>,
 }
 
+/// Of a count that grows: what was last said of it, and when.
 #[derive(Debug, Default, Clone, Copy)]
-struct Lost {
-    seen: u64,
-    said: Option<u32>,
+pub(super) struct Told {
+    count: u64,
+    at: Option<u32>,
 }
 
-impl Lost {
-    /// Frames to be told of now, of `count` in all.
-    fn news(&mut self, count: u64, now: u32) -> Option<u64> {
-        let more = count.saturating_sub(self.seen);
-        if more == 0 || self.said.is_some_and(|said| now.saturating_sub(said) < REPEAT) {
+impl Told {
+    /// How much of `count` is news, if it is time to tell: nothing within `pause` seconds of the last time.
+    pub(super) fn news(&mut self, count: u64, now: u32, pause: u32) -> Option<u64> {
+        let fresh = count.saturating_sub(self.count);
+        if fresh == 0 || self.at.is_some_and(|at| now.saturating_sub(at) < pause) {
             return None;
         }
-        *self = Self { seen: count, said: Some(now) };
-        Some(more)
+        *self = Self { count, at: Some(now) };
+        Some(fresh)
     }
 }
 
@@ -77,9 +78,7 @@ impl State {
             }
         }
     }
-}
 
-impl State {
     /// Compares every port's count of frames without a jumbo chunk with what was last said.
     pub(super) fn watch_jumbo(&mut self, now: u32) {
         let lost: Vec<(String, PortId, u64)> = self
@@ -91,7 +90,7 @@ impl State {
             .collect();
         self.alarms.jumbo.retain(|id, _| lost.iter().any(|(_, port, _)| port == id));
         for (port, id, all) in lost {
-            if let Some(count) = self.alarms.jumbo.entry(id).or_default().news(all, now) {
+            if let Some(count) = self.alarms.jumbo.entry(id).or_default().news(all, now, REPEAT) {
                 let remedy = "raise umem.jumbo_chunks and start again";
                 tracing::warn!(port, count, remedy, "frames lost for want of jumbo chunks");
             }
@@ -127,12 +126,12 @@ mod tests {
 
     #[test]
     fn what_was_lost_is_said_at_once_and_then_from_time_to_time() {
-        let mut lost = Lost::default();
-        assert_eq!(lost.news(0, 5), None);
-        assert_eq!(lost.news(7, 6), Some(7));
-        assert_eq!(lost.news(9, 6 + REPEAT - 1), None);
-        assert_eq!(lost.news(10, 6 + REPEAT), Some(3));
-        assert_eq!(lost.news(10, 6 + 9 * REPEAT), None);
+        let mut lost = Told::default();
+        assert_eq!(lost.news(0, 5, REPEAT), None);
+        assert_eq!(lost.news(7, 6, REPEAT), Some(7));
+        assert_eq!(lost.news(9, 6 + REPEAT - 1, REPEAT), None);
+        assert_eq!(lost.news(10, 6 + REPEAT, REPEAT), Some(3));
+        assert_eq!(lost.news(10, 6 + 9 * REPEAT, REPEAT), None);
     }
 
     #[test]

@@ -223,7 +223,7 @@ impl State {
                 if let Some(id) = self.remote_id(vni, remote) {
                     // Whoever was behind it may be behind another one: frames to them are flooded until they are heard.
                     let place = Place::Remote(id);
-                    self.stale.misplaced = MISPLACED_LOOKS;
+                    self.enforced.misplaced_looks = MISPLACED_LOOKS;
                     self.fdb.flush(|_, entry| entry.kind == Kind::Dynamic && entry.place == place);
                 }
             }

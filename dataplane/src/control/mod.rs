@@ -24,6 +24,7 @@ mod protection;
 mod provenance;
 mod reconcile;
 mod replace;
+mod room;
 pub mod server;
 mod state;
 mod tags;

@@ -1,7 +1,7 @@
 //! Who may send what: from the configuration to what the pipeline holds frames against, and a word in the log when
 //! somebody tries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use forward::fdb::{Entry, Key, Kind};
 use forward::ids::{DomainId, PortId};
@@ -10,6 +10,7 @@ use forward::verdict::DropReason;
 
 use wire::Mac;
 
+use super::alarm::Told;
 use super::state::State;
 use crate::config::{GuardConfig, PortConfig, PortRole};
 
@@ -35,32 +36,33 @@ const REFUSALS: [DropReason; 9] = [
 /// What was last seen and said of each port.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    watched: BTreeMap<(PortId, &'static str), Watched>,
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Watched {
-    /// The count when it was last said, or at the first look.
-    told: u64,
-    at: Option<u32>,
+    told: BTreeMap<(PortId, &'static str), Told>,
 }
 
 impl Refusals {
     /// Notes a count; returns how many are news, if it is time to tell.
     fn note(&mut self, port: PortId, reason: &'static str, count: u64, now: u32) -> Option<u64> {
-        let watched = self.watched.entry((port, reason)).or_insert(Watched { told: 0, at: None });
-        let fresh = count.saturating_sub(watched.told);
-        if fresh == 0 || watched.at.is_some_and(|at| now.saturating_sub(at) < REPEAT) {
-            return None;
-        }
-        *watched = Watched { told: count, at: Some(now) };
-        Some(fresh)
+        self.told.entry((port, reason)).or_default().news(count, now, REPEAT)
     }
 
     /// Forgets ports that are not there any more.
     fn retain(&mut self, ports: &[PortId]) {
-        self.watched.retain(|(port, _), _| ports.contains(port));
+        self.told.retain(|(port, _), _| ports.contains(port));
     }
+}
+
+/// What was published last of how much may be learned and whose an address is, and whether entries that were learned before
+/// may be against it: then the next tick looks.
+#[derive(Debug, Default)]
+pub(super) struct Enforced {
+    /// Learning limits.
+    pub(super) limits: LearningLimits,
+    /// There may be more learned entries than they allow.
+    pub(super) may_exceed_limits: bool,
+    /// What bindings say whose it is.
+    claims: BTreeSet<(DomainId, Mac)>,
+    /// There may be learned entries where none may be; so many more looks, one with each tick.
+    pub(super) misplaced_looks: u8,
 }
 
 impl State {
@@ -68,13 +70,13 @@ impl State {
     /// forgotten.
     pub(super) fn protection(&mut self) -> Protection {
         let protection = self.protection_of_configuration();
-        if self.claims != protection.claims {
-            self.claims = protection.claims.clone();
-            self.stale.misplaced = MISPLACED_LOOKS;
+        if self.enforced.claims != protection.claims {
+            self.enforced.claims = protection.claims.clone();
+            self.enforced.misplaced_looks = MISPLACED_LOOKS;
         }
-        if self.limits != protection.limits {
-            self.limits = protection.limits.clone();
-            self.stale.limits = true;
+        if self.enforced.limits != protection.limits {
+            self.enforced.limits = protection.limits.clone();
+            self.enforced.may_exceed_limits = true;
         }
         protection
     }
@@ -110,7 +112,7 @@ impl State {
     /// Forgets what is learned where it must not be: an address that is bound elsewhere, or anything at a remote that does not
     /// answer. Looks again until it finds nothing, as a worker may still learn by the tables before.
     pub(super) fn forget_misplaced(&mut self) {
-        if self.stale.misplaced == 0 {
+        if self.enforced.misplaced_looks == 0 {
             return;
         }
         let published = self.fleet.current();
@@ -124,9 +126,9 @@ impl State {
             is_learned(key, entry) && (tables.is_withdrawn(entry.place) || !tables.admits(key, entry.place))
         });
         if forgotten == 0 {
-            self.stale.misplaced -= 1;
+            self.enforced.misplaced_looks -= 1;
         } else {
-            self.stale.misplaced = MISPLACED_LOOKS;
+            self.enforced.misplaced_looks = MISPLACED_LOOKS;
             tracing::info!(
                 forgotten,
                 "learned addresses are forgotten: bound elsewhere, or at a withdrawn remote"
@@ -197,6 +199,6 @@ mod tests {
         assert_eq!(refusals.note(port, "A", 1045, 105), Some(5));
         assert_eq!(refusals.note(port, "A", 1045, 200), None, "it has ended");
         refusals.retain(&[]);
-        assert!(refusals.watched.is_empty());
+        assert!(refusals.told.is_empty());
     }
 }

@@ -15,12 +15,10 @@ use crate::plan::ChunkBudget;
 impl State {
     /// Acts upon everything that is stale.
     pub(super) fn reconcile(&mut self) {
-        let Stale { limits, misplaced, .. } = self.stale;
-        let for_ticks = Stale { limits, misplaced, ..Stale::default() };
-        if self.stale == for_ticks {
+        if self.stale == Stale::default() {
             return;
         }
-        let stale = std::mem::replace(&mut self.stale, for_ticks);
+        let stale = std::mem::take(&mut self.stale);
         let gone = self.assign();
         if stale.ports {
             let obsolete = self.take_obsolete();

@@ -13,7 +13,7 @@ use forward::fdb::{Fdb, Kind};
 use forward::ids::{DomainId, GroupId, PortId, RemoteId};
 use forward::limits::{MAX_DOMAINS, MAX_GROUPS, MAX_PORTS, MAX_REMOTES};
 use forward::link::Place;
-use forward::protection::{LearningLimits, Protection};
+use forward::protection::Protection;
 use forward::tables::{Tables, TablesParts};
 use wire::{Mac, Vni};
 use xsk::{Chunk, Steering, SteeringConfig, Umem};
@@ -30,7 +30,7 @@ use super::moves::Moves;
 use super::path_mtu::PathMtus;
 use super::paths::Paths;
 use super::port::OpenPort;
-use super::protection::Refusals;
+use super::protection::{Enforced, Refusals};
 use super::provenance::Provenance;
 use super::trunks::Lanes;
 use super::view::measurements::Measured;
@@ -104,10 +104,6 @@ pub(super) struct Stale {
     pub(super) entries: bool,
     /// Tables must be built and published, and the rules of the XDP program set.
     pub(super) tables: bool,
-    /// There may be more learned entries than limits allow. The next tick looks.
-    pub(super) limits: bool,
-    /// There may be learned entries where none may be; so many more looks, one with each tick.
-    pub(super) misplaced: u8,
 }
 
 /// The mutable truth.
@@ -149,10 +145,7 @@ pub struct State {
     pub(super) version: u64,
     pub(super) alarms: Alarms,
     pub(super) refusals: Refusals,
-    /// Learning limits as they were last published.
-    pub(super) limits: LearningLimits,
-    /// What bindings say whose it is, as last published.
-    pub(super) claims: BTreeSet<(DomainId, Mac)>,
+    pub(super) enforced: Enforced,
     /// Bytes of the longest frame that every worker that can burst can burst.
     pub(super) burst_longest: u16,
     /// Why no worker can burst.
@@ -245,15 +238,14 @@ impl State {
             version: 1,
             alarms: Alarms::default(),
             refusals: Refusals::default(),
-            limits: LearningLimits::default(),
-            claims: BTreeSet::new(),
+            enforced: Enforced::default(),
             burst_longest,
             burst_unsupported,
             refused_bursts: RefusedBursts::default(),
             rules: None,
             sequences: BTreeMap::new(),
             lanes: Lanes::new(),
-            stale: Stale { ports: true, entries: true, tables: true, limits: false, misplaced: 0 },
+            stale: Stale { ports: true, entries: true, tables: true },
         })
     }
 

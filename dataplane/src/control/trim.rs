@@ -13,11 +13,11 @@ use super::state::State;
 impl State {
     /// Forgets what is beyond a lowered limit, until a look finds nothing: a worker may still learn by the limits before.
     pub(super) fn trim(&mut self, now: u32) {
-        if !self.stale.limits {
+        if !self.enforced.may_exceed_limits {
             return;
         }
-        let surplus = surplus(&self.fdb, &self.limits, now);
-        self.stale.limits = !surplus.is_empty();
+        let surplus = surplus(&self.fdb, &self.enforced.limits, now);
+        self.enforced.may_exceed_limits = !surplus.is_empty();
         if !surplus.is_empty() {
             let forgotten =
                 self.fdb.flush(|key, entry| entry.kind == Kind::Dynamic && surplus.contains(&key));

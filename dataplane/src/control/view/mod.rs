@@ -6,4 +6,3 @@ pub(super) mod measurements;
 mod numbers;
 mod path_mtu;
 mod ports;
-mod room;

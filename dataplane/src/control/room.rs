@@ -3,8 +3,8 @@
 use wire::ethernet;
 use xsk::{LONGEST_JUMBO, Mode};
 
-use super::super::port::OpenPort;
-use super::super::state::State;
+use super::port::OpenPort;
+use super::state::State;
 use crate::config::{PortRole, UmemConfig};
 use crate::underlay::Link;
 
@@ -39,17 +39,17 @@ impl State {
     }
 
     /// Bytes of the longest packet that a port takes: the device's MTU, or what its frames have room for.
-    pub(in crate::control) fn usable_mtu(&self, port: &OpenPort, link: &Link) -> u32 {
+    pub(super) fn usable_mtu(&self, port: &OpenPort, link: &Link) -> u32 {
         link.mtu.min(self.room(port).packet())
     }
 
     /// What is to be said of a device whose MTU lets in frames that the port does not take.
-    pub(in crate::control) fn cramped(&self, port: &OpenPort, link: &Link) -> Option<String> {
+    pub(super) fn cramped(&self, port: &OpenPort, link: &Link) -> Option<String> {
         self.room(port).cramped(&link.name, link.mtu)
     }
 
     /// Bytes of the longest frame that may be sent through a port, for all that is known of where frames come from.
-    pub(in crate::control) fn longest_sent(&self, port: &OpenPort) -> u32 {
+    pub(super) fn longest_sent(&self, port: &OpenPort) -> u32 {
         let mtu = |port: &OpenPort| {
             self.underlay.link_by_index(port.ifindex).map_or(0, |link| self.usable_mtu(port, link))
         };
