@@ -51,6 +51,16 @@ impl Neighbour {
     }
 }
 
+/// Sends a chunk to its home, or gives it back where that is us. A home ring has room for every chunk of that home; one that
+/// were full would leave the chunk with us too.
+#[inline]
+pub(super) fn send_home(neighbours: &mut [Option<Neighbour>], home: u32, chunk: Chunk) -> Option<Chunk> {
+    match neighbours.get_mut(home as usize) {
+        Some(Some(neighbour)) => neighbour.home_out.push(chunk).err().map(|rtrb::PushError::Full(chunk)| chunk),
+        _ => Some(chunk),
+    }
+}
+
 /// The rings of all workers: `mesh(..)[a][b]` is a's end towards b, `None` on the diagonal. `chunks` is the number of
 /// chunks whose home is one worker.
 #[must_use]

@@ -11,6 +11,7 @@ use forward::ids::PortId;
 use forward::verdict::DropReason;
 use xsk::{Chunk, Segmented, Umem};
 
+use super::handover::send_home;
 use super::plane::Plane;
 
 /// Segments that a frame is scattered into at most: those of 16384 bytes in the smaller of chunks.
@@ -117,15 +118,10 @@ impl Plane {
     #[cold]
     pub(super) fn recycle_jumbo(&mut self, chunk: Chunk) {
         let Self { jumbo: Some(jumbo), neighbours, .. } = self else { return };
-        let home = usize::try_from(chunk.index() / jumbo.home_chunks).unwrap_or(usize::MAX);
-        let Some(Some(neighbour)) = neighbours.get_mut(home) else {
-            jumbo.free.push(chunk);
-            return;
-        };
-        match neighbour.home_out.push(chunk) {
-            Ok(()) => jumbo.departed += 1,
-            // A home ring has room for every chunk of that home; see `handover`.
-            Err(rtrb::PushError::Full(chunk)) => jumbo.free.push(chunk),
+        let home = chunk.index() / jumbo.home_chunks;
+        match send_home(neighbours, home, chunk) {
+            Some(chunk) => jumbo.free.push(chunk),
+            None => jumbo.departed += 1,
         }
     }
 

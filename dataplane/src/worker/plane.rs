@@ -13,7 +13,7 @@ use xsk::{Burst, Chunk, Umem};
 
 use super::bell::Bell;
 use super::cost::Stage;
-use super::handover::{Crossing, Neighbour};
+use super::handover::{Crossing, Neighbour, send_home};
 use super::jumbo::Jumbo;
 use super::meter::Meter;
 use super::queue::Queue;
@@ -85,15 +85,8 @@ impl Plane {
             }
             return;
         }
-        let home = usize::try_from(chunk.index() / self.home_chunks).unwrap_or(usize::MAX);
-        if let Some(Some(neighbour)) = self.neighbours.get_mut(home) {
-            // A home ring has room for every chunk of that home; see `handover`.
-            if let Err(rtrb::PushError::Full(chunk)) = neighbour.home_out.push(chunk) {
-                self.free.push(chunk);
-            }
-        } else {
-            self.free.push(chunk);
-        }
+        let home = chunk.index() / self.home_chunks;
+        self.free.extend(send_home(&mut self.neighbours, home, chunk));
     }
 
     /// Whether a chunk is of jumbo memory.
