@@ -90,6 +90,27 @@ fn a_changed_key_takes_effect() {
     stream.stop().assert_complete();
 }
 
+/// Far more written entries than the database begins with are in it when the daemon says that it is ready, and when a
+/// reload is answered: none of their frames is flooded meanwhile.
+#[test]
+fn many_written_entries_are_there_at_once() {
+    let net = Net::new();
+    let config = Variant::ONE_WORKER.config(&net.a, &[net.first()]);
+    let with = |entries: u16| {
+        let entry = |number: u16| {
+            let [high, low] = number.to_be_bytes();
+            format!("\n[[fdb]]\nvni = 100\nmac = \"02:dd:00:00:{high:02x}:{low:02x}\"\nport = \"a1\"\n")
+        };
+        (0..entries).map(entry).fold(config.clone(), |config, entry| config + &entry)
+    };
+    let near = Daemon::with_config(&net.a, &with(12_000));
+    near.wait_for_ports();
+    assert_eq!(near.list("fdb show static").len(), 12_000);
+    near.rewrite(&with(30_000));
+    near.change("reload");
+    assert_eq!(near.list("fdb show static").len(), 30_000);
+}
+
 /// Hundreds of changes to everything else, while frames pass.
 #[test]
 fn requests_lose_nothing_of_what_stays() {

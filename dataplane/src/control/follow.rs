@@ -132,7 +132,7 @@ impl State {
             self.stale.tables |= self.burst_differs();
         }
         if self.fdb.wants_growth() {
-            self.grow();
+            self.grow(0);
         }
     }
 
@@ -170,9 +170,9 @@ impl State {
         }
     }
 
-    /// Replaces the FDB by one twice as large, while workers go on using it.
-    fn grow(&mut self) {
-        if let Some(larger) = self.fdb.grow(self.fdb.capacity() * 2) {
+    /// Replaces the FDB by one twice as large or as large as is needed for `capacity` entries, while workers go on using it.
+    pub(super) fn grow(&mut self, capacity: usize) {
+        if let Some(larger) = self.fdb.grow(capacity) {
             self.fdb = Arc::new(larger);
             self.publish();
             // Nothing moves before every worker looks into both tables.

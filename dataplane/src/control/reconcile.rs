@@ -8,7 +8,7 @@ use forward::link::Place;
 use wire::{Mac, Vni};
 
 use super::port::{OpenPort, Room};
-use super::state::{Stale, State};
+use super::state::{FDB_CAPACITY, Stale, State};
 use crate::config::{FdbKind, Keyed, PortConfig, PortRole};
 use crate::plan::ChunkBudget;
 
@@ -140,10 +140,20 @@ impl State {
         for (vni, mac) in obsolete {
             self.uninstall(vni, mac);
         }
+        self.make_room(wanted.keys().filter(|key| !self.installed.contains_key(key)).count());
         for ((vni, mac), (place, kind)) in wanted {
             if self.installed.get(&(vni, mac)) != Some(&(place, kind)) {
                 self.install(vni, mac, place, kind);
             }
+        }
+    }
+
+    /// Grows the FDB at once if so many more written entries would not fit, so that frames to them are not flooded until
+    /// it has doubled, once a second, often enough.
+    fn make_room(&mut self, entries: usize) {
+        let needed = self.fdb.len() + entries;
+        if entries > 0 && (needed > self.fdb.capacity() || self.fdb.wants_growth()) {
+            self.grow(needed + FDB_CAPACITY);
         }
     }
 

@@ -40,8 +40,8 @@ use crate::publish::{Published, Wiring};
 use crate::underlay::{RouterMessages, Underlay};
 use crate::worker::bell::Bell;
 
-/// Forwarding entries that fit before the first growth.
-const FDB_CAPACITY: usize = 4096;
+/// Forwarding entries that fit, beside those that are written, before the database must grow.
+pub(super) const FDB_CAPACITY: usize = 4096;
 
 /// Why nothing is burst when every port was configured to use rings.
 const RINGS_ALONE: &str = "every port had transmit = \"ring\" at the start, so that frame memory lies where bursts cannot read it; restart vtepd to burst";
@@ -187,7 +187,7 @@ impl State {
             xsk::advise_large_pages(address, bytes);
         };
         let seed = [random.hash_one(0), random.hash_one(1)];
-        let fdb = Arc::new(Fdb::advised(FDB_CAPACITY, seed, advise));
+        let fdb = Arc::new(Fdb::advised(config.fdb.len() + FDB_CAPACITY, seed, advise));
         let first = nothing(&fdb)?;
         let mut burst_unsupported = (!steering.bursts()).then(|| RINGS_ALONE.to_owned());
         let jumbo_umem = jumbo.as_ref().map(|(umem, _)| Arc::clone(umem));

@@ -56,7 +56,9 @@ impl Neighbour {
 #[inline]
 pub(super) fn send_home(neighbours: &mut [Option<Neighbour>], home: u32, chunk: Chunk) -> Option<Chunk> {
     match neighbours.get_mut(home as usize) {
-        Some(Some(neighbour)) => neighbour.home_out.push(chunk).err().map(|rtrb::PushError::Full(chunk)| chunk),
+        Some(Some(neighbour)) => {
+            neighbour.home_out.push(chunk).err().map(|rtrb::PushError::Full(chunk)| chunk)
+        }
         _ => Some(chunk),
     }
 }
