@@ -34,7 +34,13 @@ impl<'a> Daemon<'a> {
     /// reachable.
     #[must_use]
     pub fn start(node: &'a Node, variant: Variant, segments: &[Segment]) -> Self {
-        let daemon = Self::with_config(node, &variant.config(node, segments));
+        Self::ready(node, &variant.config(node, segments))
+    }
+
+    /// Starts a daemon with a configuration; returns when all its ports are up and all its remotes reachable.
+    #[must_use]
+    pub fn ready(node: &'a Node, config: &str) -> Self {
+        let daemon = Self::with_config(node, config);
         daemon.wait_for_ports();
         daemon.wait_for_remotes();
         daemon

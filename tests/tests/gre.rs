@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use etherparse::checksum::Sum16BitWords;
 use vtep_tests::frames::{self, RawSocket, octets};
 use vtep_tests::traffic::Transfer;
 use vtep_tests::wait::SOON;
@@ -125,8 +126,8 @@ fn a_wrong_checksum_is_refused_and_an_old_sequence_taken_as_by_ovs() {
             let mut gre =
                 [&[0xb0, 0, 0x65, 0x58, 0, 0, 0, 0, 0, 0, 0, 33][..], &u32::to_be_bytes(sequence)].concat();
             gre.extend(inner);
-            let checksum = internet_checksum(&gre);
-            gre[4..6].copy_from_slice(&checksum.to_be_bytes());
+            let checksum = Sum16BitWords::new().add_slice(&gre).ones_complement();
+            gre[4..6].copy_from_slice(&checksum.to_ne_bytes());
             *gre.last_mut().expect("a payload") ^= damage;
             socket.send(&frames::ipv4(outer, (from.address, to.address), 47, &gre));
         }
@@ -140,15 +141,6 @@ fn a_wrong_checksum_is_refused_and_an_old_sequence_taken_as_by_ovs() {
     wait_until("the wrong one is counted", SOON, || near.drops("GRE_CSUM") == 1);
 }
 
-/// RFC 1071.
-fn internet_checksum(bytes: &[u8]) -> u16 {
-    let words =
-        bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).copied().map_or(0, u32::from));
-    let sum: u32 = words.sum();
-    let folded = (sum & 0xffff) + (sum >> 16);
-    !u16::try_from((folded & 0xffff) + (folded >> 16)).expect("sixteen bits")
-}
-
 /// Two vtepd with a segment of these keys.
 fn two_vtepd<'n>(net: &'n Pair, variant: Variant, vni: u32, keys: &[&str]) -> [Daemon<'n>; 2] {
     let ends = [(&net.a, &net.a1, &net.b), (&net.b, &net.b1, &net.a)];
@@ -157,10 +149,7 @@ fn two_vtepd<'n>(net: &'n Pair, variant: Variant, vni: u32, keys: &[&str]) -> [D
         let segment = Segment::vxlan(vni).access(workload).remote(remote);
         let config = keys.iter().fold(segment, |segment, key| segment.key(key));
         let text = variant.config(node, &[config]).replace("encapsulation = \"vxlan\"\n", "");
-        let daemon = Daemon::with_config(node, &text);
-        daemon.wait_for_ports();
-        daemon.wait_for_remotes();
-        daemon
+        Daemon::ready(node, &text)
     })
 }
 

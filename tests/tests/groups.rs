@@ -55,10 +55,7 @@ impl Net {
              [[neighbour]]\nvni = 100\naddress = \"10.0.0.2\"\nmac = \"{mac}\"\n",
             mac = self.b1.mac
         );
-        let daemon = Daemon::with_config(a, &(variant.config(a, &[segment]) + &more));
-        daemon.wait_for_ports();
-        daemon.wait_for_remotes();
-        daemon
+        Daemon::ready(a, &(variant.config(a, &[segment]) + &more))
     }
 
     /// Both remotes as equal members.

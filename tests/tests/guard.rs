@@ -108,9 +108,7 @@ fn a_bound_workload_forges_nothing(variant: Variant) {
         + &variant.port("a1", &behind(&net.a1, "vni = 100"))
         + &variant.port("a2", &behind(&net.a2, &bind))
         + &vni;
-    let daemon = Daemon::with_config(&net.a, &config);
-    daemon.wait_for_ports();
-    daemon.wait_for_remotes();
+    let daemon = Daemon::ready(&net.a, &config);
     net.a1.reaches(&net.b1);
     net.a2.reaches(&net.b1);
     net.a2.reaches(&net.a1);

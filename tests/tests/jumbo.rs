@@ -44,6 +44,14 @@ fn wait_for_free(daemon: &Daemon<'_>) {
     });
 }
 
+/// Linux on node 2, and everything as wide as it is to be: the underlay, the workloads, Linux's own devices.
+fn wide_linux(net: &Pair) -> LinuxVtep<'_> {
+    let far = LinuxVtep::start(&net.b, &[net.far()]);
+    net.set_mtu(UNDERLAY, WORKLOADS);
+    far.set_mtu(100, WORKLOADS);
+    far
+}
+
 /// The devices grow while they are served.
 ///
 /// ```text
@@ -135,9 +143,7 @@ fn large_and_small_packets_of_a_flow_arrive_whole_and_in_order(variant: Variant)
 fn a_large_frame_is_flooded_to_everybody_once(variant: Variant) {
     let net = Pair::new();
     let (a2, a3) = (net.a.workload("a2", "10.0.0.3"), net.a.workload("a3", "10.0.0.4"));
-    let far = LinuxVtep::start(&net.b, &[net.far()]);
-    net.set_mtu(UNDERLAY, WORKLOADS);
-    far.set_mtu(100, WORKLOADS);
+    let _far = wide_linux(&net);
     a2.set_mtu(&net.a, WORKLOADS);
     a3.set_mtu(&net.a, WORKLOADS);
     let near = Daemon::start(&net.a, variant, &[net.near().access(&a2).access(&a3)]);
@@ -159,9 +165,7 @@ fn a_large_frame_is_flooded_to_everybody_once(variant: Variant) {
 /// ```
 fn large_packets_are_cut_for_a_narrow_path_or_their_sender_is_told(variant: Variant) {
     let net = Pair::new();
-    let far = LinuxVtep::start(&net.b, &[net.far()]);
-    net.set_mtu(UNDERLAY, WORKLOADS);
-    far.set_mtu(100, WORKLOADS);
+    let _far = wide_linux(&net);
     let near = Daemon::start(&net.a, variant, &[net.near()]);
     net.a1.reaches(&net.b1);
     narrow(&net.a, &net.b, &near, 1500);
@@ -189,9 +193,7 @@ fn too_few_jumbo_chunks_cost_large_frames_and_no_small_ones() {
     net.set_mtu(UNDERLAY, WORKLOADS);
     net.a2.set_mtu(&net.a, WORKLOADS);
     let config = Variant::ONE_WORKER.config(&net.a, &[net.segment()]);
-    let near = Daemon::with_config(&net.a, &with_jumbo_chunks(64, &config));
-    near.wait_for_ports();
-    near.wait_for_remotes();
+    let near = Daemon::ready(&net.a, &with_jumbo_chunks(64, &config));
     net.a1.reaches(&net.a2);
     let (mut large, mut small) = (Surge::open(&net.a1, &net.a2), Surge::open(&net.a2, &net.a1));
     near.while_stopped(|| {
@@ -217,13 +219,9 @@ fn too_few_jumbo_chunks_cost_large_frames_and_no_small_ones() {
 #[test]
 fn without_jumbo_memory_ports_say_what_they_do_not_take() {
     let net = Pair::new();
-    let far = LinuxVtep::start(&net.b, &[net.far()]);
-    net.set_mtu(UNDERLAY, WORKLOADS);
-    far.set_mtu(100, WORKLOADS);
+    let _far = wide_linux(&net);
     let config = Variant::ONE_WORKER.config(&net.a, &[net.near()]);
-    let near = Daemon::with_config(&net.a, &with_jumbo_chunks(0, &config));
-    near.wait_for_ports();
-    near.wait_for_remotes();
+    let near = Daemon::ready(&net.a, &with_jumbo_chunks(0, &config));
     for (name, mtu) in [("up0", UNDERLAY), ("a1", WORKLOADS)] {
         let port = near.port(name);
         assert_eq!((&port["mode"], &port["mtu"]), (&"native".into(), &1774.into()), "{port}");
@@ -244,9 +242,7 @@ fn without_jumbo_memory_ports_say_what_they_do_not_take() {
     assert!(near.drops("RX_DROPPED") >= 3);
     drop(near);
     // And what the sentence says does help.
-    let near = Daemon::with_config(&net.a, &with_jumbo_chunks(1024, &config));
-    near.wait_for_ports();
-    near.wait_for_remotes();
+    let near = Daemon::ready(&net.a, &with_jumbo_chunks(1024, &config));
     net.a1.reaches(&net.b1);
     pings(&net.a1, &format!("-M do -s {ECHO}"), &net.b1);
     assert!(near.ctl("status").output().contains("jumbo "));
@@ -276,15 +272,11 @@ fn large_packets_over_ipv6_have_right_checksums() {
 #[test]
 fn chunks_of_4096_bytes_and_generic_xdp_take_large_packets_too() {
     let net = Pair::new();
-    let far = LinuxVtep::start(&net.b, &[net.far()]);
-    net.set_mtu(UNDERLAY, WORKLOADS);
-    far.set_mtu(100, WORKLOADS);
+    let _far = wide_linux(&net);
     let config = Variant::ONE_WORKER.config(&net.a, &[net.near()]);
     let generic = config.replace("transmit =", "mode = \"generic\"\ntransmit =");
     for (config, mode) in [(config, "native"), (generic, "generic")] {
-        let near = Daemon::with_config(&net.a, &format!("[umem]\nchunk_size = 4096\n\n{config}"));
-        near.wait_for_ports();
-        near.wait_for_remotes();
+        let near = Daemon::ready(&net.a, &format!("[umem]\nchunk_size = 4096\n\n{config}"));
         assert_eq!(near.port("a1")["mode"], mode);
         if mode == "generic" {
             // Native XDP turns super-frames off at a veth's other end; of 64 KiB no chunk takes one.

@@ -278,9 +278,7 @@ fn large_packets_fit_large_chunks() {
     b.namespace.ip("link set br100 mtu 3456");
     let segment = Segment::vxlan(100).access(&a1).remote(&b);
     let config = Variant::ONE_WORKER.config(&a, &[segment]) + "\n[umem]\nchunk_size = 4096\nchunks = 8192\n";
-    let near = Daemon::with_config(&a, &config);
-    near.wait_for_ports();
-    near.wait_for_remotes();
+    let near = Daemon::ready(&a, &config);
     assert_eq!(near.show("status")["degraded"].to_string().matches("MTU").count(), 0);
     a1.reaches(&b1);
     let wire = Capture::start(&underlay.namespace, &a.underlay_device);

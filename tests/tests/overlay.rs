@@ -119,9 +119,7 @@ fn static_entries_stay_and_bind() {
     let segment = Segment::vxlan(100).access(&a1).access(&a2).remote(&b).key("ageing = 1");
     let config = Variant::ONE_WORKER.config(&a, &[segment])
         + &format!("[[fdb]]\nvni = 100\nmac = \"{}\"\nport = \"a1\"\n", a1.mac);
-    let near = Daemon::with_config(&a, &config);
-    near.wait_for_ports();
-    near.wait_for_remotes();
+    let near = Daemon::ready(&a, &config);
     let _far = Daemon::start(&b, Variant::ONE_WORKER, &[Segment::vxlan(100).access(&b1).remote(&a)]);
     near.change("fdb add 02:00:00:00:00:77 vni 100 dst 192.0.2.2");
     a1.reaches(&b1);

@@ -61,10 +61,7 @@ impl Net {
     }
 
     fn vtepd(&self, variant: Variant, native: u16) -> Daemon<'_> {
-        let daemon = Daemon::with_config(&self.a, &self.config(variant, BOTH, native));
-        daemon.wait_for_ports();
-        daemon.wait_for_remotes();
-        daemon
+        Daemon::ready(&self.a, &self.config(variant, BOTH, native))
     }
 
     fn far(&self) -> [Segment; 2] {

@@ -109,7 +109,7 @@ impl Given {
 
     /// A whole number of at most `max`.
     pub(crate) fn number(&self, name: &str, max: u64) -> Result<Option<i64>, Usage> {
-        let parsed = |text: &String| {
+        let parsed = |text: &str| {
             text.parse::<u64>()
                 .ok()
                 .filter(|number| *number <= max)
@@ -130,7 +130,7 @@ impl Given {
 
     /// A MAC address.
     pub(crate) fn mac(&self, name: &str) -> Result<Option<String>, Usage> {
-        let parsed = |text: &String| text.parse::<api::Mac>().ok().map(|mac| mac.to_string());
+        let parsed = |text: &str| text.parse::<api::Mac>().ok().map(|mac| mac.to_string());
         self.checked(name, parsed, || {
             "a MAC address: six hexadecimal octets such as 02:00:00:00:00:01".to_owned()
         })
@@ -138,13 +138,13 @@ impl Given {
 
     /// An IP address.
     pub(crate) fn address(&self, name: &str) -> Result<Option<String>, Usage> {
-        let parsed = |text: &String| text.parse::<IpAddr>().ok().map(|address| address.to_string());
+        let parsed = |text: &str| text.parse::<IpAddr>().ok().map(|address| address.to_string());
         self.checked(name, parsed, || "an IP address such as 192.0.2.1, without a prefix length".to_owned())
     }
 
     /// IP addresses with commas between them.
     pub(crate) fn addresses(&self, name: &str) -> Result<Option<Vec<String>>, Usage> {
-        let parsed = |text: &String| {
+        let parsed = |text: &str| {
             let one = |text: &str| text.parse::<IpAddr>().ok().map(|address| address.to_string());
             text.split(',').map(one).collect()
         };
@@ -155,7 +155,7 @@ impl Given {
 
     /// Ethernet addresses with the protocol addresses that go with each: `MAC,IP,IP/MAC`; an empty list for `none`.
     pub(crate) fn bindings(&self, name: &str) -> Result<Option<Vec<api::Binding>>, Usage> {
-        let parsed = |text: &String| match text.as_str() {
+        let parsed = |text: &str| match text.as_str() {
             "none" => Some(Vec::new()),
             text => text.split('/').map(binding).collect(),
         };
@@ -167,7 +167,7 @@ impl Given {
 
     /// `on` or `off`.
     pub(crate) fn switch(&self, name: &str) -> Result<Option<bool>, Usage> {
-        let parsed = |text: &String| match text.as_str() {
+        let parsed = |text: &str| match text.as_str() {
             "on" => Some(true),
             "off" => Some(false),
             _ => None,
@@ -177,9 +177,9 @@ impl Given {
 
     /// A GRE key.
     pub(crate) fn key(&self) -> Result<Option<String>, Usage> {
-        let parsed = |text: &String| {
+        let parsed = |text: &str| {
             let fits = matches!(text.as_str(), "vni" | "none") || text.parse::<u32>().is_ok();
-            fits.then(|| text.clone())
+            fits.then(|| text.to_owned())
         };
         self.checked("key", parsed, || format!("vni | none | a number from 0 to {}", u32::MAX))
     }
@@ -187,13 +187,13 @@ impl Given {
     /// UDP ports with commas between them.
     pub(crate) fn ports(&self, name: &str) -> Result<Option<Vec<i64>>, Usage> {
         let parsed =
-            |text: &String| text.split(',').map(|port| port.parse::<u16>().ok().map(i64::from)).collect();
+            |text: &str| text.split(',').map(|port| port.parse::<u16>().ok().map(i64::from)).collect();
         self.checked(name, parsed, || "UDP ports such as 4789,8472, without spaces".to_owned())
     }
 
     /// A range of UDP ports.
     pub(crate) fn range(&self, name: &str) -> Result<Option<api::PortRange>, Usage> {
-        let parsed = |text: &String| {
+        let parsed = |text: &str| {
             let (low, high) = text.split_once('-')?;
             let port = |text: &str| text.parse::<u16>().ok().map(i64::from);
             Some(api::PortRange { low: port(low)?, high: port(high)? })
@@ -203,15 +203,15 @@ impl Given {
 
     /// An octet of outer headers, or `inherit`.
     pub(crate) fn octet(&self, name: &str) -> Result<Option<String>, Usage> {
-        let parsed = |text: &String| (text == "inherit" || text.parse::<u8>().is_ok()).then(|| text.clone());
+        let parsed = |text: &str| (text == "inherit" || text.parse::<u8>().is_ok()).then(|| text.to_owned());
         self.checked(name, parsed, || "inherit | a number from 0 to 255".to_owned())
     }
 
     /// What is done about the maximum segment size.
     pub(crate) fn clamp(&self) -> Result<Option<String>, Usage> {
-        let parsed = |text: &String| {
+        let parsed = |text: &str| {
             let is_number = text.parse().is_ok_and(|bytes| (88..=65_495).contains(&bytes));
-            (is_number || matches!(text.as_str(), "on" | "off")).then(|| text.clone())
+            (is_number || matches!(text, "on" | "off")).then(|| text.to_owned())
         };
         self.checked("mss-clamp", parsed, || "on | off | a number from 88 to 65495".to_owned())
     }
@@ -224,10 +224,14 @@ impl Given {
             .map_err(|expected| Usage::new(format!("{name} {text:?} is not understood"), expected))
     }
 
-    fn checked<T>(
+    /// A word that `parsed` understands, if it is given.
+    ///
+    /// # Errors
+    /// [`Usage`] with what is `expected` instead.
+    pub(crate) fn checked<T>(
         &self,
         name: &str,
-        parsed: impl Fn(&String) -> Option<T>,
+        parsed: impl Fn(&str) -> Option<T>,
         expected: impl Fn() -> String,
     ) -> Result<Option<T>, Usage> {
         let Some(text) = self.values.get(name) else { return Ok(None) };

@@ -91,27 +91,26 @@ pub(crate) const XDP_FEATURE_TRANSMIT: u64 = 1 << 2;
 /// XDP features of a device (`xdp-features` of the `netdev` family, Linux 6.3).
 pub(crate) fn xdp_features(ifindex: u32) -> io::Result<u64> {
     const NETDEV_A_DEV_XDP_FEATURES: u16 = 3;
-    let value = device_attribute(ifindex, NETDEV_A_DEV_XDP_FEATURES)?;
-    value.as_slice().try_into().map(u64::from_ne_bytes).map_err(|_| io::ErrorKind::InvalidData.into())
+    device_attribute(ifindex, NETDEV_A_DEV_XDP_FEATURES).map(u64::from_ne_bytes)
 }
 
 /// An attribute of a device that the `netdev` family tells.
-fn device_attribute(ifindex: u32, kind: u16) -> io::Result<Vec<u8>> {
+fn device_attribute<const N: usize>(ifindex: u32, kind: u16) -> io::Result<[u8; N]> {
     const NETDEV_CMD_DEV_GET: u8 = 1;
     const NETDEV_A_DEV_IFINDEX: u16 = 1;
     let family = family("netdev")
         .map_err(|_| io::Error::other("the kernel does not tell XDP features; Linux 6.3 does"))?;
     let request = Generic::request(family, NETDEV_CMD_DEV_GET, NETDEV_A_DEV_IFINDEX, &ifindex.to_ne_bytes());
     let replies = exchange(NETLINK_GENERIC, request)?;
-    replies.iter().find_map(|reply| reply.attribute(kind)).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    let value = replies.iter().find_map(|reply| reply.attribute(kind));
+    value.and_then(|value| value.try_into().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// Chunks that a frame may have in zero-copy mode (`xdp-zc-max-segs` of the `netdev` family, Linux 6.6): more than one where
 /// the driver has multi-buffer zero-copy, none told where it has no zero-copy at all.
 pub(crate) fn zero_copy_segments(ifindex: u32) -> io::Result<u32> {
     const NETDEV_A_DEV_XDP_ZC_MAX_SEGS: u16 = 4;
-    let value = device_attribute(ifindex, NETDEV_A_DEV_XDP_ZC_MAX_SEGS)?;
-    value.as_slice().try_into().map(u32::from_ne_bytes).map_err(|_| io::ErrorKind::InvalidData.into())
+    device_attribute(ifindex, NETDEV_A_DEV_XDP_ZC_MAX_SEGS).map(u32::from_ne_bytes)
 }
 
 /// Which device a request of the `ethtool` family is about.

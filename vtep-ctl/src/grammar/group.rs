@@ -33,12 +33,9 @@ pub(super) fn set(given: &Given, replace: bool) -> Result<Request, Usage> {
 }
 
 fn members(given: &Given, keyword: &str, backup: bool) -> Result<Vec<api::GroupMemberItem>, Usage> {
-    let Some(text) = given.text(keyword) else { return Ok(Vec::new()) };
-    let all = text.split('/').map(|text| member(text, backup)).collect::<Option<Vec<_>>>();
-    all.ok_or_else(|| {
-        let expected = "addresses, each with a weight from 1 to 256 if it is not 1: 192.0.2.2,2/192.0.2.3";
-        Usage::new(format!("{keyword} {text:?} is not understood"), expected)
-    })
+    let all = |text: &str| text.split('/').map(|text| member(text, backup)).collect();
+    let expected = "addresses, each with a weight from 1 to 256 if it is not 1: 192.0.2.2,2/192.0.2.3";
+    Ok(given.checked(keyword, all, || expected.to_owned())?.unwrap_or_default())
 }
 
 fn member(text: &str, backup: bool) -> Option<api::GroupMemberItem> {

@@ -118,12 +118,8 @@ pub(super) fn set(given: &Given) -> Result<Request, Usage> {
 
 /// The VLANs of a trunk; an empty word says that there are none.
 fn vlans(given: &Given) -> Result<Option<Vec<api::TrunkVlan>>, Usage> {
-    let Some(text) = given.text(VLANS.0) else { return Ok(None) };
-    let rows = text.split('/').filter(|_| !text.is_empty()).map(vlan).collect::<Option<Vec<_>>>();
-    rows.map(Some).ok_or_else(|| {
-        let expected = "VLANs from 1 to 4094, each with its VNI: 10,100/20,200";
-        Usage::new(format!("{} {text:?} is not understood", VLANS.0), expected)
-    })
+    let rows = |text: &str| text.split('/').filter(|_| !text.is_empty()).map(vlan).collect();
+    given.checked(VLANS.0, rows, || "VLANs from 1 to 4094, each with its VNI: 10,100/20,200".to_owned())
 }
 
 fn vlan(text: &str) -> Option<api::TrunkVlan> {

@@ -24,9 +24,7 @@ impl<'a> Vtepd<'a> {
         entries: &Entries,
         transmit: &'static str,
     ) -> Self {
-        let daemon = Daemon::with_config(&stage.node, &config(stage, case, entries, transmit));
-        daemon.wait_for_ports();
-        daemon.wait_for_remotes();
+        let daemon = Daemon::ready(&stage.node, &config(stage, case, entries, transmit));
         Self { daemon }
     }
 

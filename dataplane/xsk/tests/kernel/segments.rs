@@ -79,6 +79,14 @@ impl Bench {
         ours
     }
 
+    /// The numbers of the next `count` frames, which go back to where their chunks are from.
+    fn numbers(&mut self, count: usize) -> Vec<Option<u32>> {
+        let mut frames = self.expect(count, 64);
+        let numbers = frames.iter_mut().map(|frame| number(&self.bytes(frame))).collect();
+        frames.into_iter().for_each(|frame| self.recycle(frame));
+        numbers
+    }
+
     fn memory(&self, chunk: &Chunk) -> &Umem {
         if chunk.umem() == self.jumbo.id() { &self.jumbo } else { self.steering.umem() }
     }
@@ -269,19 +277,14 @@ fn a_frame_that_finds_too_few_chunks_is_lost_whole() {
         for (n, len) in [(1, 9014), (2, 9014), (3, 60), (4, 60)] {
             far.send(&pattern(n, len));
         }
-        let mut received = bench.expect(2, 64);
-        let numbers: Vec<_> = received.iter_mut().map(|frame| number(&bench.bytes(frame))).collect();
-        assert_eq!(numbers, [Some(1), Some(3)]);
+        assert_eq!(bench.numbers(2), [Some(1), Some(3)]);
         assert_eq!(bench.socket.statistics().unwrap().rx_dropped, 2);
-        received.into_iter().for_each(|frame| bench.recycle(frame));
         // And without jumbo memory the frame is the receiver's to count.
         let away = std::mem::take(&mut bench.jumbo_free);
         bench.socket.fill(&mut bench.free, 20);
         far.send(&pattern(5, 9014));
         far.send(&pattern(6, 60));
-        let mut received = bench.expect(1, 64);
-        assert_eq!((number(&bench.bytes(&mut received[0])), bench.lost), (Some(6), 1));
-        received.into_iter().for_each(|frame| bench.recycle(frame));
+        assert_eq!((bench.numbers(1), bench.lost), (vec![Some(6)], 1));
         bench.jumbo_free = away;
         bench.close();
     });
@@ -295,10 +298,7 @@ fn a_frame_longer_than_jumbo_memory_takes_is_lost_and_its_chunks_are_not() {
         for (n, len) in [(1, LONGEST_JUMBO), (2, LONGEST_JUMBO + 1), (3, 30_000), (4, 60)] {
             far.send(&pattern(n, len as usize));
         }
-        let mut received = bench.expect(2, 64);
-        let numbers: Vec<_> = received.iter_mut().map(|frame| number(&bench.bytes(frame))).collect();
-        assert_eq!((numbers, bench.lost), (vec![Some(1), Some(4)], 2));
-        received.into_iter().for_each(|frame| bench.recycle(frame));
+        assert_eq!((bench.numbers(2), bench.lost), (vec![Some(1), Some(4)], 2));
         bench.close();
     });
 }
