@@ -91,6 +91,15 @@ impl TrunkHost {
         Workload { namespace, name: name.to_owned(), address, mac }
     }
 
+    /// Sets the MTU of both ends of the trunk's veth pair and of those of the workloads in VLANs.
+    pub fn set_mtu(&self, node: &Node, vlans: &[&Workload], mtu: u32) {
+        self.untagged.set_mtu(node, mtu);
+        for workload in vlans {
+            self.untagged.namespace.ip(&format!("link set {} mtu {mtu}", workload.name));
+            workload.namespace.ip(&format!("link set eth0 mtu {mtu}"));
+        }
+    }
+
     /// The trunk's `[[port]]` table for these VLANs and VNIs and this native VLAN, its namespace named.
     #[must_use]
     pub fn port(&self, variant: Variant, vlans: &[(u16, u32)], native: u16) -> String {

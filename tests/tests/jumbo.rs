@@ -21,12 +21,12 @@ in_every_variant!(
 );
 
 /// MTU of the underlay, and of workloads: 50 bytes less.
-const UNDERLAY: u32 = 9000;
-const WORKLOADS: u32 = UNDERLAY - 50;
+pub(crate) const UNDERLAY: u32 = 9000;
+pub(crate) const WORKLOADS: u32 = UNDERLAY - 50;
 /// Bytes in an echo request, and in a UDP datagram, of a packet of that size.
-const ECHO: usize = WORKLOADS as usize - 28;
+pub(crate) const ECHO: usize = WORKLOADS as usize - 28;
 
-fn pings(from: &Workload, words: &str, to: &Workload) {
+pub(crate) fn pings(from: &Workload, words: &str, to: &Workload) {
     let finished = from.namespace.attempt(&format!("ping -c 5 -i 0.1 -W 10 {words} {}", to.address));
     assert!(finished.stdout.contains("5 received"), "{finished}");
 }

@@ -8,6 +8,8 @@
 //!                      a1 ─────┘
 //! ```
 
+mod bound;
+mod jumbo;
 mod tags;
 
 use std::time::Duration;
