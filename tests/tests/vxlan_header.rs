@@ -172,7 +172,7 @@ fn several_ports_are_taken_at_once(variant: Variant) {
     let _old = LinuxVtep::start_with(&old, &[behind_old], "dstport 8472");
     let config = variant.config(&net.a, &[net.near().key("udp_port = [4789, 8472]")]);
     let remote = format!("[[remote]]\nvni = 100\naddress = \"{}\"\nudp_port = 8472\n", old.address);
-    let near = Daemon::ready(&net.a, &(config + &remote));
+    let _near = Daemon::ready(&net.a, &(config + &remote));
     for workload in [&net.b1, &c1] {
         net.a1.reaches(workload);
         net.a1.ping(workload.address, 10);

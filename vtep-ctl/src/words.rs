@@ -155,7 +155,7 @@ impl Given {
 
     /// Ethernet addresses with the protocol addresses that go with each: `MAC,IP,IP/MAC`; an empty list for `none`.
     pub(crate) fn bindings(&self, name: &str) -> Result<Option<Vec<api::Binding>>, Usage> {
-        let parsed = |text: &str| match text.as_str() {
+        let parsed = |text: &str| match text {
             "none" => Some(Vec::new()),
             text => text.split('/').map(binding).collect(),
         };
@@ -167,7 +167,7 @@ impl Given {
 
     /// `on` or `off`.
     pub(crate) fn switch(&self, name: &str) -> Result<Option<bool>, Usage> {
-        let parsed = |text: &str| match text.as_str() {
+        let parsed = |text: &str| match text {
             "on" => Some(true),
             "off" => Some(false),
             _ => None,
@@ -178,7 +178,7 @@ impl Given {
     /// A GRE key.
     pub(crate) fn key(&self) -> Result<Option<String>, Usage> {
         let parsed = |text: &str| {
-            let fits = matches!(text.as_str(), "vni" | "none") || text.parse::<u32>().is_ok();
+            let fits = matches!(text, "vni" | "none") || text.parse::<u32>().is_ok();
             fits.then(|| text.to_owned())
         };
         self.checked("key", parsed, || format!("vni | none | a number from 0 to {}", u32::MAX))
