@@ -49,9 +49,17 @@ impl Report {
     /// Asserts that all arrived, once, in order.
     #[track_caller]
     pub fn assert_complete(&self) {
+        assert_eq!(self.reordered, 0, "not in order: {self:?}");
+        self.assert_none_lost();
+    }
+
+    /// Asserts that all arrived, once. The order is not asserted where a test makes two workers burst to one underlay at
+    /// once: the bridge that it is forwards on both their CPUs, and the kernel may let one overtake the other there.
+    #[track_caller]
+    pub fn assert_none_lost(&self) {
         assert!(self.sent > 0, "nothing was sent");
-        let complete = Self { received: self.sent, repeated: 0, reordered: 0, ..*self };
-        assert_eq!(*self, complete, "not every datagram arrived once and in order");
+        let complete = Self { received: self.sent, repeated: 0, ..*self };
+        assert_eq!(*self, complete, "not every datagram arrived once");
     }
 }
 

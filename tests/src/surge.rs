@@ -8,8 +8,6 @@ use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 
 use crate::topology::Workload;
 
-/// The port that the datagrams go to.
-const PORT: u16 = 7778;
 /// After so long without one, no more datagrams are under way.
 const QUIET: Duration = Duration::from_millis(50);
 
@@ -30,11 +28,11 @@ impl Surge {
     #[must_use]
     pub fn open(from: &Workload, to: &Workload) -> Self {
         let sender = from.namespace.within(|| UdpSocket::bind((from.address, 0))).expect("bind a UDP socket");
-        let to_address = SocketAddr::from((to.address, PORT));
-        let receiver = to.namespace.within(|| UdpSocket::bind(to_address)).expect("bind a UDP socket");
+        let receiver = to.namespace.within(|| UdpSocket::bind((to.address, 0))).expect("bind a UDP socket");
         set_socket_recv_buffer_size_force(&receiver, 32 << 20).expect("enlarge a socket buffer");
         receiver.set_read_timeout(Some(QUIET)).expect("set a timeout");
-        Self { sender, receiver, to: to_address, sent: 0, received: 0, last: None }
+        let to = receiver.local_addr().expect("a bound socket has an address");
+        Self { sender, receiver, to, sent: 0, received: 0, last: None }
     }
 
     /// Sends so many datagrams at once.

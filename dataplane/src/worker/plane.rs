@@ -2,6 +2,7 @@
 //! that the pipeline has finished but that have not left yet. This is the AF_XDP side of [`forward::link::Link`].
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use forward::counters::Counters;
 use forward::frame::Frame;
@@ -72,6 +73,25 @@ pub(super) struct Egress {
     pub(super) others: Vec<u16>,
     /// By burst, if its device can; `true` where batches of any size are to.
     pub(super) burst: Option<bool>,
+    /// Whether other workers burst to it too.
+    pub(super) is_shared: bool,
+    /// When we last burst to it, where it is shared.
+    pub(super) last_burst: Option<Instant>,
+}
+
+impl Egress {
+    /// Where several workers burst to a veth, what one of them has sent may still wait for NAPI on the CPU of another when
+    /// its system call returns, and frames from a ring pass NAPI by. So the port keeps to bursts until this has been over
+    /// for long enough for any CPU that runs.
+    pub(super) fn keeps_to_bursts(&mut self, now: impl FnOnce() -> Instant) -> bool {
+        const DRAINED: Duration = Duration::from_millis(100);
+        let Some(last) = self.last_burst else { return false };
+        let keeps = now().duration_since(last) < DRAINED;
+        if !keeps {
+            self.last_burst = None;
+        }
+        keeps
+    }
 }
 
 impl Plane {

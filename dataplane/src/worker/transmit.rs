@@ -6,7 +6,8 @@
 //! - through the worker that owns a queue of the port, where neither is possible.
 //!
 //! Frames of one flow keep their order over the first two: both have handed every frame to the device when their
-//! system call returns, and a queue whose ring the kernel has not emptied yet keeps to its ring. A port that can burst
+//! system call returns, a queue whose ring the kernel has not emptied yet keeps to its ring, and a port that several workers
+//! burst to keeps to bursts for a while. A port that can burst
 //! is never handed over, so no frame is overtaken on its way to another worker; where some of a port's frames may be too
 //! long to be burst, all of them go to the worker that owns it.
 
@@ -57,15 +58,15 @@ impl Plane {
     /// round on the rings, so that it does not change places with others of its flow.
     fn decide(&mut self, staged: &[Crossing]) -> bool {
         let Some(burst) = &self.burst else { return false };
-        let (mut count, mut always) = (0, false);
+        let (mut count, mut always, mut now) = (0, false, None);
         for crossing in staged {
-            if let Some(Egress { burst: Some(wish), .. }) = self.egress.get(usize::from(crossing.port.0)) {
-                if !burst.fits(&crossing.chunk) {
-                    return false;
-                }
-                count += 1;
-                always |= *wish;
+            let Some(egress) = self.egress.get_mut(usize::from(crossing.port.0)) else { continue };
+            let Some(wish) = egress.burst else { continue };
+            if !burst.fits(&crossing.chunk) {
+                return false;
             }
+            count += 1;
+            always = always || wish || egress.keeps_to_bursts(|| *now.get_or_insert_with(Instant::now));
         }
         always || self.threshold.choose(count)
     }
@@ -135,6 +136,11 @@ impl Plane {
             // Which ones were lost is not known: their share of the bytes is.
             let bytes = bytes / all.max(1) * frames;
             let id = PortId(port.slot);
+            if let Some(egress) =
+                self.egress.get_mut(usize::from(port.slot)).filter(|egress| egress.is_shared)
+            {
+                egress.last_burst = Some(begin + took);
+            }
             self.counters.transmitted(id, Amount { frames, bytes });
             self.counters.dropped(id, DropReason::PortDown, u64::from(port.refused));
             self.counters.dropped(id, DropReason::TxRefused, u64::from(port.dropped));
@@ -277,14 +283,16 @@ impl Plane {
 
     /// Works out anew how each port is reached.
     pub(super) fn rewire(&mut self, wiring: &Wiring) {
-        self.egress.clear();
+        let before = std::mem::take(&mut self.egress);
         for port in (0..wiring.ports()).map(PortId) {
             let owners = wiring.owners(port);
             let own = if owners.is_empty() { Vec::new() } else { own_queues(&self.queues, port) };
             let others = owners.iter().copied().filter(|owner| *owner != self.id).collect();
             let may_burst = !owners.is_empty() && (!own.is_empty() || !wiring.is_bound_to_owners(port));
             let burst = wiring.burst(port).filter(|_| self.burst.is_some() && may_burst);
-            self.egress.push(Egress { own, others, burst });
+            let is_shared = self.neighbours.len() > 1 && !wiring.is_bound_to_owners(port);
+            let last_burst = before.get(usize::from(port.0)).and_then(|egress| egress.last_burst);
+            self.egress.push(Egress { own, others, burst, is_shared, last_burst });
         }
     }
 }
