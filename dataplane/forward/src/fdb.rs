@@ -155,7 +155,7 @@ impl Fdb {
     #[inline]
     #[must_use]
     pub fn knows(&self, probe: &Probe, sighting: Sighting) -> bool {
-        self.find(probe).is_some_and(|(_, value)| value.is_current(sighting))
+        self.find(probe).is_some_and(|(_, value)| value.is_current(sighting) || value.is_written(sighting))
     }
 
     /// A frame from a known address came in: refresh or move its entry, or neither.

@@ -32,12 +32,12 @@ impl<'t> Held<'t> {
     /// Whether the port's workload may send a frame.
     ///
     /// # Errors
-    /// `FRAME_TOO_SHORT`, `SPOOFED_SOURCE`, `LOCKED_PORT`, or `IPV6_HEADER_CHAIN`.
+    /// `FRAME_TOO_SHORT`, `VLAN_TAGGED`, `SPOOFED_SOURCE`, `LOCKED_PORT`, or `IPV6_HEADER_CHAIN`.
     #[inline(never)]
     pub(crate) fn check(self, frame: &[u8], fdb: &Fdb) -> Result<(), DropReason> {
         let (header, _) = ethernet::Header::parse(frame).map_err(|_| DropReason::FrameTooShort)?;
         let Some(binding) = self.binding(header.source, fdb)? else { return Ok(()) };
-        let payload = ethernet::payload(frame).map_err(|_| DropReason::FrameTooShort)?;
+        let payload = ethernet::payload(frame).map_err(hidden)?;
         let packet = frame.get(payload.offset..).unwrap_or_default();
         match payload.ethertype {
             EtherType::IPV4 => binding.check_ipv4(packet),
@@ -122,6 +122,14 @@ impl Binding {
         let (message, _) = arp::Message::parse(packet).map_err(|_| DropReason::SpoofedSource)?;
         self.admits_mac(Some(message.sender_mac))?;
         self.admits(IpAddr::V4(message.sender_address))
+    }
+}
+
+/// Why what a frame carries cannot be found behind its tags.
+pub(crate) const fn hidden(error: wire::Error) -> DropReason {
+    match error {
+        wire::Error::Truncated => DropReason::FrameTooShort,
+        wire::Error::Malformed => DropReason::VlanTagged,
     }
 }
 

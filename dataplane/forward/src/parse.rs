@@ -13,6 +13,7 @@ use crate::description::{Encapsulation, InnerTags};
 use crate::entropy;
 use crate::fdb::Key;
 use crate::frame::Frame;
+use crate::guard::hidden;
 use crate::ids::{DomainId, RemoteId};
 use crate::marking;
 use crate::outer6;
@@ -76,11 +77,13 @@ impl Headers {
         self.source.domain()
     }
 
-    /// Bytes of the packet that the frame carries, Ethernet header and VLAN tags excluded: what an MTU bounds.
+    /// Bytes of the packet that the frame carries, Ethernet header and one VLAN tag excluded: what an MTU bounds. A device
+    /// takes one tag beyond it, and no more.
     #[inline]
     #[must_use]
     pub const fn packet_length(&self) -> u16 {
-        self.length.saturating_sub(self.offset)
+        const ONE_TAG: u16 = (ethernet::LENGTH + ethernet::TAG_LENGTH) as u16;
+        self.length.saturating_sub(if self.offset < ONE_TAG { self.offset } else { ONE_TAG })
     }
 
     /// Whether the frame carries a VLAN tag.
@@ -244,7 +247,7 @@ fn behind_tags(frame: &[u8], ethertype: EtherType, tags: InnerTags) -> Result<(E
     if tags == InnerTags::Dropped {
         return Err(DropReason::VlanTagged);
     }
-    let payload = ethernet::payload(frame).map_err(|_| DropReason::FrameTooShort)?;
+    let payload = ethernet::payload(frame).map_err(hidden)?;
     Ok((payload.ethertype, payload.offset as u16))
 }
 

@@ -16,8 +16,10 @@ use crate::verdict::DropReason;
 /// A way out that has been found passable for a frame.
 #[derive(Clone, Copy, Debug)]
 pub enum Exit<'a> {
-    /// Out of an access port, or of a trunk in its native VLAN, as it is.
+    /// Out of an access port, as it is.
     Port(PortId),
+    /// Out of a trunk in its native VLAN, as it is, unless it has a tag that says another VLAN there.
+    Native(PortId),
     /// Out of a trunk, tagged.
     Tagged(PortId, Vlan),
     /// Out of an uplink, to a remote.
@@ -60,7 +62,7 @@ fn to_trunk<'a>(
     // A device takes one tag beyond its MTU, whosever that is.
     let (exit, bytes) = match lanes.lane(headers.domain()) {
         Lane::Closed => return Err(DropReason::PortUnknown),
-        Lane::Native => (Exit::Port(id), headers.packet_length()),
+        Lane::Native => (Exit::Native(id), headers.packet_length()),
         Lane::Tagged(vlan) => {
             (Exit::Tagged(id, vlan), headers.length.saturating_sub(ethernet::LENGTH as u16))
         }
@@ -127,7 +129,8 @@ impl<'a> Exit<'a> {
     pub fn back(tables: &Tables, headers: &Headers, ingress: PortId) -> Self {
         match tables.trunk(ingress).map(|lanes| lanes.lane(headers.domain())) {
             Some(Lane::Tagged(vlan)) => Self::Tagged(ingress, vlan),
-            Some(Lane::Native | Lane::Closed) | None => Self::Port(ingress),
+            Some(Lane::Native) => Self::Native(ingress),
+            Some(Lane::Closed) | None => Self::Port(ingress),
         }
     }
 
@@ -141,7 +144,7 @@ impl<'a> Exit<'a> {
     #[must_use]
     pub const fn place(&self) -> Place {
         match self {
-            Exit::Port(port) | Exit::Tagged(port, _) => Place::Port(*port),
+            Exit::Port(port) | Exit::Native(port) | Exit::Tagged(port, _) => Place::Port(*port),
             Exit::Remote(egress) | Exit::Marked(egress) => Place::Remote(egress.id()),
         }
     }
@@ -149,7 +152,7 @@ impl<'a> Exit<'a> {
     /// Makes the frame what it has to be on the way out, and tells the port.
     ///
     /// # Errors
-    /// `NO_HEADROOM`.
+    /// `NO_HEADROOM`, `VLAN_NOT_ALLOWED`.
     #[inline]
     pub fn rewrite(
         &self,
@@ -159,6 +162,8 @@ impl<'a> Exit<'a> {
     ) -> Result<PortId, DropReason> {
         match self {
             Exit::Port(port) => Ok(*port),
+            Exit::Native(_) if trunk::has_vlan(frame.bytes()) => Err(DropReason::VlanNotAllowed),
+            Exit::Native(port) => Ok(*port),
             Exit::Tagged(port, vlan) => {
                 trunk::put_on(frame, *vlan)?;
                 Ok(*port)

@@ -9,7 +9,8 @@
 //! | tag of another VLAN; no tag, and no native VLAN | none: `VLAN_NOT_ALLOWED` | |
 //!
 //! On the way out the tag is put back, with priority 0, unless the VLAN is the native one. One tag is looked at; what
-//! stands behind it is the domain's business ([`crate::tables::InnerTags`]).
+//! stands behind it is the domain's business ([`crate::tables::InnerTags`]), but for one thing: a frame that would leave in
+//! the native VLAN and has an 802.1Q tag inside would be in that VLAN for whoever is behind the trunk, so it is dropped.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -112,6 +113,19 @@ impl Lanes {
     pub(crate) fn lane(&self, domain: DomainId) -> Lane {
         self.lanes.get(usize::from(domain.0)).copied().unwrap_or(Lane::Closed)
     }
+}
+
+/// Whether a frame, on a trunk's link, is in a VLAN that its tag names.
+#[inline]
+pub(crate) fn has_vlan(frame: &[u8]) -> bool {
+    let tag = frame.get(ADDRESSES..).and_then(<[u8]>::first_chunk::<TAG_LENGTH>);
+    tag.is_some_and(|[p0, p1, c0, c1]| {
+        let tag = Tag {
+            protocol: EtherType(u16::from_be_bytes([*p0, *p1])),
+            control: u16::from_be_bytes([*c0, *c1]),
+        };
+        tag.protocol == EtherType::CUSTOMER_TAG && tag.vlan() != 0
+    })
 }
 
 /// Takes the first tag off a frame: moves the addresses up to what follows it.

@@ -6,7 +6,7 @@
 //! | GRE, or UDP to a port of our tunnels, to whomever | `TUNNEL_FROM_WORKLOAD` |
 //! | UDP to a DHCP client | `ROGUE_DHCP` |
 //! | router advertisement or redirect | `ROGUE_ROUTER` |
-//! | IPv6 whose extension headers do not end in its first fragment | `IPV6_HEADER_CHAIN` |
+//! | IPv6 whose headers, that of UDP included, do not end in its first fragment (RFC 7112) | `IPV6_HEADER_CHAIN` |
 
 use wire::icmp::v6;
 use wire::ip::Protocol;
@@ -82,6 +82,9 @@ impl<'t> Trust<'t> {
                 [_, ..] => Ok(()),
                 [] => Err(DropReason::Ipv6HeaderChain),
             };
+        }
+        if upper.protocol == Protocol::UDP && payload.len() < udp::LENGTH {
+            return Err(DropReason::Ipv6HeaderChain);
         }
         check(tunnels, upper.protocol, payload)
     }

@@ -60,7 +60,7 @@ macro_rules! drop_reasons {
 
 drop_reasons! {
     FrameTooShort "FRAME_TOO_SHORT" "The frame ends inside a header that it claims to have.",
-    MacInvalidSource "MAC_INVALID_SOURCE" "The source address is multicast, zero or our own.",
+    MacInvalidSource "MAC_INVALID_SOURCE" "The source address is multicast, zero, our own, or that of every switch for BFD.",
     PortUnknown "PORT_UNKNOWN" "The port or remote is not, or no longer, in the tables.",
     IpChecksum "IP_CSUM" "The outer IPv4 header checksum is wrong.",
     IpInvalidHeader "IP_INHDR" "The outer IP header is malformed.",
@@ -74,8 +74,8 @@ drop_reasons! {
     GreInvalidHeader "GRE_INVALID_HDR" "The payload of a GRE packet is no Ethernet frame.",
     GreChecksum "GRE_CSUM" "The GRE checksum is wrong.",
     IpTunnelEcn "IP_TUNNEL_ECN" "The outer packet met congestion, and the inner one's ends do not speak ECN (RFC 6040).",
-    VlanTagged "VLAN_TAGGED" "The frame has a VLAN tag, and its VNI carries none.",
-    VlanNotAllowed "VLAN_NOT_ALLOWED" "The trunk port has no such VLAN, or the frame is untagged and the port has no native VLAN.",
+    VlanTagged "VLAN_TAGGED" "The frame has a VLAN tag, and its VNI carries none; or it has more than four.",
+    VlanNotAllowed "VLAN_NOT_ALLOWED" "The trunk port has no such VLAN, or the frame is untagged and the port has no native VLAN; or it would leave a trunk untagged, and what it has inside would be taken for a VLAN of the trunk.",
     PeerNotAllowed "PEER_NOT_ALLOWED" "The outer source is no remote of this VNI.",
     VxlanEntryExists "VXLAN_ENTRY_EXISTS" "The source address is bound to another place, by an entry or because it moved too often.",
     SpoofedSource "SPOOFED_SOURCE" "The source is an Ethernet or protocol address that is not bound to the workload's port, or is bound to another port.",

@@ -135,6 +135,8 @@ fn check_mac(mac: Mac, subject: Subject, faults: &mut Vec<Fault>) {
         "is no address of a device"
     } else if mac.is_multicast() {
         "is a multicast address"
+    } else if mac == wire::bfd::VTEP_MAC {
+        "is where every switch takes BFD packets (RFC 8971)"
     } else {
         return;
     };

@@ -12,7 +12,7 @@ use crate::{Error, Mac, Result};
 pub const LENGTH: usize = 14;
 /// Bytes of one tag.
 pub const TAG_LENGTH: usize = 4;
-/// Most tags that are walked; what follows them is treated as payload.
+/// Most tags that are walked. Receivers may look behind more, so a frame that has more is not taken for what it might be.
 pub const MAX_TAGS: usize = 4;
 
 /// Byte offsets of the fields.
@@ -146,7 +146,7 @@ impl Tag {
 /// Where the payload of a frame begins, behind any tags.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Payload {
-    /// What it is. A tag only if there are more than [`MAX_TAGS`].
+    /// What it is; never a tag.
     pub ethertype: EtherType,
     /// Bytes from the start of the frame; never beyond its end.
     pub offset: usize,
@@ -157,7 +157,7 @@ pub struct Payload {
 /// Walks the tags of a frame, at most [`MAX_TAGS`].
 ///
 /// # Errors
-/// [`Error::Truncated`] if the frame ends before its payload's type.
+/// [`Error::Truncated`] if the frame ends before its payload's type; [`Error::Malformed`] if there are more tags.
 #[inline]
 pub fn payload(frame: &[u8]) -> Result<Payload> {
     let (header, offset) = Header::parse(frame)?;
@@ -179,7 +179,7 @@ fn tagged_payload(frame: &[u8], protocol: EtherType) -> Result<Payload> {
         ethertype = EtherType(u16::from_be_bytes([t0, t1]));
         offset += TAG_LENGTH;
     }
-    Ok(Payload { ethertype, offset, tag })
+    if ethertype.is_tag() { Err(Error::Malformed) } else { Ok(Payload { ethertype, offset, tag }) }
 }
 
 #[cfg(test)]
@@ -236,7 +236,9 @@ mod tests {
         for tag in frame[12..].chunks_exact_mut(4) {
             tag.copy_from_slice(&[0x81, 0x00, 0x00, 0x01]);
         }
+        assert_eq!(payload(&frame), Err(Error::Malformed));
+        frame[12 + 4 * MAX_TAGS..][..2].copy_from_slice(&[0x08, 0x00]);
         let found = payload(&frame).unwrap();
-        assert_eq!((found.ethertype, found.offset), (EtherType::CUSTOMER_TAG, 14 + 4 * MAX_TAGS));
+        assert_eq!((found.ethertype, found.offset), (EtherType::IPV4, 14 + 4 * MAX_TAGS));
     }
 }

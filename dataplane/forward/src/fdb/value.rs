@@ -186,6 +186,13 @@ impl Value {
         self.0 & KEPT == sighting.0
     }
 
+    /// Whether it was written for where a frame comes from and does not age, so that nothing is to be learned.
+    #[inline]
+    pub(super) const fn is_written(self, sighting: Sighting) -> bool {
+        const PLACE: u64 = (1 << SEEN_SHIFT) - 1;
+        (self.0 ^ sighting.0) & PLACE == 0 && !self.kind().ages()
+    }
+
     /// The same entry, seen at `now`.
     #[inline]
     pub(super) const fn refreshed(self, now: u32) -> Self {

@@ -65,6 +65,10 @@ impl<'t, L: Link> Run<'t, L> {
             // From a switch, not from a workload.
             return Ok(());
         }
+        if job.headers.source.mac() == bfd::VTEP_MAC {
+            // Whoever had it would get what is for us.
+            return Err(DropReason::MacInvalidSource);
+        }
         let (tables, source, from) = (self.tables, job.source(), job.from());
         if !tables.admits(source.key(), from) {
             return Err(DropReason::SpoofedSource);

@@ -114,6 +114,23 @@ fn what_is_no_packet_of_a_peer_goes_nowhere() {
     assert_eq!(switch.events(), []);
 }
 
+/// Whoever had the address would get what is for us.
+#[test]
+fn nobody_takes_the_address_of_every_switch() {
+    let mut switch = Switch::new();
+    assert_eq!(switch.receive(A, &[udp(VTEP_MAC, W9, 20), udp(VTEP_MAC, Mac::BROADCAST, 20)]), []);
+    assert_eq!(switch.receive(UP, &[vxlan(&udp(VTEP_MAC, W9, 20))]), []);
+    assert_eq!(switch.drops(), [(DropReason::MacInvalidSource, 3)]);
+    assert_eq!(switch.place_of(DOMAIN, VTEP_MAC), None);
+    // A peer may send its own packets from it.
+    let from_it = edit(&control(), |frame| frame[6..12].copy_from_slice(&VTEP_MAC.0));
+    assert_eq!(switch.receive(UP, &[vxlan(&from_it)]), []);
+    assert_eq!(
+        (switch.drops(), switch.events().len()),
+        (vec![(DropReason::MacInvalidSource, 3), (DropReason::Bfd, 1)], 1)
+    );
+}
+
 proptest! {
     /// Whatever the bytes: nothing is lost or sent astray (the fixture counts), and only a whole echo goes back.
     #[test]

@@ -8,7 +8,8 @@ use forward::link::Place;
 use forward::protection::{Binding, Guard};
 use forward::tables::Path;
 use forward::verdict::DropReason::{
-    self, Ipv6HeaderChain, RogueDhcp, RogueRouter, SpoofedSource, TunnelFromWorkload, VxlanEntryExists,
+    self, Ipv6HeaderChain, RogueDhcp, RogueRouter, SpoofedSource, TunnelFromWorkload, VlanTagged,
+    VxlanEntryExists,
 };
 use proptest::prelude::*;
 use wire::Mac;
@@ -89,6 +90,7 @@ fn only_infrastructure_acts_as_such() {
         (ipv6(LINK_LOCAL, 60, &behind), Some(RogueRouter)),
         (ipv6(LINK_LOCAL, 60, &behind[..12]), Some(Ipv6HeaderChain)),
         (ipv6(LINK_LOCAL, 58, &[]), Some(Ipv6HeaderChain)),
+        (ipv6(LINK_LOCAL, 17, &[0, 1, 2]), Some(Ipv6HeaderChain)),
         (tcp6(MINE, THERE, b"x"), None),
         (opaque(MINE, THERE, 46), None),
         (edit(&tcp(MINE, THERE, b"x"), |frame| frame[14] = 0x65), None),
@@ -103,6 +105,11 @@ fn only_infrastructure_acts_as_such() {
     let hidden =
         edit(&tagged(MINE, THERE, 20), |frame| frame[40..42].copy_from_slice(&4789_u16.to_be_bytes()));
     assert_eq!(verdict(&Guard::default(), &hidden), Some(TunnelFromWorkload));
+    let stacked = |frame: &[u8], count| [&frame[..12], &[0x81, 0, 0, 0].repeat(count), &frame[12..]].concat();
+    for (count, expected) in [(4, Some(RogueDhcp)), (5, Some(VlanTagged)), (40, Some(VlanTagged))] {
+        let offer = udp_ports(MINE, Mac::BROADCAST, (67, 68), b"offer");
+        assert_eq!(verdict(&Guard::default(), &stacked(&offer, count)), expected, "{count} tags");
+    }
     // From the overlay all of it may come: who stands there was judged by its own switch.
     let mut switch = guarded(Guard::default());
     assert_eq!(switch.receive_one(UP, &vxlan(&nested)).len(), 3);

@@ -174,6 +174,8 @@ fn a_tag_counts_where_two_would_not_fit() {
     assert_eq!(received(&mut switch, A, &inner(576)), []);
     assert_eq!(switch.drops(), [(DropReason::PacketTooBig, 2)]);
     switch.change(|parts| parts.trunks.get_mut(&T).unwrap().native = Some(vlan(10)));
+    // One of 802.1ad, which says no VLAN there.
+    let inner = |size| edit(&inner(size), |frame| frame[12..14].copy_from_slice(&[0x88, 0xa8]));
     assert_eq!(received(&mut switch, A, &inner(576)), [(T, inner(576))], "no second tag");
 }
 
@@ -301,6 +303,24 @@ fn listeners_behind_a_trunk_are_of_a_domain() {
     assert_eq!(received(&mut switch, T, &with_tag(&data, 20)), [(C, data.clone()), (UP, data)]);
 }
 
+/// Behind a trunk a tag inside would say the VLAN of a frame that left it untagged.
+#[test]
+fn nobody_hops_to_a_vlan_by_a_tag_inside() {
+    let plain = udp(W1, W9, 60);
+    let mut switch = switch(Some(20));
+    for (vlan, leaves) in [(10, false), (20, false), (30, false), (0, true)] {
+        let hopping = with_tag(&plain, vlan);
+        let out = received(&mut switch, C, &hopping);
+        let expected = [(T, hopping.clone()), (UP, hopping)];
+        assert_eq!(out, if leaves { &expected[..] } else { &expected[1..] }, "{vlan}");
+    }
+    assert_eq!(switch.drops(), [(DropReason::VlanNotAllowed, 3)]);
+    // To one receiver, and from the overlay.
+    switch.bind(BLUE, W9, Place::Port(T));
+    assert_eq!(received(&mut switch, C, &with_tag(&plain, 10)), []);
+    assert_eq!(switch.drops(), [(DropReason::VlanNotAllowed, 4)]);
+}
+
 /// A frame's way in: a place, and for trunks a VLAN.
 fn ingress() -> impl Strategy<Value = (PortId, Option<u16>, Option<DomainId>)> {
     select(vec![
@@ -350,11 +370,16 @@ fn read(out: &Out) -> (Option<DomainId>, Vec<u8>) {
 
 proptest! {
     #[test]
-    fn nothing_leaves_its_domain(steps in vec((ingress(), 0_u8..4, 0_u8..5), 1..40)) {
+    fn nothing_leaves_its_domain(
+        steps in vec((ingress(), 0_u8..4, 0_u8..5, select(vec![None, Some(0), Some(10), Some(20), Some(30)])), 1..40),
+    ) {
         let mut switch = switch(Some(20));
         let mac = |number| if number == 4 { Mac::BROADCAST } else { Mac([2, 0, 0, 6, 6, number]) };
-        for ((port, vlan, domain), source, destination) in steps {
+        for ((port, vlan, domain), source, destination, inside) in steps {
             let plain = opaque(mac(source), mac(destination), 60);
+            // What has no VLAN on a trunk has no tag inside either.
+            let inside = inside.filter(|_| vlan.is_some() || ![T, U].contains(&port));
+            let plain = inside.map_or_else(|| plain.clone(), |vlan| with_tag(&plain, vlan));
             let frame = vlan.map_or_else(|| plain.clone(), |vlan| with_tag(&plain, vlan));
             for out in switch.receive_one(port, &frame) {
                 let (reached, inner) = read(&out);
