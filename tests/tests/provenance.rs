@@ -135,6 +135,27 @@ fn a_sticky_entry_keeps_its_place_until_it_has_aged_out() {
     stream.stop().assert_complete();
 }
 
+/// What was written outlives its device, which comes back as another one of the same name.
+#[test]
+fn a_sticky_entry_stays_written_while_its_device_is_gone() {
+    let net = Trio::new();
+    let daemon = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.segment()]);
+    let silent = "02:00:00:00:00:0e";
+    daemon.change(&format!("fdb add {silent} vni 100 dev a1 sticky"));
+    net.a1.reaches(&net.b1);
+    net.a1.namespace.ip("link del eth0");
+    wait_until("what was learned at it is forgotten", SOON, || daemon.entry(100, &net.a1.mac).is_none());
+    // What ages out says that entries have been looked through since.
+    daemon.change("vni add 200 local 192.0.2.1 ageing 1");
+    daemon.change(&format!("remote add {} vni 200", net.b.address));
+    daemon.change(&format!("fdb add {silent} vni 200 dst {} sticky", net.b.address));
+    wait_until("the other entry ages out", SOON, || daemon.entry(200, silent).is_none());
+    net.a1.reconnect(&net.a);
+    wait_until("the port is open again", SOON, || daemon.port("a1")["state"] == "UP");
+    let kept = daemon.entry(100, silent).expect("the entry is still there");
+    assert_eq!((&kept["ifname"], &kept["kind"]), (&json!("a1"), &json!("sticky")), "{kept}");
+}
+
 in_every_variant!(a_replacement_loses_no_frame_of_what_stays);
 
 fn a_replacement_loses_no_frame_of_what_stays(variant: Variant) {

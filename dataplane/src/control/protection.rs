@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use forward::fdb::{Entry, Key, Kind};
 use forward::ids::{DomainId, PortId};
 use forward::protection::{Binding, Guard, LearningLimits, Protection};
 use forward::verdict::DropReason;
@@ -117,13 +116,8 @@ impl State {
         }
         let published = self.fleet.current();
         let tables = &published.tables;
-        let is_learned = |key: Key, entry: &Entry| match entry.kind {
-            Kind::Dynamic => true,
-            Kind::Sticky => self.moves.is_frozen((key.domain(), key.mac())),
-            _ => false,
-        };
         let forgotten = self.fdb.flush(|key, entry| {
-            is_learned(key, entry) && (tables.is_withdrawn(entry.place) || !tables.admits(key, entry.place))
+            self.is_learned(key, entry) && (tables.is_withdrawn(entry.place) || !tables.admits(key, entry.place))
         });
         if forgotten == 0 {
             self.enforced.misplaced_looks -= 1;

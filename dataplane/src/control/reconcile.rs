@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use forward::fdb::{Key, Kind};
+use forward::fdb::{Entry, Key, Kind};
 use forward::link::Place;
 use wire::{Mac, Vni};
 
@@ -65,7 +65,8 @@ impl State {
             let place = Place::Port(port.id);
             port.close(&self.fleet);
             self.mdb.forget(|_, other| other == place);
-            self.fdb.flush(|_, entry| entry.kind.ages() && entry.place == place);
+            // What was written stays, for when the device is back.
+            self.fdb.flush(|key, entry| entry.place == place && self.is_learned(key, entry));
         }
     }
 
@@ -171,6 +172,17 @@ impl State {
                 }
             }
             Err(_) => self.stale.entries = true,
+        }
+    }
+
+    /// Whether an entry of the FDB was learned, even if its address has been frozen since.
+    pub(super) fn is_learned(&self, key: Key, entry: &Entry) -> bool {
+        let is_written =
+            || self.vni(key.domain()).is_some_and(|vni| self.sticky.contains(&(vni, key.mac())));
+        match entry.kind {
+            Kind::Dynamic => true,
+            Kind::Sticky => !is_written(),
+            Kind::Static | Kind::External => false,
         }
     }
 
