@@ -170,6 +170,16 @@ impl Fleet {
         }
     }
 
+    /// Waits until workers have taken every frame that they were given to send: from then on those leave by the tables
+    /// that are published now. A worker that is stuck is not waited for any longer than elsewhere.
+    pub fn wait_for_outbound(&self) {
+        let start = Instant::now();
+        let waiting = |member: &Member| member.outbound.slots() < member.outbound.buffer().capacity();
+        while self.members.iter().any(waiting) && start.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_micros(50));
+        }
+    }
+
     /// Gives a queue to a worker.
     pub fn add(&self, worker: u16, queue: Queue) {
         self.tell(worker, Command::Add(Box::new(queue)));

@@ -79,6 +79,27 @@ fn a_remote_over_gre_is_asked_as_well() {
     net.b1.ping(net.a1.address, 3);
 }
 
+/// The end of a remote, or of its VNI, is no fault of the other side's.
+#[test]
+fn a_removed_remote_is_told_that_it_is_no_fault() {
+    let net = Pair::with_ipv6();
+    let [near, far] = daemons(&net, Variant::TWO_WORKERS, &Segment::vxlan(100), FAST);
+    wait_until("both know each other", UP, || is(&near, "up") && is(&far, "up"));
+    near.change(&format!("remote del {} vni 100", net.b.address));
+    wait_until("node 2 hears of the remote's end", SOON, || {
+        assert!(!is(&far, "down"), "it takes the end for a loss");
+        is(&far, "init")
+    });
+    near.change(&format!("remote add {} vni 100", net.b.address));
+    wait_until("both know each other again", UP, || is(&near, "up") && is(&far, "up"));
+    near.change("port del a1");
+    near.change("vni del 100");
+    wait_until("node 2 hears of the VNI's end", SOON, || {
+        assert!(!is(&far, "down"), "it takes the end for a loss");
+        is(&far, "init")
+    });
+}
+
 #[test]
 fn a_remote_over_ipv6_is_asked_as_well() {
     let net = Pair::with_ipv6();

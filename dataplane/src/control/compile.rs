@@ -30,7 +30,6 @@ impl State {
     /// Builds and publishes everything, and waits for nobody.
     pub(super) fn publish(&mut self) {
         self.set_rules();
-        self.follow_liveness();
         self.number_tunnels();
         self.join_groups();
         let pairs: Vec<(IpAddr, IpAddr)> = self.pairs();

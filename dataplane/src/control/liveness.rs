@@ -95,7 +95,7 @@ impl State {
         self.fleet.epoch().elapsed()
     }
 
-    /// Begins and ends sessions as the configuration says.
+    /// Begins and ends sessions as the configuration says. Those of remotes that go end before these lose their indices.
     pub(super) fn follow_liveness(&mut self) {
         let wanted = |remote: &RemoteConfig| {
             let vni = self.config.vnis.get(&remote.vni)?;
@@ -111,12 +111,17 @@ impl State {
             .filter(|(key, peer)| wanted.get(*key) != Some(peer.config()))
             .map(|(key, _)| *key)
             .collect();
+        let farewells = !gone.is_empty();
         for key in gone {
             if let Some(peer) = liveness.peers.remove(&key) {
                 // The other side is not to take this for a loss.
                 let payload = Payload::Control(peer.session().farewell().to_bytes());
                 self.send_bfd(key, &Transmit { payload, path: 0, packet: None });
             }
+        }
+        if farewells {
+            // By the tables that still have these remotes.
+            self.fleet.wait_for_outbound();
         }
         for (key, config) in wanted {
             if !liveness.peers.contains_key(&key) {

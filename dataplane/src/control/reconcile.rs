@@ -19,6 +19,8 @@ impl State {
             return;
         }
         let stale = std::mem::take(&mut self.stale);
+        // First, as a farewell finds its way by what is about to be removed.
+        self.follow_liveness();
         let gone = self.assign();
         if stale.ports {
             let obsolete = self.take_obsolete();
