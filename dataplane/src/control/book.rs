@@ -90,7 +90,11 @@ impl Book {
 
     /// Forgets one; says whether it was there.
     pub(super) fn remove(&mut self, vni: Vni, address: IpAddr) -> bool {
-        self.retain(|of, entry, _| (of, entry) != (vni, address)) != 0
+        let was_there = self.entries.remove(&(vni, address)).is_some();
+        if was_there && let Some(count) = self.counts.get_mut(&vni) {
+            *count -= 1;
+        }
+        was_there
     }
 
     /// Forgets all that `keep` refuses, and says how many.
@@ -135,6 +139,9 @@ mod tests {
         }
         assert_eq!(book.len(), LEARNED_PER_VNI);
         assert!(book.note(other, [10, 0, 0, 1].into(), seen(mac, 1)), "another VNI has room of its own");
+        assert!(!book.note(vni, [10, 0, 0, 9].into(), seen(mac, 3)), "there is no room left");
+        assert!(book.remove(vni, address) && !book.remove(vni, address));
+        assert!(book.note(vni, [10, 0, 0, 9].into(), seen(mac, 3)), "there is room again");
         assert_eq!(book.retain(|vni, _, _| vni == other), LEARNED_PER_VNI);
     }
 }
