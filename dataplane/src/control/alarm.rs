@@ -12,10 +12,10 @@ use super::state::State;
 /// Seconds between two warnings about one queue, or one port's jumbo frames.
 const REPEAT: u32 = 30;
 
-/// What was last seen and said of each queue, and of each port's frames that found no jumbo chunk.
+/// What was last said of each queue, and of each port's frames that found no jumbo chunk.
 #[derive(Debug, Default)]
 pub(super) struct Alarms {
-    queues: BTreeMap<(PortId, u32), Watched>,
+    queues: BTreeMap<(PortId, u32), [Told; 3]>,
     jumbo: BTreeMap<PortId, Told>,
 }
 
@@ -27,8 +27,10 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// How much of `count` is news, if it is time to tell: nothing within `pause` seconds of the last time.
+    /// How much of `count` is news, if it is time to tell: nothing within `pause` seconds of the last time. A count that
+    /// is less than before has begun anew.
     pub(super) fn news(&mut self, count: u64, now: u32, pause: u32) -> Option<u64> {
+        self.count = self.count.min(count);
         let fresh = count.saturating_sub(self.count);
         if fresh == 0 || self.at.is_some_and(|at| now.saturating_sub(at) < pause) {
             return None;
@@ -38,14 +40,8 @@ impl Told {
     }
 }
 
-#[derive(Debug, Default, Clone, Copy)]
-struct Watched {
-    seen: Statistics,
-    said: Option<u32>,
-}
-
 impl State {
-    /// Compares every queue's statistics with the last look.
+    /// Compares every queue's statistics with what was last said of them.
     pub(super) fn watch_rings(&mut self, now: u32) {
         let Self { alarms, ports, .. } = self;
         let open: Vec<(PortId, u32)> =
@@ -54,18 +50,9 @@ impl State {
         for (name, port) in ports.iter() {
             for queue in &port.queues {
                 let Ok(Some(statistics)) = queue.statistics.read() else { continue };
-                let watched = alarms
-                    .queues
-                    .entry((port.id, queue.index))
-                    .or_insert(Watched { seen: statistics, said: None });
-                let shortages = shortages(&watched.seen, &statistics);
-                watched.seen = statistics;
-                if shortages.is_empty() || watched.said.is_some_and(|said| now.saturating_sub(said) < REPEAT)
-                {
-                    continue;
-                }
-                watched.said = Some(now);
-                for (what, count, remedy) in shortages {
+                let told = alarms.queues.entry((port.id, queue.index)).or_default();
+                for (told, (what, count, remedy)) in told.iter_mut().zip(shortages(&statistics)) {
+                    let Some(count) = told.news(count, now, REPEAT) else { continue };
                     tracing::warn!(
                         port = name,
                         queue = queue.index,
@@ -98,26 +85,21 @@ impl State {
     }
 }
 
-/// What went wrong between two looks: what, how often, and what helps.
-fn shortages(before: &Statistics, now: &Statistics) -> Vec<(&'static str, u64, &'static str)> {
-    let all = [
-        (
-            "the fill ring was empty",
-            now.rx_fill_ring_empty.saturating_sub(before.rx_fill_ring_empty),
-            "raise umem.chunks or ring_size",
-        ),
+/// What goes wrong at a queue: what, how often since it was opened, and what helps.
+const fn shortages(counts: &Statistics) -> [(&'static str, u64, &'static str); 3] {
+    [
+        ("the fill ring was empty", counts.rx_fill_ring_empty, "raise umem.chunks or ring_size"),
         (
             "the receive ring was full",
-            now.rx_ring_full.saturating_sub(before.rx_ring_full),
+            counts.rx_ring_full,
             "raise ring_size, or give the port's worker a CPU of its own",
         ),
         (
             "the kernel dropped received frames",
-            now.rx_dropped.saturating_sub(before.rx_dropped),
+            counts.rx_dropped,
             "raise umem.chunks; or are there longer frames than the port takes? see vtep-ctl port",
         ),
-    ];
-    all.into_iter().filter(|(_, count, _)| *count != 0).collect()
+    ]
 }
 
 #[cfg(test)]
@@ -135,12 +117,10 @@ mod tests {
     }
 
     #[test]
-    fn only_what_grew_is_said() {
-        let before = Statistics { rx_ring_full: 5, rx_fill_ring_empty: 7, ..Statistics::default() };
-        assert!(shortages(&before, &before).is_empty());
-        let now = Statistics { rx_ring_full: 9, ..before };
-        let said = shortages(&before, &now);
-        assert_eq!(said.len(), 1);
-        assert_eq!((said[0].0, said[0].1), ("the receive ring was full", 4));
+    fn a_count_that_begins_anew_is_all_news() {
+        let mut lost = Told::default();
+        assert_eq!(lost.news(100, 5, REPEAT), Some(100));
+        assert_eq!(lost.news(0, 6, REPEAT), None);
+        assert_eq!(lost.news(8, 5 + REPEAT, REPEAT), Some(8));
     }
 }
