@@ -157,13 +157,6 @@ impl Publication {
         }
         Ok(())
     }
-
-    /// Marks a worker as past every version, when its thread has ended.
-    pub fn retire(&self, worker: usize) {
-        if let Some(seen) = self.seen.get(worker) {
-            seen.store(u64::MAX, Ordering::Release);
-        }
-    }
 }
 
 /// A worker's view of the publication.
