@@ -264,12 +264,23 @@ impl Fleet {
     /// Ends all workers once they have worked off what they hold, and collects their free chunks and queues.
     #[must_use]
     pub fn stop(mut self) -> Vec<Remains> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Vec<Remains> {
         for worker in 0..self.members.len() {
             self.tell(u16::try_from(worker).unwrap_or(u16::MAX), Command::Stop);
         }
         let threads: Vec<_> = self.members.iter_mut().filter_map(|member| member.thread.take()).collect();
         // A worker that panicked has said so through the panic hook.
         threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+    }
+}
+
+/// Nobody would tell the threads to end any more.
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        let _ = self.end();
     }
 }
 
@@ -308,4 +319,61 @@ fn launch(worker: usize, equipment: Equipment) -> std::io::Result<JoinHandle<Rem
         }
         machine.run()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use forward::fdb::Fdb;
+    use forward::protection::Protection;
+    use forward::tables::{Tables, TablesParts};
+    use xsk::{Memory, UmemConfig};
+
+    use super::*;
+    use crate::publish::Wiring;
+
+    const CHUNKS: u32 = 1024;
+
+    /// Workers that share frame memory and have no queues, and what is kept of the memory from them.
+    fn workers(count: usize, kept: u32) -> (Arc<Umem>, Fleet, Vec<Chunk>) {
+        let parts = TablesParts {
+            protection: Protection::default(),
+            version: 1,
+            ports: Vec::new(),
+            trunks: BTreeMap::new(),
+            domains: Vec::new(),
+            remotes: Vec::new(),
+            groups: Vec::new(),
+            neighbours: Arc::default(),
+            fdb: Arc::new(Fdb::new(64, [1, 2])),
+        };
+        let first =
+            Published { version: 1, tables: Tables::build(parts).unwrap(), wiring: Wiring::default() };
+        let config = UmemConfig { chunks: CHUNKS, chunk_size: 2048, memory: Memory::Anonymous };
+        let (umem, mut chunks) = Umem::new(&config).unwrap();
+        let kept = chunks.split_off((CHUNKS - kept) as usize);
+        let configs = vec![WorkerConfig::default(); count];
+        let bell = Bell::new().unwrap();
+        let fleet = Fleet::start(&configs, &umem, chunks, None, &bell, first, |_| None).unwrap();
+        (umem, fleet, kept)
+    }
+
+    /// A closed socket's chunks go home by way of worker 0, and a worker that has ended is not at home.
+    #[test]
+    fn every_chunk_is_back_however_late_it_came_home() {
+        for _ in 0..20 {
+            let (_umem, fleet, kept) = workers(3, CHUNKS / 2);
+            fleet.give_chunks(kept);
+            let back: usize = fleet.stop().into_iter().map(|remains| remains.into_chunks().len()).sum();
+            assert_eq!(back, CHUNKS as usize);
+        }
+    }
+
+    #[test]
+    fn workers_end_when_nobody_can_tell_them_to_any_more() {
+        let (umem, fleet, _) = workers(2, 0);
+        drop(fleet);
+        assert_eq!(Arc::strong_count(&umem), 1, "a worker still holds the frame memory");
+    }
 }

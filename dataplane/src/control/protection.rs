@@ -117,7 +117,8 @@ impl State {
         let published = self.fleet.current();
         let tables = &published.tables;
         let forgotten = self.fdb.flush(|key, entry| {
-            self.is_learned(key, entry) && (tables.is_withdrawn(entry.place) || !tables.admits(key, entry.place))
+            self.is_learned(key, entry)
+                && (tables.is_withdrawn(entry.place) || !tables.admits(key, entry.place))
         });
         if forgotten == 0 {
             self.enforced.misplaced_looks -= 1;

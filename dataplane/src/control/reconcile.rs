@@ -179,8 +179,7 @@ impl State {
 
     /// Whether an entry of the FDB was learned, even if its address has been frozen since.
     pub(super) fn is_learned(&self, key: Key, entry: &Entry) -> bool {
-        let is_written =
-            || self.vni(key.domain()).is_some_and(|vni| self.sticky.contains(&(vni, key.mac())));
+        let is_written = || self.vni(key.domain()).is_some_and(|vni| self.sticky.contains(&(vni, key.mac())));
         match entry.kind {
             Kind::Dynamic => true,
             Kind::Sticky => !is_written(),

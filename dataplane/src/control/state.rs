@@ -38,6 +38,7 @@ use crate::config::{Config, Keyed, PortConfig, TransmitWish};
 use crate::fleet::Fleet;
 use crate::publish::{Published, Wiring};
 use crate::underlay::{RouterMessages, Underlay};
+use crate::worker::Remains;
 use crate::worker::bell::Bell;
 
 /// Forwarding entries that fit, beside those that are written, before the database must grow.
@@ -409,7 +410,10 @@ impl State {
             port.close(&self.fleet);
         }
         let remains = self.fleet.stop();
-        let free: usize = remains.iter().map(|remains| remains.chunks.len() + remains.jumbo.len()).sum();
+        let chunks = remains.into_iter().flat_map(Remains::into_chunks);
+        let memories = [Some(&self.umem), self.jumbo.as_ref()];
+        let is_ours = |chunk: &Chunk| memories.iter().flatten().any(|memory| chunk.umem() == memory.id());
+        let free = chunks.filter(is_ours).count();
         let total = self.umem.chunks() + self.jumbo.as_ref().map_or(0, |jumbo| jumbo.chunks());
         let total = total as usize;
         if free == total {

@@ -49,6 +49,13 @@ impl Neighbour {
         }
         self.frames_out.push(crossing).map_err(|rtrb::PushError::Full(crossing)| crossing)
     }
+
+    /// What it gave us and nobody took.
+    pub(super) fn into_chunks(mut self) -> impl Iterator<Item = Chunk> {
+        std::iter::from_fn(move || {
+            self.home_in.pop().ok().or_else(|| self.frames_in.pop().ok().map(|crossing| crossing.chunk))
+        })
+    }
 }
 
 /// Sends a chunk to its home, or gives it back where that is us. A home ring has room for every chunk of that home; one that

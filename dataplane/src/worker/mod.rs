@@ -129,6 +129,19 @@ pub struct Remains {
     pub chunks: Vec<Chunk>,
     /// Free chunks of jumbo memory.
     pub jumbo: Vec<Chunk>,
+    /// Its rings to the others, in which there may still be what they gave it afterwards.
+    neighbours: Vec<Option<Neighbour>>,
+}
+
+impl Remains {
+    /// All free chunks, of either memory, once every worker has ended.
+    #[must_use]
+    pub fn into_chunks(self) -> Vec<Chunk> {
+        let Self { mut chunks, jumbo, neighbours, .. } = self;
+        chunks.extend(jumbo);
+        chunks.extend(neighbours.into_iter().flatten().flat_map(Neighbour::into_chunks));
+        chunks
+    }
 }
 
 /// A worker on its thread.
@@ -234,7 +247,8 @@ impl Worker {
             }
         }
         let jumbo = self.plane.jumbo.map(|jumbo| jumbo.free).unwrap_or_default();
-        Remains { queues: self.plane.queues, chunks: self.plane.free, jumbo }
+        let Plane { queues, free: chunks, neighbours, .. } = self.plane;
+        Remains { queues, chunks, jumbo, neighbours }
     }
 
     /// Some batches of one queue through the pipeline.
