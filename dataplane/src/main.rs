@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use dataplane::config::{self, Config};
+use dataplane::config::{Config, Origin};
 use dataplane::control::Control;
 use dataplane::logging;
 use dataplane::notify::Supervisor;
@@ -45,39 +45,29 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), String> {
-    let (mut config, warnings) = match &arguments.config {
-        Some(path) => {
-            let (config, faults) = config::load_with_warnings(path).map_err(|faults| faults.to_string())?;
-            (config, faults.one_line_each().collect::<Vec<_>>())
-        }
-        None => (Config::default(), Vec::new()),
-    };
-    if arguments.check {
+    let Arguments { config: file, check, socket, log } = arguments;
+    let origin = Origin { file, socket, log };
+    let (config, warnings) = origin.load().map_err(|faults| faults.to_string())?;
+    if check {
         for warning in &warnings {
             let _ = writeln!(std::io::stderr(), "{warning}");
         }
-        let file = arguments.config.unwrap_or_default();
+        let file = origin.file.unwrap_or_default();
         let _ = writeln!(std::io::stdout(), "{}: ok", file.display());
         return Ok(());
-    }
-    if let Some(socket) = arguments.socket {
-        config.daemon.socket = socket;
-    }
-    if let Some(log) = arguments.log {
-        config.daemon.log = log;
     }
     logging::init(&config.daemon.log, config.daemon.log_target).map_err(|error| format!("vtepd: {error}"))?;
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
-    serve(config, arguments.config).map_err(|error| {
+    serve(config, origin).map_err(|error| {
         tracing::error!("{error}");
         format!("vtepd: {error}")
     })
 }
 
-fn serve(config: Config, path: Option<PathBuf>) -> Result<(), String> {
+fn serve(config: Config, origin: Origin) -> Result<(), String> {
     let supervisor = Supervisor::from_environment();
-    let control = Control::start(config, path, supervisor).map_err(|error| error.to_string())?;
+    let control = Control::start(config, origin, supervisor).map_err(|error| error.to_string())?;
     control.run().map_err(|error| format!("the control thread cannot go on: {error}"))
 }

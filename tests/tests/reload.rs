@@ -283,6 +283,41 @@ fn the_file_and_requests_can_say_the_same() {
     wait_until("the empty file removes everything", SOON, || configured(&daemon) == nothing());
 }
 
+/// A change that a request stands in the way of is told, and made by a later reload once that is gone.
+#[test]
+fn what_a_reload_refuses_is_told_and_tried_again() {
+    let net = Net::new();
+    let config = Variant::ONE_WORKER.config(&net.a, &[net.first()]);
+    let daemon = Daemon::ready(&net.a, &config);
+    daemon.change("port add other dev a2 vni 100");
+    daemon.rewrite(&(config + &Variant::ONE_WORKER.port("a2", "vni = 100")));
+    let ports = || daemon.list("port show").iter().map(|port| port["ifname"].clone()).collect::<Vec<_>>();
+    for _ in 0..2 {
+        let refused = daemon.ctl("reload");
+        assert!(!refused.success() && refused.stderr.contains("not changed: "), "{refused}");
+        assert_eq!(ports(), ["a1", "other", "up0"]);
+    }
+    daemon.change("port del other");
+    daemon.change("reload");
+    assert_eq!(ports(), ["a1", "a2", "up0"]);
+}
+
+/// What a restart is needed for is told as long as the file says something else than what runs.
+#[test]
+fn a_reload_tells_what_differs_from_what_runs() {
+    let net = Net::new();
+    let config = Variant::ONE_WORKER.config(&net.a, &[net.first()]);
+    let daemon = Daemon::ready(&net.a, &config);
+    let restart = || daemon.show("reload")["restart"].clone();
+    assert_eq!(restart(), json!([]));
+    daemon.rewrite(&format!("{config}[umem]\nchunks = 32768\n"));
+    daemon.hang_up();
+    wait_until("the log tells it", SOON, || daemon.log().contains("umem.chunks"));
+    assert_eq!((restart(), restart()), (json!(["umem.chunks"]), json!(["umem.chunks"])));
+    daemon.rewrite(&config);
+    assert_eq!(restart(), json!([]));
+}
+
 /// What is configured, without what runs or counts.
 fn configured(daemon: &Daemon<'_>) -> Value {
     let keep = |what: &str, keys: &[&str]| -> Value {

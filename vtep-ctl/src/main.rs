@@ -58,6 +58,12 @@ fn main() -> ExitCode {
             complain(&format!("{}\n  help: {}", failure.what(), failure.remedy()));
             ExitCode::FAILURE
         }
+        Err(End::Refused(refused)) => {
+            for api::RefusedChange { what, remedy } in refused {
+                complain(&format!("not changed: {what}\n  help: {remedy}"));
+            }
+            ExitCode::FAILURE
+        }
         // Whoever read our output has seen enough.
         Err(End::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(End::Output(error)) => {
@@ -70,6 +76,8 @@ fn main() -> ExitCode {
 /// Why a command did not come to its end.
 enum End {
     Failed(Failure),
+    /// The rest has been done and shown.
+    Refused(Vec<api::RefusedChange>),
     Output(io::Error),
 }
 
@@ -93,6 +101,11 @@ fn run(arguments: &Arguments, request: &Request) -> Result<(), End> {
         moving.begin(asked);
         let answer = answer::ask(&mut client, request)?;
         show(arguments, &answer, &mut moving)?;
+        if let Answer::Reloaded(reply) = answer
+            && !reply.refused.is_empty()
+        {
+            return Err(End::Refused(reply.refused));
+        }
         let Some(period) = arguments.watch else { return Ok(()) };
         std::thread::sleep(period.saturating_sub(asked.elapsed()).max(Duration::from_millis(10)));
     }

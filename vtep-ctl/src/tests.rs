@@ -278,7 +278,7 @@ fn nothing_is_said_to_be_nothing_beside_the_data() {
     assert_eq!(Answer::Done.json(), None);
     assert_eq!(printed(&Answer::Done), Printed::default());
     assert_eq!(printed(&Answer::Flushed(api::FlushReply { flushed: 1 })).data, "1 entry removed\n");
-    let reply = api::ReloadReply { changes: 2, restart: vec!["umem.chunks".into()] };
+    let reply = api::ReloadReply { changes: 2, restart: vec!["umem.chunks".into()], refused: Vec::new() };
     assert_eq!(
         printed(&Answer::Reloaded(reply)).data,
         "2 changes made\ntakes effect at the next start: umem.chunks\n"

@@ -194,7 +194,7 @@ fn every_command_reaches_the_daemon_and_comes_back() {
     assert!(residence("stats")["count"].as_u64() < balance("rx").into());
     assert_eq!(daemon.json("drops show port east").as_array().unwrap().len(), 1);
     assert_eq!(daemon.json("drops all").as_array().unwrap().len(), 4);
-    assert_eq!(daemon.json("reload"), json!({ "changes": 0, "restart": ["daemon.socket"] }));
+    assert_eq!(daemon.json("reload"), json!({ "changes": 0, "restart": ["daemon.socket"], "refused": [] }));
 }
 
 #[test]

@@ -30,8 +30,8 @@ pub use method::{InvalidRequest, Method};
 pub use refusal::{Refusal, RefusalKind};
 pub use reply::{
     Balance, Bucket, BurstCosts, Chunks, Cost, Distribution, Drop, DropPage, Empty, PathMtu, PathMtuCounts,
-    Port, PortPage, PortRange, PortStats, Queue, ReloadReply, Remote, RemotePage, StatsReply, StatusReply,
-    Tags, Transmit, Vni, VniPage, WorkerStats,
+    Port, PortPage, PortRange, PortStats, Queue, RefusedChange, ReloadReply, Remote, RemotePage, StatsReply,
+    StatusReply, Tags, Transmit, Vni, VniPage, WorkerStats,
 };
 pub use request::{
     AddPort, FlushFdb, FlushNeighbours, FlushStats, GetFdb, GuardPort, Reload, RemoveFdb, RemoveGroup,

@@ -448,7 +448,18 @@ replies! {
     ReloadReply {
         /// Changes applied.
         changes: u64,
-        /// Keys that differ and take effect at the next start only.
+        /// Keys that differ from what runs and take effect at the next start only.
         restart: Vec<String>,
+        /// Changes that were not made; the next time they are tried again.
+        refused: Vec<RefusedChange>,
+    }
+
+    /// A change of the configuration file that was not made.
+    #[derive(Eq)]
+    RefusedChange {
+        /// What is wrong.
+        what: String,
+        /// What helps.
+        remedy: String,
     }
 }

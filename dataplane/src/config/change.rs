@@ -7,7 +7,8 @@ use wire::{Mac, Vni};
 use super::entry::FdbConfig;
 use super::group::GroupConfig;
 use super::guard::GuardTuning;
-use super::model::{NeighbourConfig, PortConfig, PortTuning, RemoteConfig, VniConfig};
+use super::items::{Items, Keyed};
+use super::model::{Config, NeighbourConfig, PortConfig, PortTuning, RemoteConfig, VniConfig};
 
 /// Everything of one kind that an owner wants there to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -106,4 +107,38 @@ pub enum Change {
         /// The workload's address.
         address: IpAddr,
     },
+}
+
+impl Config {
+    /// Makes what a change is about what it is in another configuration.
+    pub fn revert(&mut self, change: &Change, to: &Self) {
+        match change {
+            Change::AddPort(PortConfig { name, .. })
+            | Change::GuardPort { name, .. }
+            | Change::RemovePort(name)
+            | Change::TunePort { name, .. } => copy(&mut self.ports, &to.ports, name),
+            Change::SetVni { vni: VniConfig { vni, .. }, .. } | Change::RemoveVni(vni) => {
+                copy(&mut self.vnis, &to.vnis, vni);
+            }
+            Change::SetRemote { remote, .. } => copy(&mut self.remotes, &to.remotes, &remote.key()),
+            Change::RemoveRemote { vni, address } => copy(&mut self.remotes, &to.remotes, &(*vni, *address)),
+            Change::SetGroup { group, .. } => copy(&mut self.groups, &to.groups, &group.key()),
+            Change::RemoveGroup { vni, name } => copy(&mut self.groups, &to.groups, &(*vni, name.clone())),
+            Change::SetFdb { entry, .. } => copy(&mut self.fdb, &to.fdb, &entry.key()),
+            Change::RemoveFdb { vni, mac } => copy(&mut self.fdb, &to.fdb, &(*vni, *mac)),
+            Change::SetNeighbour { neighbour, .. } => {
+                copy(&mut self.neighbours, &to.neighbours, &neighbour.key());
+            }
+            Change::RemoveNeighbour { vni, address } => {
+                copy(&mut self.neighbours, &to.neighbours, &(*vni, *address));
+            }
+        }
+    }
+}
+
+fn copy<T: Keyed + Clone>(items: &mut Items<T>, from: &Items<T>, key: &T::Key) {
+    match from.get(key) {
+        Some(item) => drop(items.insert(item.clone())),
+        None => drop(items.remove(key)),
+    }
 }

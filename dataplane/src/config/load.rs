@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::faults::{Faults, FileFault};
 use super::model::Config;
@@ -13,13 +13,39 @@ use crate::plan::Severity;
 /// Most bytes of a file: about a million static entries.
 const MOST_BYTES: u64 = 128 << 20;
 
-/// Reads a configuration file.
-///
-/// # Errors
-///
-/// Every fault of the file, or why it cannot be read.
-pub fn load(path: &Path) -> Result<Config, Faults> {
-    load_with_warnings(path).map(|(config, _)| config)
+/// Where the configuration comes from: a file, and what the command line says in its place.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The file, if there is one.
+    pub file: Option<PathBuf>,
+    /// The control socket, in place of the file's.
+    pub socket: Option<PathBuf>,
+    /// The log filter, in place of the file's.
+    pub log: Option<String>,
+}
+
+impl Origin {
+    /// The configuration as it is now, and what works in it but is probably not meant.
+    ///
+    /// # Errors
+    ///
+    /// Every fault of the file, or why it cannot be read.
+    pub fn load(&self) -> Result<(Config, Vec<String>), Faults> {
+        let (mut config, warnings) = match &self.file {
+            Some(file) => {
+                let (config, faults) = load_with_warnings(file)?;
+                (config, faults.one_line_each().collect())
+            }
+            None => (Config::default(), Vec::new()),
+        };
+        if let Some(socket) = &self.socket {
+            config.daemon.socket.clone_from(socket);
+        }
+        if let Some(log) = &self.log {
+            config.daemon.log.clone_from(log);
+        }
+        Ok((config, warnings))
+    }
 }
 
 /// Reads a configuration file and says what works in it but is probably not meant.

@@ -39,7 +39,7 @@ pub use group::{GroupConfig, GroupMember};
 pub use guard::{BindingConfig, GuardConfig, GuardTuning};
 pub use items::{InVni, Items, Keyed, Owned};
 pub use liveness::{LivenessConfig, LivenessWish};
-pub use load::{load, load_with_warnings};
+pub use load::{Origin, load_with_warnings};
 pub use local::{LocalAddresses, Unpaired};
 pub use model::*;
 pub use mss::MssClamp;

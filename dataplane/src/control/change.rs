@@ -5,14 +5,14 @@ use forward::fdb::Key;
 use super::reconcile::kind;
 use super::state::State;
 use crate::config::{Change, Config, FdbConfig, Keyed};
-use crate::plan::{NeedsRestart, Refusal, diff};
+use crate::plan::{NeedsRestart, Refusal, diff, restarts};
 
 /// What a reload did.
 #[derive(Debug)]
 pub struct Reloaded {
     /// Changes made.
     pub changes: usize,
-    /// Settings that differ and need a restart.
+    /// Settings of the file that differ from what runs and need a restart.
     pub restart: Vec<NeedsRestart>,
     /// Changes of the file that could not be made, because a request had made others meanwhile.
     pub refused: Vec<Refusal>,
@@ -134,20 +134,24 @@ impl State {
     }
 
     /// Applies what differs between the file as last read and as it is now. What requests have changed meanwhile stays
-    /// as it is unless the file changes the same thing.
+    /// as it is unless the file changes the same thing. What is refused is tried again by the next reload.
     pub fn reload(&mut self, new: Config) -> Reloaded {
-        let (changes, restart) = diff(&self.loaded, &new);
+        let changes = diff(&self.loaded, &new);
+        let restart = restarts(&self.config, &new);
         let mut reloaded = Reloaded { changes: 0, restart, refused: Vec::new() };
+        let before = std::mem::replace(&mut self.loaded, new);
         for change in &changes {
             if self.stands(change) {
                 continue;
             }
             match self.make(change) {
                 Ok(()) => reloaded.changes += 1,
-                Err(refusal) => reloaded.refused.push(refusal),
+                Err(refusal) => {
+                    self.loaded.revert(change, &before);
+                    reloaded.refused.push(refusal);
+                }
             }
         }
-        self.loaded = new;
         self.reconcile();
         reloaded
     }

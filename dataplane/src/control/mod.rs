@@ -35,7 +35,6 @@ mod view;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
@@ -44,7 +43,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use self::server::Server;
-use crate::config::Config;
+use crate::config::{Config, Origin};
 use crate::notify::{self, Supervisor};
 use crate::worker::bell::Bell;
 
@@ -76,7 +75,7 @@ impl Control {
     ///
     /// # Errors
     /// [`StartError`]: what the host refuses that no port can do without.
-    pub fn start(config: Config, path: Option<PathBuf>, supervisor: Supervisor) -> Result<Self, StartError> {
+    pub fn start(config: Config, origin: Origin, supervisor: Supervisor) -> Result<Self, StartError> {
         let host = |what: &str| {
             let what = what.to_owned();
             move |source| StartError::Host { what, source }
@@ -87,7 +86,7 @@ impl Control {
         // First, so that a second daemon is refused before it touches a device.
         let server = Server::bind(&config.daemon, poll.registry(), SERVER)
             .map_err(|error| StartError::Socket(error.to_string()))?;
-        let mut state = State::start(config, path, &bell)?;
+        let mut state = State::start(config, origin, &bell)?;
         let registry = poll.registry();
         registry.register(&mut state.underlay, UNDERLAY, Interest::READABLE).map_err(host("netlink"))?;
         registry.register(&mut state.routers, ROUTERS, Interest::READABLE).map_err(host("ICMP"))?;

@@ -1,11 +1,13 @@
 //! The state as an [`Operator`]: what each request of the control protocol does.
 
-use api::{Refusal, RefusalKind, ReloadReply, ReplaceReply, StatsReply, StatusReply};
+use api::{Refusal, RefusalKind, RefusedChange, ReloadReply, ReplaceReply, StatsReply, StatusReply};
 use wire::Vni;
 
+use super::change::Reloaded;
 use super::state::State;
 use super::verbs::{FdbFilter, Listed, NeighbourFilter, Operator, Page};
-use crate::config::{self, Change, FdbConfig, NeighbourConfig, Replacement};
+use crate::config::{Change, FdbConfig, NeighbourConfig, Replacement};
+use crate::plan::{self, NeedsRestart};
 
 impl Operator for State {
     fn apply(&mut self, change: Change) -> Result<(), Refusal> {
@@ -93,26 +95,34 @@ impl State {
     /// Reads the file again and applies the difference.
     ///
     /// # Errors
-    /// [`Refusal`] if there is no file, it has faults, or a change collides with what requests have made.
+    /// [`Refusal`] if there is no file or it has faults.
     pub(super) fn reload_file(&mut self) -> Result<ReloadReply, Refusal> {
-        let Some(path) = self.path.clone() else {
+        let Some(path) = &self.origin.file else {
             let what = "the daemon was started without a configuration file";
             return Err(Refusal::new(RefusalKind::Unavailable, what, "start it with `vtepd --config FILE`"));
         };
-        let new = config::load(&path).map_err(|faults| {
+        let (new, warnings) = self.origin.load().map_err(|faults| {
             let remedy = format!("mend the file; `vtepd --check --config {}` tells the same", path.display());
             Refusal::new(RefusalKind::InvalidConfiguration, faults.to_string(), remedy)
         })?;
-        let reloaded = self.reload(new);
-        for refusal in &reloaded.refused {
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
+        let Reloaded { changes, restart, refused } = self.reload(new);
+        for refusal in &refused {
             tracing::warn!(what = refusal.what, remedy = refusal.remedy, "a change of the file was not made");
         }
-        let restart = reloaded.restart.iter().map(|needs| needs.key.to_owned()).collect();
-        tracing::info!(
-            changes = reloaded.changes,
-            refused = reloaded.refused.len(),
-            "configuration reloaded"
-        );
-        Ok(ReloadReply { changes: reloaded.changes as u64, restart })
+        for NeedsRestart { key, old, new } in &restart {
+            tracing::warn!(key, running = old, file = new, "takes effect at the next start");
+        }
+        tracing::info!(changes, refused = refused.len(), "configuration reloaded");
+        Ok(ReloadReply {
+            changes: changes as u64,
+            restart: restart.into_iter().map(|needs| needs.key.to_owned()).collect(),
+            refused: refused
+                .into_iter()
+                .map(|plan::Refusal { what, remedy, .. }| RefusedChange { what, remedy })
+                .collect(),
+        })
     }
 }

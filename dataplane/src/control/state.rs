@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use forward::counters::PortCounts;
@@ -34,7 +33,7 @@ use super::protection::{Enforced, Refusals};
 use super::provenance::Provenance;
 use super::trunks::Lanes;
 use super::view::measurements::Measured;
-use crate::config::{Config, Keyed, PortConfig, TransmitWish};
+use crate::config::{Config, Keyed, Origin, PortConfig, TransmitWish};
 use crate::fleet::Fleet;
 use crate::publish::{Published, Wiring};
 use crate::underlay::{RouterMessages, Underlay};
@@ -109,10 +108,11 @@ pub(super) struct Stale {
 
 /// The mutable truth.
 pub struct State {
+    /// The desired state. What takes a restart to change, such as `umem`, is as it runs.
     pub(super) config: Config,
-    /// The configuration as the file last said it.
+    /// The configuration as the file last said it, without what of that was refused.
     pub(super) loaded: Config,
-    pub(super) path: Option<PathBuf>,
+    pub(super) origin: Origin,
     pub(super) ids: Ids,
     /// Open ports, by name.
     pub(super) ports: BTreeMap<String, OpenPort>,
@@ -177,7 +177,7 @@ impl State {
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn start(config: Config, path: Option<PathBuf>, bell: &Bell) -> Result<Self, StartError> {
+    pub fn start(config: Config, origin: Origin, bell: &Bell) -> Result<Self, StartError> {
         let underlay = Underlay::open()?;
         let (steering, umem, chunks) = load(&config)?;
         let workers = u32::try_from(config.workers.len().max(1)).unwrap_or(u32::MAX);
@@ -212,7 +212,7 @@ impl State {
         Ok(Self {
             loaded: config.clone(),
             config,
-            path,
+            origin,
             ids: Ids::new(),
             ports: BTreeMap::new(),
             closed: BTreeMap::new(),

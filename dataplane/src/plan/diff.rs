@@ -12,13 +12,13 @@ use crate::config::{Change, Config, Items, Keyed, PortConfig, PortTuning, Remote
 pub struct NeedsRestart {
     /// The setting as the file spells it, such as `umem.chunks`.
     pub key: &'static str,
-    /// What it was, for people.
+    /// What runs, for people.
     pub old: String,
     /// What it is to be, for people.
     pub new: String,
 }
 
-/// The changes that lead from `old` to `new`, and the settings that only a restart can change.
+/// The changes that lead from `old` to `new`.
 ///
 /// Both must be free of errors ([`super::validate`]). Removals come first, ports before the VNI that they are in;
 /// then what others depend upon before its dependents. What goes together with something else (a VNI's remotes, the
@@ -26,12 +26,11 @@ pub struct NeedsRestart {
 /// differ in more than what can be tuned are removed and added; everything else is replaced in place, so that a set is never
 /// refused for existing already.
 #[must_use]
-pub fn diff(old: &Config, new: &Config) -> (Vec<Change>, Vec<NeedsRestart>) {
-    let changes = Way::through(old, new, Changed::InPlace)
+pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
+    Way::through(old, new, Changed::InPlace)
         .or_else(|_| Way::through(old, new, Changed::WithoutRemotes))
         .or_else(|_| Way::through(old, new, Changed::Anew))
-        .unwrap_or_else(|_| Way::blind(old, new));
-    (changes, restarts(old, new))
+        .unwrap_or_else(|_| Way::blind(old, new))
 }
 
 /// How a changed VNI is dealt with, the gentlest way first.
@@ -208,7 +207,9 @@ fn lacking<T: Keyed + Clone + PartialEq>(at: &Items<T>, new: &Items<T>) -> Vec<T
     new.iter().filter(|item| at.get(&item.key()) != Some(item)).cloned().collect()
 }
 
-fn restarts(old: &Config, new: &Config) -> Vec<NeedsRestart> {
+/// The settings in which `new` differs from what runs and that only a restart can change.
+#[must_use]
+pub fn restarts(old: &Config, new: &Config) -> Vec<NeedsRestart> {
     let mut found = Vec::new();
     compare(&mut found, "daemon.socket", &old.daemon.socket, &new.daemon.socket);
     compare(&mut found, "daemon.socket_group", &old.daemon.socket_group, &new.daemon.socket_group);

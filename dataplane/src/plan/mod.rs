@@ -22,7 +22,7 @@ mod trunk;
 mod tunnel;
 mod udp;
 
-pub use diff::{NeedsRestart, diff};
+pub use diff::{NeedsRestart, diff, restarts};
 pub use fault::{Fault, Refusal, RefusalKind, Severity, Subject};
 pub use memory::ChunkBudget;
 pub use remote::Tunnel;

@@ -6,7 +6,7 @@ use dataplane::config::{
     Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, GreKey, NeighbourConfig, PortConfig,
     PortRole, RemoteConfig, VniConfig,
 };
-use dataplane::plan::{NeedsRestart, RefusalKind, diff, validate};
+use dataplane::plan::{NeedsRestart, RefusalKind, diff, restarts, validate};
 use wire::{Mac, Vni};
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -290,12 +290,12 @@ fn udp_ports_are_counted_once_each() {
 fn a_difference_touches_only_what_differs() {
     let old = settled();
     let mut new = old.clone();
-    assert_eq!(diff(&old, &new), (vec![], vec![]));
+    assert_eq!(diff(&old, &new), []);
     let other = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 3));
     let remote = RemoteConfig::new(vni(100), other);
     new.apply(&Change::SetRemote { remote: remote.clone(), replace: false }).unwrap();
-    assert_eq!(diff(&old, &new).0, [Change::SetRemote { remote: remote.clone(), replace: true }]);
-    assert_eq!(diff(&new, &old).0, [Change::RemoveRemote { vni: vni(100), address: other }]);
+    assert_eq!(diff(&old, &new), [Change::SetRemote { remote: remote.clone(), replace: true }]);
+    assert_eq!(diff(&new, &old), [Change::RemoveRemote { vni: vni(100), address: other }]);
 }
 
 #[test]
@@ -304,10 +304,9 @@ fn a_changed_port_comes_back_with_its_entries() {
     let mut new = old.clone();
     let larger = PortConfig { ring_size: 4096, ..access("w", 100) };
     new.ports.insert(larger.clone());
-    let (changes, restart) = diff(&old, &new);
-    assert_eq!(restart, []);
+    assert_eq!(restarts(&old, &new), []);
     assert_eq!(
-        changes,
+        diff(&old, &new),
         [
             Change::RemovePort("w".to_owned()),
             Change::AddPort(larger),
@@ -328,7 +327,7 @@ fn keys_that_two_vnis_swap_are_taken_apart_first() {
         new.vnis.insert(gre(value, GreKey::Number(key)));
     }
     assert_eq!(validate(&new), []);
-    let changes = diff(&old, &new).0;
+    let changes = diff(&old, &new);
     for change in &changes {
         old.apply(change).unwrap();
     }
@@ -345,11 +344,10 @@ fn what_needs_a_restart_is_named_and_holds_up_nothing_else() {
     new.umem.jumbo_chunks = 0;
     new.daemon.log = "debug".to_owned();
     new.apply(&Change::AddPort(PortConfig { queues: Some(40), ..access("x", 100) })).unwrap();
-    let (changes, restart) = diff(&old, &new);
-    assert_eq!(changes, [Change::AddPort(PortConfig { queues: Some(40), ..access("x", 100) })]);
+    assert_eq!(diff(&old, &new), [Change::AddPort(PortConfig { queues: Some(40), ..access("x", 100) })]);
     let needs = |key, old: &str, new: &str| NeedsRestart { key, old: old.to_owned(), new: new.to_owned() };
     assert_eq!(
-        restart,
+        restarts(&old, &new),
         [
             needs("daemon.log", "\"info\"", "\"debug\""),
             needs("umem.chunks", "16384", "32768"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dataplane::config::{self, Presence, render, schema};
+use dataplane::config::{self, Origin, Presence, render, schema};
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs")
@@ -134,4 +134,18 @@ fn every_key_is_described() {
             assert!(!key.expected.is_empty());
         }
     }
+}
+
+#[test]
+fn what_the_command_line_says_stands_in_place_of_the_file_s_at_every_reading() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("vtepd.toml");
+    fs::write(&file, "[daemon]\nsocket = \"/run/a.sock\"\nlog = \"warn\"\n").unwrap();
+    let read = |socket, log| Origin { file: Some(file.clone()), socket, log }.load().unwrap().0.daemon;
+    let of_file = read(None, None);
+    assert_eq!((of_file.socket, of_file.log), ("/run/a.sock".into(), "warn".to_owned()));
+    let given = read(Some("/run/b.sock".into()), Some("debug".to_owned()));
+    assert_eq!((given.socket, given.log), ("/run/b.sock".into(), "debug".to_owned()));
+    let nothing = Origin { log: Some("debug".to_owned()), ..Origin::default() };
+    assert_eq!(nothing.load().unwrap().0.daemon.log, "debug");
 }

@@ -190,7 +190,7 @@ impl Operator for Ledger {
     fn reload(&mut self) -> Result<ReloadReply, Refusal> {
         match &self.fault {
             Some(fault) => Err(fault.clone()),
-            None => Ok(ReloadReply { changes: 0, restart: vec!["daemon.socket".into()] }),
+            None => Ok(ReloadReply { restart: vec!["daemon.socket".into()], ..ReloadReply::default() }),
         }
     }
 

@@ -174,7 +174,7 @@ impl State {
             pid: std::process::id(),
             uptime: u64::from(self.now()),
             socket: self.config.daemon.socket.display().to_string(),
-            config: self.path.as_ref().map(|path| path.display().to_string()),
+            config: self.origin.file.as_ref().map(|path| path.display().to_string()),
             workers: balances.len() as u64,
             ports: self.config.ports.len() as u64,
             ports_up: self.ports.values().filter(|port| self.is_running(port)).count() as u64,
