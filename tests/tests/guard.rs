@@ -148,6 +148,42 @@ fn a_bound_workload_forges_nothing(variant: Variant) {
     daemon.ctl("port guard nobody").assert_fails(1, &["there is no port nobody"]);
 }
 
+/// Nor does anybody learn that a bound protocol address is elsewhere, from a port or from a peer; what was learned before is
+/// forgotten.
+#[test]
+fn a_bound_protocol_address_stays_with_its_workload() {
+    let net = Trio::new();
+    let daemon = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.segment()]);
+    net.a1.reaches(&net.b1);
+    net.a2.reaches(&net.b1);
+    let lie = |from: &Workload| {
+        let (sender_mac, sender) = (octets(&from.mac), net.a2.address);
+        let frame =
+            Arp { to: BROADCAST, operation: 1, sender_mac, sender, target_mac: [0; 6], target: sender };
+        RawSocket::of(from).repeat(&frame.frame(), 5);
+    };
+    let owner = || {
+        let all = daemon.list("neigh show vni 100");
+        let of = |entry: &serde_json::Value| entry["dst"] == net.a2.address.to_string().as_str();
+        all.iter().find(|entry| of(entry)).map(|entry| entry["lladdr"].clone())
+    };
+    lie(&net.a1);
+    wait_until("without a binding it is whoever says so", SOON, || owner() == Some(json!(net.a1.mac)));
+    daemon.change(&format!("port guard a2 bind {},{}", net.a2.mac, net.a2.address));
+    wait_until("with one the lie is forgotten", SOON, || owner() != Some(json!(net.a1.mac)));
+    for (round, liar) in (1..).zip([&net.a1, &net.b1]) {
+        let before = daemon.drops("SPOOFED_SOURCE");
+        lie(liar);
+        wait_until("all are refused", SOON, || daemon.drops("SPOOFED_SOURCE") >= before + 5);
+        let _ = net.a2.namespace.ip("neigh flush dev eth0");
+        net.a2.reaches(&net.b1);
+        wait_until("its own word is taken", SOON, || owner() == Some(json!(net.a2.mac)));
+        assert_ne!(owner(), Some(json!(liar.mac)), "{round}");
+    }
+    net.a1.namespace.ip("neigh flush dev eth0");
+    net.a1.reaches(&net.a2);
+}
+
 /// Whoever used it before the binding, and whoever tries afterwards, whether or not its own workload has sent anything.
 fn a_bound_address_is_claimed_by_no_peer_and_no_other_port(variant: Variant) {
     let net = Trio::new();

@@ -153,7 +153,7 @@ impl Batch {
 fn answered(overlay: &Overlay, frame: &mut Frame<'_>, headers: &Headers, place: Place) -> Option<()> {
     let (tables, domain) = (&overlay.tables, overlay.tables.domain(DOMAIN)?);
     let message = proxy::Message::read(headers.resolution?, headers, frame.bytes())?;
-    black_box(message.news(domain, tables.neighbours(), place));
+    black_box(message.claim().and_then(|claim| claim.news(domain, tables.neighbours(), place)));
     let neighbour = message.answer(headers, domain, tables.neighbours(), tables.fdb(), ACCESS)?;
     message.write_answer(frame, headers, &neighbour)
 }

@@ -1,7 +1,7 @@
 //! The tables that frames meet: one VXLAN domain with two access ports, some remotes, and a forwarding database of
 //! wanted size.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use forward::flood::{Flooding, StormLimit};
 use forward::ids::{DomainId, PortId, RemoteId};
 use forward::link::{Now, Place};
 use forward::marking::Marking;
-use forward::protection::{Guard, LearningLimits, Protection};
+use forward::protection::{Claims, Guard, LearningLimits, Protection};
 use forward::tables::{
     Domain, Encapsulation, InnerTags, MssClamp, Neighbour, NeighbourFlags, Neighbours, Path, Port, Remote,
     Role, Tables, TablesParts, TunnelOptions,
@@ -203,7 +203,7 @@ fn parts(remotes: u32, neighbours: &[Station], fdb: Fdb) -> TablesParts {
 fn protection(remotes: u32) -> Protection {
     Protection {
         guards: [ACCESS, OTHER].map(|port| (port, Guard::default())).into(),
-        claims: BTreeSet::new(),
+        claims: Claims::default(),
         limits: LearningLimits {
             ports: [ACCESS, OTHER].map(|port| (port, 1 << 24)).into(),
             remotes: (0..remotes).map(|remote| (RemoteId(remote), 1 << 24)).collect(),

@@ -134,7 +134,7 @@ pub(crate) const fn hidden(error: wire::Error) -> DropReason {
 }
 
 /// The link-local address that is made from an Ethernet address (RFC 4291 appendix A).
-fn link_local(mac: Mac) -> Ipv6Addr {
+pub(crate) fn link_local(mac: Mac) -> Ipv6Addr {
     let [m0, m1, m2, m3, m4, m5] = mac.0;
     Ipv6Addr::from_octets([0xfe, 0x80, 0, 0, 0, 0, 0, 0, m0 ^ 2, m1, m2, 0xff, 0xfe, m3, m4, m5])
 }

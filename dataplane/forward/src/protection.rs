@@ -9,7 +9,7 @@ use wire::Mac;
 
 use crate::description::{Domain, Encapsulation, Remote};
 use crate::fdb::{Key, Limits};
-use crate::guard::Held;
+use crate::guard::{self, Held};
 use crate::ids::{DomainId, PortId, RemoteId};
 use crate::link::Place;
 use crate::trust::Trust;
@@ -19,11 +19,19 @@ use crate::trust::Trust;
 pub struct Protection {
     /// What frames from an access port are held against. A port that is not here is believed everything.
     pub guards: BTreeMap<PortId, Guard>,
-    /// Addresses that belong to ports of a domain by their bindings, whether or not the ports are there: nobody else in the
-    /// domain may send from them.
-    pub claims: BTreeSet<(DomainId, Mac)>,
+    /// What belongs to ports of a domain by their bindings, whether or not the ports are there.
+    pub claims: Claims,
     /// How much may be learned.
     pub limits: LearningLimits,
+}
+
+/// Addresses that are bound in a domain.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Claims {
+    /// Nobody else in the domain may send from these.
+    pub macs: BTreeSet<(DomainId, Mac)>,
+    /// Nobody else in the domain may say to have these, by ARP or neighbour discovery.
+    pub addresses: BTreeSet<(DomainId, IpAddr)>,
 }
 
 /// What frames from an access port are held against.
@@ -56,6 +64,14 @@ pub struct Binding {
     pub addresses: Vec<IpAddr>,
 }
 
+impl Binding {
+    /// What nobody else may say to have: the protocol addresses, and the link-local one with them.
+    pub fn claimed(&self) -> impl Iterator<Item = IpAddr> {
+        let link_local = (!self.addresses.is_empty()).then(|| IpAddr::V6(guard::link_local(self.mac)));
+        self.addresses.iter().copied().chain(link_local)
+    }
+}
+
 /// Most learned entries; what is not here has no limit.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct LearningLimits {
@@ -71,7 +87,8 @@ pub struct LearningLimits {
 #[derive(Debug, Default)]
 pub(crate) struct Shield {
     guards: Box<[Option<Guard>]>,
-    claims: HashSet<Key, RandomState>,
+    macs: HashSet<Key, RandomState>,
+    addresses: HashSet<(DomainId, IpAddr), RandomState>,
     /// UDP destination ports of our tunnels.
     overlay_ports: Box<[u16]>,
     /// By index, as far as there is any limit.
@@ -93,7 +110,8 @@ impl Shield {
         let LearningLimits { ports: of_ports, remotes: of_remotes, domains: of_domains } = limits;
         Self {
             guards: dense.into(),
-            claims: claims.into_iter().map(|(domain, mac)| Key::new(domain, mac)).collect(),
+            macs: claims.macs.into_iter().map(|(domain, mac)| Key::new(domain, mac)).collect(),
+            addresses: claims.addresses.into_iter().collect(),
             overlay_ports: overlay_ports(domains, remotes),
             ports: by_index(of_ports.into_iter().map(|(port, limit)| (port.0.into(), limit))),
             remotes: by_index(of_remotes.into_iter().map(|(remote, limit)| (remote.0, limit))),
@@ -121,11 +139,21 @@ impl Shield {
 
     /// Whether a source address may come from a place, as far as bindings of other places go.
     pub(crate) fn admits(&self, source: Key, from: Place) -> bool {
-        if !self.claims.contains(&source) {
+        if !self.macs.contains(&source) {
             return true;
         }
         let Place::Port(port) = from else { return false };
         self.guard(port).is_some_and(|guard| guard.binds(source.mac()))
+    }
+
+    /// Whether a place may say that a protocol address is there, as far as bindings of other places go.
+    pub(crate) fn admits_address(&self, domain: DomainId, address: IpAddr, from: Place) -> bool {
+        if !self.addresses.contains(&(domain, address)) {
+            return true;
+        }
+        let Place::Port(port) = from else { return false };
+        let bindings = self.guard(port).map_or(&[][..], |guard| &guard.bindings);
+        bindings.iter().any(|binding| binding.claimed().any(|claimed| claimed == address))
     }
 
     /// How much may be learned from a place in a domain.

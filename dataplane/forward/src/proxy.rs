@@ -64,30 +64,11 @@ pub struct News {
     pub period: u32,
 }
 
-impl Message {
-    /// The message in a frame. Tagged ones are left alone: neighbours belong to a domain, not to a VLAN within it.
+impl Claim {
+    /// What control is to hear of it: nothing if the tables say the same and were told so lately.
     #[must_use]
-    pub fn read(resolution: Resolution, headers: &Headers, frame: &[u8]) -> Option<Self> {
-        if headers.is_tagged() {
-            return None;
-        }
-        let packet = frame.get(usize::from(headers.offset)..)?;
-        match resolution {
-            Resolution::Arp => Some(Self::Arp(wire::arp::Message::parse(packet).ok()?.0)),
-            Resolution::NeighbourDiscovery => Some(Self::Nd(nd::Message::read(packet)?)),
-        }
-    }
-
-    /// What the message says about its sender, unless the tables say the same and were told so lately.
-    #[must_use]
-    pub fn news(&self, domain: &Domain, neighbours: &Neighbours, place: Place) -> Option<News> {
-        let Claim { address, mac, flags } = match self {
-            Self::Arp(message) => arp::claim(message)?,
-            Self::Nd(message) => message.claim()?,
-        };
-        if !is_station(mac) {
-            return None;
-        }
+    pub fn news(self, domain: &Domain, neighbours: &Neighbours, place: Place) -> Option<News> {
+        let Self { address, mac, flags } = self;
         let known = neighbours.lookup(domain.id, address);
         let flags = flags.or(known.map(|known| known.flags))?;
         let period = match known {
@@ -103,6 +84,31 @@ impl Message {
         };
         let event = Event::NeighbourSeen { domain: domain.id, address, mac, flags, place };
         Some(News { event, period })
+    }
+}
+
+impl Message {
+    /// The message in a frame. Tagged ones are left alone: neighbours belong to a domain, not to a VLAN within it.
+    #[must_use]
+    pub fn read(resolution: Resolution, headers: &Headers, frame: &[u8]) -> Option<Self> {
+        if headers.is_tagged() {
+            return None;
+        }
+        let packet = frame.get(usize::from(headers.offset)..)?;
+        match resolution {
+            Resolution::Arp => Some(Self::Arp(wire::arp::Message::parse(packet).ok()?.0)),
+            Resolution::NeighbourDiscovery => Some(Self::Nd(nd::Message::read(packet)?)),
+        }
+    }
+
+    /// What the message says about its sender.
+    #[must_use]
+    pub fn claim(&self) -> Option<Claim> {
+        let claim = match self {
+            Self::Arp(message) => arp::claim(message)?,
+            Self::Nd(message) => message.claim()?,
+        };
+        is_station(claim.mac).then_some(claim)
     }
 
     /// The neighbour to answer a request from `ingress` with, if it is ours to answer.

@@ -277,6 +277,12 @@ impl Tables {
         self.shield.admits(source, from)
     }
 
+    /// Whether a protocol address may be said to be at a place: not if it is bound to a port, and not to this one.
+    #[must_use]
+    pub fn admits_address(&self, domain: DomainId, address: IpAddr, from: Place) -> bool {
+        self.shield.admits_address(domain, address, from)
+    }
+
     /// Whether a place is a remote that is known not to answer.
     #[must_use]
     pub fn is_withdrawn(&self, place: Place) -> bool {

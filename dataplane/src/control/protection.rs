@@ -1,17 +1,18 @@
 //! Who may send what: from the configuration to what the pipeline holds frames against, and a word in the log when
 //! somebody tries.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use forward::ids::{DomainId, PortId};
-use forward::protection::{Binding, Guard, LearningLimits, Protection};
+use forward::ids::PortId;
+use forward::protection::{Binding, Claims, Guard, LearningLimits, Protection};
 use forward::verdict::DropReason;
 
-use wire::Mac;
+use wire::{Mac, Vni};
 
 use super::alarm::Told;
 use super::state::State;
-use crate::config::{GuardConfig, PortConfig, PortRole};
+use crate::config::{BindingConfig, GuardConfig, PortRole};
 
 /// Seconds between two warnings of one kind about one port.
 const REPEAT: u32 = 1;
@@ -59,7 +60,7 @@ pub(super) struct Enforced {
     /// There may be more learned entries than they allow.
     pub(super) may_exceed_limits: bool,
     /// What bindings say whose it is.
-    claims: BTreeSet<(DomainId, Mac)>,
+    claims: Claims,
     /// There may be learned entries where none may be; so many more looks, one with each tick.
     pub(super) misplaced_looks: u8,
 }
@@ -90,7 +91,7 @@ impl State {
         let domains = self.config.vnis.iter();
         Protection {
             guards: guards.collect(),
-            claims: self.config.ports.iter().flat_map(|port| self.claims_of(port)).collect(),
+            claims: self.claims(),
             limits: LearningLimits {
                 ports: access.map(|(port, guard)| (port, guard.learn_limit)).collect(),
                 remotes: remotes.collect(),
@@ -101,11 +102,31 @@ impl State {
         }
     }
 
-    /// What a port's bindings make its own, in each of its domains.
-    fn claims_of(&self, port: &PortConfig) -> impl Iterator<Item = (DomainId, Mac)> {
-        let domains = port.role.vnis().filter_map(|vni| self.domain_id(vni));
-        let bindings = port.guard.bind.iter();
-        domains.flat_map(move |domain| bindings.clone().map(move |binding| (domain, binding.mac)))
+    /// What bindings make the own of ports, in each of their domains.
+    fn claims(&self) -> Claims {
+        let mut claims = Claims::default();
+        for port in &self.config.ports {
+            let bindings: Vec<Binding> = port.guard.bind.iter().map(bound).collect();
+            for domain in port.role.vnis().filter_map(|vni| self.domain_id(vni)) {
+                for binding in &bindings {
+                    let _ = claims.macs.insert((domain, binding.mac));
+                    claims.addresses.extend(binding.claimed().map(|address| (domain, address)));
+                }
+            }
+        }
+        claims
+    }
+
+    /// Whether a protocol address may be that of an Ethernet address, as far as bindings go.
+    fn admits_neighbour(&self, vni: Vni, address: IpAddr, mac: Mac) -> bool {
+        let is_claimed = self
+            .domain_id(vni)
+            .is_some_and(|domain| self.enforced.claims.addresses.contains(&(domain, address)));
+        let ports = || self.config.ports.iter().filter(|port| port.role.vnis().any(|of| of == vni));
+        let bindings = || ports().flat_map(|port| &port.guard.bind);
+        !is_claimed
+            || bindings()
+                .any(|config| config.mac == mac && bound(config).claimed().any(|claimed| claimed == address))
     }
 
     /// Forgets what is learned where it must not be: an address that is bound elsewhere, or anything at a remote that does not
@@ -116,10 +137,15 @@ impl State {
         }
         let published = self.fleet.current();
         let tables = &published.tables;
-        let forgotten = self.fdb.flush(|key, entry| {
+        let mut forgotten = self.fdb.flush(|key, entry| {
             self.is_learned(key, entry)
                 && (tables.is_withdrawn(entry.place) || !tables.admits(key, entry.place))
         });
+        let mut book = std::mem::take(&mut self.book);
+        let neighbours = book.retain(|vni, address, seen| self.admits_neighbour(vni, address, seen.mac));
+        self.book = book;
+        self.stale.tables |= neighbours != 0;
+        forgotten += neighbours;
         if forgotten == 0 {
             self.enforced.misplaced_looks -= 1;
         } else {
@@ -169,9 +195,12 @@ pub(super) const STRANGERS: (&str, &str) =
     ("PEER_UNKNOWN", "The outer source is no remote of any VNI; the XDP program dropped the packet.");
 
 fn guard(config: &GuardConfig) -> Guard {
-    let bindings = config.bind.iter();
-    let bindings = bindings.map(|binding| Binding { mac: binding.mac, addresses: binding.addresses.clone() });
-    Guard { trusted: config.trusted, locked: config.locked, bindings: bindings.collect() }
+    let bindings = config.bind.iter().map(bound).collect();
+    Guard { trusted: config.trusted, locked: config.locked, bindings }
+}
+
+fn bound(config: &BindingConfig) -> Binding {
+    Binding { mac: config.mac, addresses: config.addresses.clone() }
 }
 
 #[cfg(test)]

@@ -50,9 +50,9 @@ impl<'t, L: Link> Run<'t, L> {
         {
             job.verdict = Verdict::Drop(reason);
         } else if let Some(resolution) = job.headers.resolution
-            && self.proxy(resolution, &job.headers, job.from(), domain, chunk).is_some()
+            && let Some(verdict) = self.proxy(resolution, &job.headers, job.from(), domain, chunk)
         {
-            job.verdict = Verdict::Answer;
+            job.verdict = verdict;
         } else {
             lookup::lookup(fdb, &job.destination(), job.sighting, &mut job.verdict);
         }
@@ -128,7 +128,8 @@ impl<'t, L: Link> Run<'t, L> {
         }
     }
 
-    /// A message that resolves addresses: tells control of a new neighbour, and makes the frame the answer, if one is due.
+    /// A message that resolves addresses: tells control of a new neighbour, and makes the frame the answer, if one is due. What
+    /// is to become of it, if it is not forwarded.
     #[cold]
     #[inline(never)]
     fn proxy(
@@ -138,16 +139,22 @@ impl<'t, L: Link> Run<'t, L> {
         from: Place,
         domain: &Domain,
         chunk: &mut L::Chunk,
-    ) -> Option<()> {
+    ) -> Option<Verdict> {
         let message = proxy::Message::read(resolution, headers, self.link.frame(chunk).bytes())?;
         let neighbours = self.tables.neighbours();
-        if domain.learning
-            && let Some(news) = message.news(domain, neighbours, from)
-        {
-            self.recent.tell(self.link, news.event, self.seconds / news.period);
+        if let Some(claim) = message.claim() {
+            if !self.tables.admits_address(domain.id, claim.address, from) {
+                return Some(Verdict::Drop(DropReason::SpoofedSource));
+            }
+            if domain.learning
+                && let Some(news) = claim.news(domain, neighbours, from)
+            {
+                self.recent.tell(self.link, news.event, self.seconds / news.period);
+            }
         }
         let Place::Port(ingress) = from else { return None };
         let neighbour = message.answer(headers, domain, neighbours, self.tables.fdb(), ingress)?;
-        message.write_answer(&mut self.link.frame(chunk), headers, &neighbour)
+        message.write_answer(&mut self.link.frame(chunk), headers, &neighbour)?;
+        Some(Verdict::Answer)
     }
 }

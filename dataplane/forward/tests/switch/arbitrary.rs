@@ -67,7 +67,7 @@ fn new_switch() -> Switch {
             .protection
             .guards
             .insert(C, Guard { locked: true, bindings: vec![binding], ..Guard::default() });
-        parts.protection.claims.insert((DomainId(2), W1));
+        parts.protection.claims.macs.insert((DomainId(2), W1));
         parts.protection.limits.domains.insert(domain, 64);
     });
     switch.neighbours::<IpAddr>(&[

@@ -1,10 +1,10 @@
 //! What a workload may send: bindings, and what only a trusted port may. And who gives way when a domain is full.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use forward::ids::DomainId;
 use forward::limits::BATCH;
-use forward::link::Place;
+use forward::link::{Event, Place};
 use forward::protection::{Binding, Guard};
 use forward::tables::Path;
 use forward::verdict::DropReason::{
@@ -14,14 +14,14 @@ use forward::verdict::DropReason::{
 use proptest::prelude::*;
 use wire::Mac;
 
-use crate::fixture::{A, B, C, PEER, Switch, UP, VXLAN};
-use crate::frames::{arp, edit, opaque, tagged, tcp, tcp6, udp_ports, vxlan, vxlan_datagram};
+use crate::fixture::*;
+use crate::frames::*;
 
 const MINE: Mac = Mac([2, 0, 0, 0, 7, 1]);
 const OTHER: Mac = Mac([2, 0, 0, 0, 7, 2]);
 const THERE: Mac = Mac([2, 0, 0, 0, 7, 9]);
 /// What the frames of this test are sent from.
-const IP: Ipv4Addr = crate::frames::IP1;
+const IP: Ipv4Addr = IP1;
 const SECOND: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 9);
 /// What [`MINE`] makes of itself.
 const LINK_LOCAL: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe, 0, 7, 1];
@@ -175,7 +175,7 @@ fn a_bound_address_is_claimed_by_nobody_else() {
     assert_eq!(switch.receive_one(B, &opaque(MINE, THERE, 46)).len(), 4);
     assert_eq!(switch.place_of(domain, MINE), Some(Place::Port(B)));
     switch.change(|parts| {
-        let _ = parts.protection.claims.insert((domain, MINE));
+        let _ = parts.protection.claims.macs.insert((domain, MINE));
     });
     switch.now.nanoseconds += 1_000_000_000;
     let from_overlay = vxlan(&opaque(MINE, THERE, 46));
@@ -195,6 +195,49 @@ fn a_bound_address_is_claimed_by_nobody_else() {
     switch.change(|parts| drop(parts.protection.guards.insert(B, bound())));
     assert_eq!(switch.receive_one(B, &opaque(MINE, THERE, 46)).len(), 4);
     assert_eq!(switch.place_of(domain, MINE), Some(Place::Port(B)));
+}
+
+/// Nor may anybody else say to have a protocol address that is bound; whoever asks for it may.
+#[test]
+fn a_bound_protocol_address_is_had_by_nobody_else() {
+    let target = Ipv6Addr::from([0xfd; 16]);
+    let claims = |mac: Mac, source: Ipv4Addr, target: Ipv6Addr| {
+        let to_all = (Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1), Mac([0x33, 0x33, 0, 0, 0, 1]));
+        [
+            arp(1, Mac::BROADCAST, (mac, source), (Mac::ZERO, source)),
+            arp(1, Mac::BROADCAST, (mac, source), (Mac::ZERO, SECOND)),
+            arp(2, THERE, (mac, source), (THERE, SECOND)),
+            nd(136, (mac, to_all.1), (target, to_all.0), (0x20, target), &link_layer(2, mac)),
+            nd(135, (mac, to_all.1), (target, to_all.0), (0, SIX9), &link_layer(1, mac)),
+        ]
+    };
+    let mut switch = guarded(bound());
+    switch.bind(DomainId(1), THERE, Place::Port(SMALL));
+    let claimed = Binding { mac: MINE, addresses: vec![IpAddr::V4(IP), target.into()] };
+    switch.change(|parts| {
+        parts.protection.claims.addresses.extend(claimed.claimed().map(|address| (DomainId(1), address)));
+    });
+    for frame in claims(OTHER, IP, target) {
+        assert_eq!(switch.receive_one(B, &frame), [], "{frame:02x?}");
+        assert_eq!(switch.receive_one(UP, &vxlan(&frame)), [], "{frame:02x?}");
+    }
+    assert_eq!(switch.receive_one(B, &claims(OTHER, SECOND, LINK_LOCAL.into())[3]), []);
+    assert_eq!(switch.drops(), [(SpoofedSource, 11)]);
+    let is_believed = |event: &Event| matches!(event, Event::NeighbourSeen { .. });
+    assert!(!switch.events().iter().any(is_believed), "{:?}", switch.events());
+    // Its own port, others about other addresses, who looks for it, and other domains.
+    for (port, frames) in [
+        (A, claims(MINE, IP, target).to_vec()),
+        (B, claims(OTHER, SECOND, SIX2).to_vec()),
+        (B, vec![arp(1, Mac::BROADCAST, (OTHER, SECOND), (Mac::ZERO, IP))]),
+        (B, vec![arp(1, Mac::BROADCAST, (OTHER, Ipv4Addr::UNSPECIFIED), (Mac::ZERO, IP))]),
+        (C, claims(OTHER, IP, target)[..2].to_vec()),
+    ] {
+        for frame in frames {
+            assert!(!switch.receive_one(port, &frame).is_empty(), "{port:?} {frame:02x?}");
+        }
+    }
+    assert_eq!(switch.drops(), [(SpoofedSource, 11)]);
 }
 
 /// Nor is it learned anew from a place where it could not be reached.
