@@ -30,10 +30,11 @@ fn quoted(ends: (Ipv4Addr, Ipv4Addr), vni: u32, length: usize) -> Vec<u8> {
     frames::tunnelled((ATTACKER, NODE_1), ends, vni, &[0; 1514])[14..14 + length].to_vec()
 }
 
-/// The same with another UDP port, by which the checksum of an outer UDP header would be wrong if there were one.
-fn with_port(port: u16) -> Vec<u8> {
+/// The same with other UDP ports, by which the checksum of an outer UDP header would be wrong if there were one.
+fn with_ports(source: u16, destination: u16) -> Vec<u8> {
     let mut packet = quoted((LOCAL, PEER), 100, 400);
-    packet[22..24].copy_from_slice(&port.to_be_bytes());
+    packet[20..22].copy_from_slice(&source.to_be_bytes());
+    packet[22..24].copy_from_slice(&destination.to_be_bytes());
     packet
 }
 
@@ -86,19 +87,20 @@ fn forged_messages_change_nothing() {
         too_big(1300, &quoted((LOCAL, Ipv4Addr::new(192, 0, 2, 3)), 100, 400)),
         too_big(1300, &quoted((Ipv4Addr::new(192, 0, 2, 3), PEER), 100, 400)),
         too_big(1300, &quoted((PEER, LOCAL), 100, 400)),
-        too_big(1300, &with_port(4790)),
+        too_big(1300, &with_ports(50_000, 4790)),
+        too_big(1300, &with_ports(4789, 4789)),
         too_big6(1300, 101),
     ] {
         attacker.send(&forgery);
     }
-    wait_until("what is of no tunnel is refused", SOON, || counts(&near) == [0, 0, 6, 0, 0]);
+    wait_until("what is of no tunnel is refused", SOON, || counts(&near) == [0, 0, 7, 0, 0]);
     // Without the VXLAN header, as routers that quote 8 bytes of payload send it, nobody can tell whose it was.
     attacker.send(&too_big(1300, &good[..28]));
     attacker.send(&too_big(1550, &good));
     attacker.send(&too_big(575, &good));
     attacker.send(&too_big(0, &good));
     attacker.send(&too_big6(1279, 100));
-    wait_until("the others are refused, too", SOON, || counts(&near) == [0, 1, 6, 1, 3]);
+    wait_until("the others are refused, too", SOON, || counts(&near) == [0, 1, 7, 1, 3]);
     // The kernel does not hand over a message with a wrong checksum, or this does not take it.
     let mut damaged = too_big(1300, &good);
     damaged[60] ^= 1;
@@ -112,7 +114,7 @@ fn forged_messages_change_nothing() {
     wait_until("the right ones are believed", SOON, || {
         path_mtus(&near) == [(1300.into(), router.clone()), (1400.into(), router.clone())]
     });
-    assert_eq!(counts(&near), [2, 1, 6, 1, 3]);
+    assert_eq!(counts(&near), [2, 1, 7, 1, 3]);
     // A wider way is not told by anybody.
     attacker.send(&too_big(1500, &good));
     wait_until("it is taken note of", SOON, || counts(&near)[0] == 3);

@@ -1,8 +1,8 @@
 //! The path MTUs that routers have told (RFC 1191, RFC 8201): whom to believe, and for how long.
 //!
 //! A message is believed only if it quotes a packet that we may have sent: from one of our addresses to a peer of a VNI,
-//! wrapped as for that peer, with the VNI's number or key, and larger than what the message says would fit. Guessing all
-//! of that takes an attacker who can see the underlay's packets, and gains him no less than the floor. RFC 8201 section 6
+//! wrapped as for that peer, with the VNI's number or key, a source port that is ours to choose, the fields of GRE that are
+//! configured, and larger than what the message says would fit. Guessing all of that takes an attacker who can see the underlay's packets, and gains him no less than the floor. RFC 8201 section 6
 //! and RFC 8899 section 4.6 say why.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use wire::ip::Protocol;
 use wire::{gre, ipv4, ipv6, udp, vxlan};
 
 use super::state::State;
-use crate::config::Config;
+use crate::config::{Config, TunnelConfig};
 use crate::underlay::TooBig;
 
 /// Our address and a peer's.
@@ -171,7 +171,7 @@ fn is_ours(config: &Config, quoted: &Quoted) -> bool {
         let domain = config.vnis.get(&vni)?;
         let wrapping = remote.encapsulation_in(domain).on_wire(vni);
         let same = domain.local.towards(peer) == Some(local) && quoted.wrappings.contains(&Some(wrapping));
-        same.then_some(())
+        (same && quoted.options.may_be_of(wrapping, &domain.tunnel)).then_some(())
     };
     quoted.wrappings.iter().flatten().any(|wrapping| match *wrapping {
         Encapsulation::Vxlan { vni, .. } | Encapsulation::Nvgre { subnet: vni } => of_vni(vni).is_some(),
@@ -189,8 +189,29 @@ struct Quoted {
     pair: Pair,
     /// How the inner frame may have been wrapped: the same bytes can be of two kinds.
     wrappings: [Option<Encapsulation>; 2],
+    options: Options,
     /// Bytes of the whole packet.
     length: u16,
+}
+
+/// What else of a tunnel packet is as configured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Options {
+    /// The UDP source port, in a datagram.
+    source_port: Option<u16>,
+    /// Whether there are a checksum and a sequence number, if it is GRE.
+    gre: Option<(bool, bool)>,
+}
+
+impl Options {
+    /// Whether a VNI's packets that are wrapped like this may have them.
+    fn may_be_of(self, wrapping: Encapsulation, tunnel: &TunnelConfig) -> bool {
+        let TunnelConfig { source_ports, gre_checksum, gre_sequence, .. } = tunnel;
+        let is_source = |port| (source_ports.first()..=source_ports.last()).contains(&port);
+        let is_gre = !matches!(wrapping, Encapsulation::Vxlan { .. });
+        self.source_port.is_none_or(is_source)
+            && (!is_gre || self.gre == Some((*gre_checksum, *gre_sequence)))
+    }
 }
 
 impl Quoted {
@@ -209,40 +230,50 @@ impl Quoted {
                 (pair, header.next_header, length, packet.get(start..)?)
             }
         };
-        let wrappings = match protocol {
-            Protocol::UDP => in_udp(upper),
+        let (wrappings, options) = match protocol {
+            Protocol::UDP => in_udp(upper)?,
             Protocol::GRE => {
-                let key = ethernet_key(upper)?;
+                let header = gre_around_a_frame(upper)?;
+                let key = header.key;
                 let subnet = key.map(|key| Encapsulation::Nvgre { subnet: gre::nvgre_split(key).0 });
-                [Some(Encapsulation::Gre { key }), subnet]
+                let options = Options { source_port: None, gre: Some(fields(&header)) };
+                ([Some(Encapsulation::Gre { key }), subnet], options)
             }
             _ => return None,
         };
-        wrappings.iter().any(Option::is_some).then_some(Self { pair, wrappings, length })
+        Some(Self { pair, wrappings, options, length })
     }
 }
 
 /// How a frame in a UDP datagram may have been wrapped.
-fn in_udp(datagram: &[u8]) -> [Option<Encapsulation>; 2] {
-    let Some(([_, _, p0, p1, ..], inside)) = datagram.split_first_chunk::<{ udp::LENGTH }>() else {
-        return [None; 2];
-    };
+fn in_udp(datagram: &[u8]) -> Option<([Option<Encapsulation>; 2], Options)> {
+    let ([s0, s1, p0, p1, ..], inside) = datagram.split_first_chunk::<{ udp::LENGTH }>()?;
     let port = u16::from_be_bytes([*p0, *p1]);
-    let vni = vxlan::Header::parse(inside).ok().map(|(header, _)| header.vni);
-    let key = ethernet_key(inside);
-    [vni.map(|vni| Encapsulation::Vxlan { vni, port }), key.map(|key| Encapsulation::GreInUdp { key, port })]
+    let vxlan = vxlan::Header::parse(inside).ok();
+    let vxlan = vxlan.map(|(header, _)| Encapsulation::Vxlan { vni: header.vni, port });
+    let gre = gre_around_a_frame(inside);
+    let wrappings = [vxlan, gre.map(|header| Encapsulation::GreInUdp { key: header.key, port })];
+    let source_port = Some(u16::from_be_bytes([*s0, *s1]));
+    let options = Options { source_port, gre: gre.as_ref().map(fields) };
+    wrappings.iter().any(Option::is_some).then_some((wrappings, options))
 }
 
-/// The key of a GRE packet with a frame in it, if it has one.
-fn ethernet_key(packet: &[u8]) -> Option<Option<u32>> {
+/// The header of a GRE packet with a frame in it.
+fn gre_around_a_frame(packet: &[u8]) -> Option<gre::Header> {
     let (header, _) = gre::Header::parse(packet).ok()?;
-    (header.protocol == EtherType::ETHERNET_BRIDGING).then_some(header.key)
+    (header.protocol == EtherType::ETHERNET_BRIDGING).then_some(header)
+}
+
+/// Whether there are a checksum and a sequence number.
+const fn fields(header: &gre::Header) -> (bool, bool) {
+    (header.checksum.is_some(), header.sequence.is_some())
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::{Ipv4Addr, Ipv6Addr};
 
+    use forward::entropy::SourcePorts;
     use wire::Vni;
     use wire::ip::TrafficClass;
 
@@ -310,16 +341,44 @@ mod tests {
     }
 
     fn datagram(port: u16, number: u32) -> Vec<u8> {
-        let header = udp::Header { source_port: 50_000, destination_port: port, length: 1480, checksum: 0 };
+        datagram_from(50_000, port, number)
+    }
+
+    fn datagram_from(source_port: u16, port: u16, number: u32) -> Vec<u8> {
+        let header = udp::Header { source_port, destination_port: port, length: 1480, checksum: 0 };
         [&header.to_bytes()[..], &vxlan::Header::new(vni(number)).to_bytes()].concat()
     }
 
     fn gre(key: u32) -> Vec<u8> {
-        [&[0x20, 0, 0x65, 0x58], &key.to_be_bytes()[..]].concat()
+        gre_with(0x2000, key)
+    }
+
+    /// With these flags, and the fields that they tell of.
+    fn gre_with(flags: u16, key: u32) -> Vec<u8> {
+        let field = |flag, bytes: [u8; 4]| if flags & flag == 0 { Vec::new() } else { bytes.to_vec() };
+        let fields = [
+            field(gre::CHECKSUM_FLAG, [1, 2, 0, 0]),
+            field(gre::KEY_FLAG, key.to_be_bytes()),
+            field(gre::SEQUENCE_FLAG, [0, 0, 0, 9]),
+        ];
+        [&flags.to_be_bytes()[..], &[0x65, 0x58], &fields.concat()].concat()
     }
 
     fn judged(mtu: u32, packet: &[u8]) -> Result<(Pair, u16), Refusal> {
-        judge(&config(), |_| true, &TooBig { router: ROUTER, mtu, packet })
+        judged_by(&config(), mtu, packet)
+    }
+
+    fn judged_by(config: &Config, mtu: u32, packet: &[u8]) -> Result<(Pair, u16), Refusal> {
+        judge(config, |_| true, &TooBig { router: ROUTER, mtu, packet })
+    }
+
+    /// VNI 200 with this of its GRE packets.
+    fn with_gre(checksum: bool, sequence: bool) -> Config {
+        let mut config = config();
+        let mut vni = config.vnis.get(&vni(200)).unwrap().clone();
+        (vni.tunnel.gre_checksum, vni.tunnel.gre_sequence) = (checksum, sequence);
+        config.apply(&Change::SetVni { vni, replace: true }).unwrap();
+        config
     }
 
     #[test]
@@ -342,7 +401,14 @@ mod tests {
             (1400, packet4(US, other, Protocol::UDP, &datagram(4789, 100)), Refusal::ForeignPacket),
             (1400, packet4(other, PEER, Protocol::UDP, &datagram(4789, 100)), Refusal::ForeignPacket),
             (1400, packet4(PEER, US, Protocol::UDP, &datagram(4789, 100)), Refusal::ForeignPacket),
+            (
+                1400,
+                packet4(US, PEER, Protocol::UDP, &datagram_from(49_151, 4789, 100)),
+                Refusal::ForeignPacket,
+            ),
             (1400, packet4(US, PEER, Protocol::GRE, &gre(8)), Refusal::ForeignPacket),
+            (1400, packet4(US, PEER, Protocol::GRE, &gre_with(0xa000, 7)), Refusal::ForeignPacket),
+            (1400, packet4(US, PEER, Protocol::GRE, &gre_with(0x3000, 7)), Refusal::ForeignPacket),
             (1400, packet4(US, PEER, Protocol::GRE, &[0, 0, 0x65, 0x58]), Refusal::ForeignPacket),
             (1400, packet6(US6, US6, &datagram(4789, 100)), Refusal::ForeignPacket),
             (1400, packet4(US, PEER, Protocol::TCP, &datagram(4789, 100)), Refusal::Unreadable),
@@ -370,10 +436,36 @@ mod tests {
         assert_eq!(quoting(Protocol::UDP, &datagram(4789, 100)), Err(Refusal::Unreadable));
         assert_eq!(quoting(Protocol::GRE, &gre(7)), Ok(((US.into(), PEER.into()), 1400)));
         assert_eq!(quoting(Protocol::GRE, &gre(8)), Err(Refusal::ForeignPacket));
-        let summed = [&[0xa0, 0, 0x65, 0x58, 1, 2, 0, 0], &7_u32.to_be_bytes()[..]].concat();
-        assert_eq!(quoting(Protocol::GRE, &summed), Err(Refusal::Unreadable));
+        let (summed, config) = (gre_with(0xa000, 7), with_gre(true, false));
+        let quoted = packet4(US, PEER, Protocol::GRE, &summed[..8]);
+        assert_eq!(judged_by(&config, 1400, &quoted), Err(Refusal::Unreadable));
         let whole = packet4(US, PEER, Protocol::GRE, &summed);
-        assert!(judged(1400, &whole).is_ok(), "with four bytes more");
+        assert!(judged_by(&config, 1400, &whole).is_ok(), "with four bytes more");
+    }
+
+    #[test]
+    fn a_gre_packet_has_the_fields_that_are_configured_and_no_others() {
+        for (checksum, sequence) in [(false, false), (false, true), (true, false), (true, true)] {
+            let config = with_gre(checksum, sequence);
+            for flags in [0x2000, 0x3000, 0xa000, 0xb000] {
+                let judged = judged_by(&config, 1400, &packet4(US, PEER, Protocol::GRE, &gre_with(flags, 7)));
+                let same = (flags & gre::CHECKSUM_FLAG != 0, flags & gre::SEQUENCE_FLAG != 0)
+                    == (checksum, sequence);
+                assert_eq!(judged.is_ok(), same, "{flags:#x} with {checksum} {sequence}: {judged:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_source_port_is_of_the_configured_range() {
+        let mut config = config();
+        let mut vni = config.vnis.get(&vni(100)).unwrap().clone();
+        vni.tunnel.source_ports = SourcePorts::new(1000, 1999).unwrap();
+        config.apply(&Change::SetVni { vni, replace: true }).unwrap();
+        for (port, ours) in [(999, false), (1000, true), (1999, true), (2000, false), (50_000, false)] {
+            let packet = packet4(US, PEER, Protocol::UDP, &datagram_from(port, 4789, 100));
+            assert_eq!(judged_by(&config, 1400, &packet).is_ok(), ours, "{port}");
+        }
     }
 
     #[test]
