@@ -287,3 +287,26 @@ fn large_packets_fit_large_chunks() {
     let full = format!("{} and src host {} and greater 3400", Tunnel::vxlan(100).all(), a.address);
     assert!(wire.count(&full) > 100, "segments were not of full size");
 }
+
+/// A peer that lets routers cut its packets: tunnels have no fragments (RFC 7348 section 4.3), and what is lost is counted.
+///
+/// ```text
+///   a1 ── node 1 (vtepd) ── router, 1400 bytes ── node 2 (Linux vxlan, DF unset) ── b1
+/// ```
+#[test]
+fn tunnel_packets_that_were_cut_are_counted() {
+    let (near_side, far_side) = (Underlay::new(), Underlay::new());
+    let (a, b) = (near_side.node(1), far_side.node(2));
+    let _router = Router::between((&near_side, &a), (&far_side, &b), 1400);
+    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let _far = LinuxVtep::start_with(&b, &[Segment::vxlan(100).access(&b1).remote(&a)], "df unset");
+    let near = Daemon::start(&a, Variant::ONE_WORKER, &[Segment::vxlan(100).access(&a1).remote(&b)]);
+    a1.reaches(&b1);
+    assert_eq!(near.drops("OUTER_FRAGMENT"), 0);
+    let wire = Capture::start(&near_side.namespace, &a.underlay_device);
+    let pings = b1.namespace.attempt("ping -c 5 -i 0.2 -W 1 -s 1400 10.0.0.1");
+    assert!(pings.stdout.contains(" 0 received"), "{pings}");
+    let from_b = format!("src host {} and ip[6:2] & 0x1fff", b.address);
+    wire.wait_for(&format!("{from_b} != 0"), 5);
+    wait_until("each packet is counted once", SOON, || near.drops("OUTER_FRAGMENT") == 5);
+}

@@ -14,6 +14,7 @@
 #define ETHERTYPE_IPV6 0x86dd
 #define IP_UDP 17
 #define IP_GRE 47
+#define IPV6_FRAGMENT 44
 
 struct rules {
 	u16 udp_ports[MAX_UDP_PORTS]; /* host byte order; 0: none */
@@ -120,7 +121,7 @@ INLINE enum origin of_ipv6(const struct rules *rules, const u8 *source, const u8
 	return bpf_map_lookup_elem(&peers, &address) ? PEER : STRANGER;
 }
 
-/* Whether an unfragmented packet is of a tunnel that we serve; its payload begins at `payload`. */
+/* Whether a packet, or its first fragment, is of a tunnel that we serve; its payload begins at `payload`. */
 INLINE int is_tunnel(const struct rules *rules, u8 protocol, const u8 *payload, const u8 *end)
 {
 	if (protocol == IP_UDP)
@@ -128,8 +129,11 @@ INLINE int is_tunnel(const struct rules *rules, u8 protocol, const u8 *payload, 
 	return protocol == IP_GRE && payload + 4 <= end && rules->gre;
 }
 
-/* Whether an uplink's frame is ours: untagged, unfragmented IPv4 (options allowed) or IPv6 (extension headers not), of a
- * tunnel that we serve, to one of our addresses; and whether a peer sent it. */
+/* Whether an uplink's frame is ours: untagged IPv4 (options allowed) or IPv6 (extension headers not), of a tunnel that we
+ * serve, to one of our addresses; and whether a peer sent it.
+ *
+ * First fragments are ours as well: workers refuse them, and so count each fragmented packet once (OUTER_FRAGMENT). Later
+ * ones do not say what they are of, so they go to the kernel, which forgets them for want of the first. */
 INLINE enum origin origin_of(const u8 *start, const u8 *end)
 {
 	const u8 *ip = start + 14;
@@ -144,14 +148,26 @@ INLINE enum origin origin_of(const u8 *start, const u8 *end)
 
 		if (ip[0] >> 4 != 4 || header < 20)
 			return NOT_OURS;
-		if (big16(ip + 6) & 0x3fff) /* more fragments follow, or an offset: any fragment */
+		if (big16(ip + 6) & 0x1fff) /* an offset: a later fragment */
 			return NOT_OURS;
 		if (!is_tunnel(rules, ip[9], ip + header, end))
 			return NOT_OURS;
 		return of_ipv4(rules, ip + 12, ip + 16);
 	}
 	if (big16(start + 12) == ETHERTYPE_IPV6) {
-		if (ip + 40 > end || ip[0] >> 4 != 6 || !is_tunnel(rules, ip[6], ip + 40, end))
+		const u8 *payload = ip + 40;
+		u8 protocol;
+
+		if (payload > end || ip[0] >> 4 != 6)
+			return NOT_OURS;
+		protocol = ip[6];
+		if (protocol == IPV6_FRAGMENT) {
+			if (payload + 8 > end || big16(payload + 2) & 0xfff8) /* a later fragment */
+				return NOT_OURS;
+			protocol = payload[0];
+			payload += 8;
+		}
+		if (!is_tunnel(rules, protocol, payload, end))
 			return NOT_OURS;
 		return of_ipv6(rules, ip + 8, ip + 24);
 	}

@@ -85,6 +85,12 @@ pub(crate) fn ipv6(to: Ipv6Addr, next_header: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// A fragment of a UDP datagram over IPv6 at an offset (in units of 8 bytes), with more to follow.
+pub(crate) fn fragment6(to: Ipv6Addr, offset: u16, payload: &[u8]) -> Vec<u8> {
+    let [o0, o1] = (offset << 3 | 1).to_be_bytes();
+    ipv6(to, 44, &[&[17, 0, o0, o1, 0, 0, 0, 9], payload].concat())
+}
+
 /// The payload of UDP to a port: header and some bytes.
 pub(crate) fn udp(port: u16) -> Vec<u8> {
     let mut bytes =
