@@ -87,6 +87,45 @@ fn a_changed_route_is_followed() {
     at_b.wait_for(&to(mac_b, 5004), 10);
 }
 
+/// Why there is no way to a remote, and what helps, is told wherever one looks.
+#[test]
+fn a_remote_that_cannot_be_reached_says_why() {
+    let Pair { underlay: _underlay, a, b, a1, b1: _b1 } = Pair::new();
+    let near = Daemon::start(&a, Variant::ONE_WORKER, &[Segment::vxlan(100).access(&a1).remote(&b)]);
+    assert_eq!(near.show("status")["degraded"].to_string().matches("remote").count(), 0);
+    let told = |vni: u32, words: &str| {
+        let remote = &near.list(&format!("remote show vni {vni}"))[0];
+        let named = format!("remote 192.0.2.2 in VNI {vni}: {words}");
+        remote["state"] == "noroute"
+            && remote["degraded"][0].as_str().is_some_and(|why| why.contains(words))
+            && near.show("status")["degraded"].to_string().contains(&named)
+            && near
+                .ctl("remote show")
+                .output()
+                .contains(&format!("degraded: 192.0.2.2 in VNI {vni}: {words}"))
+            && near.log().matches(&named).count() == 1
+    };
+    near.change("vni add 300 local 203.0.113.9");
+    near.change("remote add 192.0.2.2 vni 300");
+    wait_until("a strange local address is named", SOON, || {
+        told(300, "203.0.113.9 is not an address of this host; add it with")
+    });
+    assert_eq!(near.show("status")["remotes_reachable"], 1);
+    near.change("port del up0");
+    wait_until("a device that is no uplink is named", SOON, || {
+        told(
+            100,
+            "the route to 192.0.2.2 leaves by up0, which is no port; `vtep-ctl port add NAME dev up0 uplink`",
+        )
+    });
+    assert_eq!(near.show("status")["remotes_reachable"], 0);
+    near.change("port add up0 uplink");
+    wait_until("the way is back", SOON, || {
+        let remote = &near.list("remote show vni 100")[0];
+        remote["state"] == "reachable" && remote["degraded"] == serde_json::json!([])
+    });
+}
+
 /// Node 3 is not there yet: frames to it are counted, others are not delayed, and it is found when it comes.
 #[test]
 fn an_absent_next_hop_is_counted_and_found_later() {

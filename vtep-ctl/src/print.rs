@@ -315,7 +315,12 @@ fn remote_table(remotes: &[api::Remote], paint: Paint) -> Printed {
         cells.extend(liveness::cells(remote.liveness.as_ref()));
         columns.row(cells);
     }
-    Printed::table(&columns, "no remotes", paint)
+    let mut printed = Printed::table(&columns, "no remotes", paint);
+    for remote in remotes {
+        let named = remote.degraded.iter().map(|why| format!("{} in VNI {}: {why}", remote.dst, remote.vni));
+        printed.data += &degraded(&named.collect::<Vec<String>>(), paint);
+    }
+    printed
 }
 
 /// How a path MTU is known, and since when if a router has told it.

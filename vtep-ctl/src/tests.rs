@@ -195,6 +195,7 @@ fn what_is_known_of_a_remote_is_told_in_its_row() {
         state: api::RemoteState::Reachable,
         dev: None,
         lladdr: None,
+        degraded: Vec::new(),
         flood: true,
         udp_checksum: None,
         storm_limit: 100_000,
@@ -225,8 +226,11 @@ fn what_is_known_of_a_remote_is_told_in_its_row() {
         black_hole: None,
         ..liveness.clone()
     };
-    let remotes =
-        vec![remote("192.0.2.2", Some(liveness)), remote("192.0.2.3", Some(down)), remote("192.0.2.4", None)];
+    let hindered = api::Remote {
+        degraded: vec!["there is no route to 192.0.2.4; see `ip route get 192.0.2.4`".into()],
+        ..remote("192.0.2.4", None)
+    };
+    let remotes = vec![remote("192.0.2.2", Some(liveness)), remote("192.0.2.3", Some(down)), hindered];
     let table = printed(&Answer::Remotes(remotes)).data;
     for part in [
         "up 1m 15s",
@@ -236,6 +240,7 @@ fn what_is_known_of_a_remote_is_told_in_its_row() {
         "50001",
         "1450, black hole above for 1h 1m",
         "down 1m 15s (nothing came within the detection time)",
+        "\ndegraded: 192.0.2.4 in VNI 100: there is no route to 192.0.2.4; see `ip route get 192.0.2.4`\n",
     ] {
         assert!(table.contains(part), "{part:?} is not in\n{table}");
     }

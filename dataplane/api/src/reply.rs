@@ -369,6 +369,8 @@ replies! {
         /// The next hop's Ethernet address, once resolved.
         #[serde(default, with = "text::optional", skip_serializing_if = "Option::is_none")]
         lladdr: Option<Mac>,
+        /// What keeps packets from it; one sentence each.
+        degraded: Vec<String>,
         /// Whether it gets flooded frames.
         flood: bool,
         /// Whether packets to it have a UDP checksum; with VXLAN.

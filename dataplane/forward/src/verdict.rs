@@ -91,7 +91,7 @@ drop_reasons! {
     StormLimit "STORM_LIMIT" "More frames to be flooded came from this port or remote than its limit allows.",
     Isolated "ISOLATED" "The frame is from an isolated port to an isolated port.",
     NoRemote "VXLAN_NO_REMOTE" "No receiver: the domain has no other port and no remote, or no remote of the group can be used.",
-    NoRoute "NO_ROUTE" "The kernel has no route to the remote through one of our uplinks.",
+    NoRoute "NO_ROUTE" "There is no way to the remote by an uplink; `vtep-ctl remote show` says why.",
     NeighbourUnresolved "NEIGHBOUR_UNRESOLVED" "The Ethernet address of the remote's next hop is not known yet.",
     PacketTooBig "PKT_TOO_BIG" "The packet, with its outer header, exceeds the MTU of the egress port or of the path.",
     Headroom "NO_HEADROOM" "The chunk has no room for the outer header.",

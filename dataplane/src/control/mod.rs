@@ -10,6 +10,7 @@ mod compile;
 mod cpus;
 mod follow;
 mod groups;
+mod hindrance;
 mod ids;
 mod joined;
 mod liveness;

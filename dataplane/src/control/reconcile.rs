@@ -30,6 +30,7 @@ impl State {
             self.see_tags();
         }
         self.publish();
+        self.tell_hindrances();
         self.forget(&gone);
         if stale.entries || stale.ports {
             self.install_entries();

@@ -21,6 +21,7 @@ use super::alarm::Alarms;
 use super::book::Book;
 use super::bursts::RefusedBursts;
 use super::groups::Groups;
+use super::hindrance::Hindrances;
 use super::ids::Registry;
 use super::joined::Joined;
 use super::liveness::Liveness;
@@ -119,6 +120,8 @@ pub struct State {
     /// Why a configured port is not open.
     pub(super) closed: BTreeMap<String, String>,
     pub(super) paths: Paths,
+    /// What keeps packets from remotes, as it was last told.
+    pub(super) hindrances: Hindrances,
     pub(super) groups: Groups,
     pub(super) liveness: Liveness,
     pub(super) path_mtus: PathMtus,
@@ -217,6 +220,7 @@ impl State {
             ports: BTreeMap::new(),
             closed: BTreeMap::new(),
             paths: Paths::default(),
+            hindrances: Hindrances::default(),
             groups: Groups::default(),
             liveness: Liveness::default(),
             path_mtus: PathMtus::default(),

@@ -244,6 +244,7 @@ impl Operator for Ledger {
                 state: RemoteState::Reachable,
                 dev: Some("uplink0".into()),
                 lladdr: Some(Mac([2, 0, 0, 0, 0, 0xfe])),
+                degraded: Vec::new(),
                 flood: remote.flood,
                 udp_checksum: udp_port.map(|_| remote.udp_checksum_in(domain)),
                 storm_limit: remote.storm_limit,

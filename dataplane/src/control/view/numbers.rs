@@ -5,10 +5,10 @@ use std::time::Duration;
 use api::{Balance, BurstCosts, Chunks, Drop, PortStats, StatsReply, StatusReply, WorkerStats};
 use forward::counters::{Counters, PortCounts};
 use forward::ids::PortId;
+use forward::tables::Path;
 use forward::verdict::DropReason;
 use xsk::Statistics;
 
-use super::super::paths::Way;
 use super::super::port::OpenPort;
 use super::super::protection::STRANGERS;
 use super::super::state::State;
@@ -151,9 +151,7 @@ impl State {
         self.fleet.wake();
         std::thread::sleep(GAUGE);
         let balances = self.balances();
-        let reachable = |pair: (std::net::IpAddr, std::net::IpAddr)| {
-            matches!(self.paths.way(pair.0, pair.1), Some(Way::Ready { .. }))
-        };
+        let reachable = |(local, remote)| matches!(self.path(local, remote), Path::Resolved { .. });
         let pairs = self.config.remotes.iter().filter_map(|remote| {
             Some((self.config.local_towards(remote.vni, remote.address)?, remote.address))
         });
@@ -168,7 +166,8 @@ impl State {
             .chain(self.closed.iter().map(|(name, why)| format!("port {name} is down: {why}")))
             .chain(self.routers.refusals().map(|(family, why)| {
                 format!("path MTUs over {family} are not learned from ICMP: no raw socket: {why}")
-            }));
+            }))
+            .chain(self.hindrance_sentences());
         StatusReply {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),

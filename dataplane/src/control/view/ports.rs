@@ -144,6 +144,7 @@ impl State {
             state,
             dev: link.map(|link| link.name.clone()),
             lladdr,
+            degraded: self.hindrance(remote).into_iter().collect(),
             flood: remote.flood,
             udp_checksum: udp_port.map(|_| remote.udp_checksum_in(vni)),
             storm_limit: remote.storm_limit,
