@@ -6,12 +6,13 @@ use std::net::IpAddr;
 
 use wire::{Vlan, Vni};
 
-use crate::description::{Encapsulation, Path, Role};
+use crate::description::{Domain, Encapsulation, Path, Role};
 use crate::group;
 use crate::ids::{DomainId, GroupId, PortId, RemoteId};
 use crate::limits::{GROUP_BUCKETS, MAX_DOMAINS, MAX_GROUPS, MAX_PORTS, MAX_REMOTES, MAX_TRUNK_VLANS};
 use crate::tables::TablesParts;
 use crate::trunk::{self, Trunk};
+use crate::tunnel;
 
 /// A contradiction in what [`crate::tables::Tables::build`] was given.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -108,7 +109,8 @@ fn check_domains(parts: &TablesParts, faults: &mut Vec<Inconsistency>) {
 }
 
 fn check_remotes(parts: &TablesParts, faults: &mut Vec<Inconsistency>) {
-    let domains: HashSet<DomainId> = parts.domains.iter().map(|domain| domain.id).collect();
+    let domains: HashMap<DomainId, &Domain> =
+        parts.domains.iter().map(|domain| (domain.id, domain)).collect();
     let uplinks: HashSet<PortId> =
         parts.ports.iter().filter(|port| port.role == Role::Uplink).map(|port| port.id).collect();
     let mut seen = HashSet::new();
@@ -118,7 +120,8 @@ fn check_remotes(parts: &TablesParts, faults: &mut Vec<Inconsistency>) {
         if id.0 as usize >= MAX_REMOTES || !seen.insert(id) {
             faults.push(Inconsistency::RemoteIndex(id));
         }
-        if !domains.contains(&remote.domain) {
+        let domain = domains.get(&remote.domain).copied();
+        if domain.is_none() {
             faults.push(Inconsistency::RemoteDomain(id, remote.domain));
         }
         if let Path::Resolved { uplink, .. } | Path::Withdrawn { uplink, .. } = remote.path
@@ -129,9 +132,9 @@ fn check_remotes(parts: &TablesParts, faults: &mut Vec<Inconsistency>) {
         if remote.local.is_ipv4() != remote.address.is_ipv4() {
             faults.push(Inconsistency::UnderlayFamily(id));
         }
-        if let Some(other) = tunnels.insert((remote.local, remote.address, remote.encapsulation), id) {
-            faults.push(Inconsistency::TunnelTwice(other, id));
-        }
+        let twins = tunnel::arrivals(remote, domain)
+            .filter_map(|(end, encapsulation)| tunnels.insert((end, remote.address, encapsulation), id));
+        faults.extend(twins.map(|other| Inconsistency::TunnelTwice(other, id)));
     }
 }
 
@@ -144,7 +147,7 @@ mod tests {
     use wire::Mac;
 
     use super::*;
-    use crate::description::{Domain, InnerTags, MssClamp, Port, Remote, TunnelOptions};
+    use crate::description::{InnerTags, MssClamp, Port, Remote, TunnelOptions};
     use crate::fdb::Fdb;
     use crate::flood::{Flooding, StormLimit};
     use crate::marking::Marking;
@@ -299,5 +302,45 @@ mod tests {
             let faults = Tables::build(parts).unwrap_err();
             assert!(faults.contains(&expected), "{expected}: {faults:?}");
         }
+    }
+    /// A second domain with a remote at the same peer, neither of which is told apart by a key.
+    fn twins(further_ports: [&[u16]; 2], groups: [Option<IpAddr>; 2]) -> TablesParts {
+        let mut parts = parts();
+        let encapsulation = |port| Encapsulation::GreInUdp { key: None, port };
+        parts.domains.push(Domain {
+            id: DomainId(2),
+            vni: vni(6),
+            ports: Vec::new(),
+            ..parts.domains[0].clone()
+        });
+        parts.domains[1].remotes = vec![RemoteId(2)];
+        parts.remotes.push(Remote { id: RemoteId(2), domain: DomainId(2), ..parts.remotes[0].clone() });
+        for ((domain, remote), at) in parts.domains.iter_mut().zip(&mut parts.remotes).zip([0, 1]) {
+            domain.encapsulation = encapsulation([4754, 4755][at]);
+            remote.encapsulation = domain.encapsulation;
+            domain.further_ports = further_ports[at].to_vec();
+            remote.options.further_ports = further_ports[at].to_vec();
+            domain.mcast_group = groups[at];
+        }
+        parts
+    }
+
+    #[test]
+    fn no_two_remotes_share_a_further_port_or_an_end_at_a_group() {
+        let twice = [Inconsistency::TunnelTwice(REMOTE, RemoteId(2))];
+        let found = |parts| Tables::build(parts).map(drop).unwrap_err();
+        assert!(Tables::build(twins([&[4756], &[4757]], [None; 2])).is_ok());
+        assert_eq!(found(twins([&[4755], &[]], [None; 2])), twice);
+        assert_eq!(found(twins([&[4756], &[4757, 4756]], [None; 2])), twice);
+        let [one, other] = [[239, 1, 1, 1], [239, 1, 1, 2]].map(IpAddr::from);
+        let apart = |groups| {
+            let mut parts = twins([&[], &[]], groups);
+            parts.remotes[1].local = IpAddr::from([192, 0, 2, 9]);
+            parts.remotes[1].encapsulation = parts.remotes[0].encapsulation;
+            parts.domains[1].encapsulation = parts.domains[0].encapsulation;
+            parts
+        };
+        assert!(Tables::build(apart([Some(one), Some(other)])).is_ok());
+        assert_eq!(found(apart([Some(one); 2])), twice);
     }
 }

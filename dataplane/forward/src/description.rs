@@ -91,7 +91,7 @@ impl Encapsulation {
     }
 
     /// Itself, and the same at further UDP ports if it has one.
-    pub(crate) fn at_ports(self, further: &[u16]) -> impl Iterator<Item = Self> {
+    pub fn at_ports(self, further: &[u16]) -> impl Iterator<Item = Self> {
         let further = if matches!(self, Self::Vxlan { .. } | Self::GreInUdp { .. }) { further } else { &[] };
         std::iter::once(self).chain(further.iter().map(move |port| self.at_port(*port)))
     }

@@ -199,27 +199,18 @@ impl<A: Family> TunnelTable<A> {
     }
 
     fn origins(domains: &[Domain], remotes: &[Remote]) -> HashMap<Tunnel<A>, (Origin, Terms), RandomState> {
-        let tags: HashMap<DomainId, InnerTags> =
-            domains.iter().map(|domain| (domain.id, domain.inner_tags)).collect();
-        let groups: HashMap<DomainId, (IpAddr, Encapsulation)> = domains
-            .iter()
-            .filter_map(|domain| Some((domain.id, (domain.mcast_group?, domain.encapsulation))))
-            .collect();
+        let domains: HashMap<DomainId, &Domain> = domains.iter().map(|domain| (domain.id, domain)).collect();
         let mut origins = HashMap::default();
         // A group sends nothing.
         for remote in remotes.iter().filter(|remote| !remote.address.is_multicast()) {
-            let (Some(local), Some(peer)) = (A::of(remote.local), A::of(remote.address)) else { continue };
-            let tags = tags.get(&remote.domain).copied().unwrap_or_default();
+            let domain = domains.get(&remote.domain).copied();
+            let tags = domain.map(|domain| domain.inner_tags).unwrap_or_default();
             let origin = Origin { remote: remote.id, domain: remote.domain, tags };
             let has_checksum = remote.udp_checksum && A::REQUIRES_CHECKSUM;
             let terms = Terms { has_checksum, reserved_bits: remote.options.reserved_bits };
-            for encapsulation in remote.encapsulation.at_ports(&remote.options.further_ports) {
-                origins.insert(Tunnel::new(local, peer, encapsulation), (origin, terms));
-            }
-            let Some((group, encapsulation)) = groups.get(&remote.domain) else { continue };
-            let Some(group) = A::of(*group) else { continue };
-            for encapsulation in encapsulation.at_ports(&remote.options.further_ports) {
-                origins.insert(Tunnel::new(group, peer, encapsulation), (origin, terms));
+            for (end, encapsulation) in arrivals(remote, domain) {
+                let (Some(end), Some(peer)) = (A::of(end), A::of(remote.address)) else { continue };
+                origins.insert(Tunnel::new(end, peer, encapsulation), (origin, terms));
             }
         }
         origins
@@ -260,6 +251,20 @@ impl<A: Family> TunnelTable<A> {
             DropReason::VxlanVniNotFound
         }
     }
+}
+
+/// The addresses that packets of a remote come to, with how they come wrapped: ours, and the group of its domain.
+pub(crate) fn arrivals(
+    remote: &Remote,
+    domain: Option<&Domain>,
+) -> impl Iterator<Item = (IpAddr, Encapsulation)> {
+    let ours = remote.encapsulation.at_ports(&remote.options.further_ports);
+    let group = domain.and_then(|domain| Some((domain, domain.mcast_group?)));
+    let group = group.filter(|(_, group)| *group != remote.address).map(|(domain, group)| {
+        let encapsulations = domain.encapsulation.at_ports(&domain.further_ports);
+        encapsulations.map(move |encapsulation| (group, encapsulation))
+    });
+    ours.map(|encapsulation| (remote.local, encapsulation)).chain(group.into_iter().flatten())
 }
 
 /// Without repetitions.

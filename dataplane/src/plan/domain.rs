@@ -33,9 +33,13 @@ pub(super) fn check_set(
     }
     check_alone(vni, faults);
     udp::check_set(config, &Subject::Vni(vni.vni), faults);
-    let tunnels_changed =
-        before.is_some_and(|before| before.local != vni.local || before.encapsulation != vni.encapsulation);
-    if tunnels_changed && faults.is_empty() {
+    let tunnels =
+        |vni: &VniConfig| (vni.local, vni.encapsulation, vni.tunnel.further_ports.clone(), vni.mcast_group);
+    // A VNI that was not there has no remotes yet; all it can share are tunnels to its group.
+    let shares_group =
+        vni.mcast_group.is_some() && !matches!(vni.encapsulation, EncapsulationConfig::Vxlan { .. });
+    let has_changed = before.map_or(shares_group, |before| tunnels(before) != tunnels(vni));
+    if has_changed && faults.is_empty() {
         remote::check_vni(config, vni, faults);
     }
 }

@@ -25,7 +25,6 @@ mod udp;
 pub use diff::{NeedsRestart, diff, restarts};
 pub use fault::{Fault, Refusal, RefusalKind, Severity, Subject};
 pub use memory::ChunkBudget;
-pub use remote::Tunnel;
 pub use replace::{Checked, Difference};
 
 use crate::config::Config;

@@ -14,26 +14,53 @@ use crate::config::{Config, PortRole, RemoteConfig, VniConfig};
 
 /// What a packet on the underlay shows of the VNI it belongs to. No two VNIs may have the same.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Tunnel {
-    /// Our underlay address.
-    pub local: IpAddr,
-    /// The peer's.
-    pub address: IpAddr,
+struct Tunnel {
+    /// Our underlay address, or a group that we take packets from.
+    local: IpAddr,
+    /// The peer's, or a group that we flood to.
+    address: IpAddr,
     /// The headers between.
-    pub encapsulation: Encapsulation,
+    encapsulation: Encapsulation,
 }
 
 impl Tunnel {
-    /// The tunnel to a remote of a VNI; `None` if the VNI has no address of the remote's family.
-    #[must_use]
-    pub fn new(vni: &VniConfig, remote: &RemoteConfig) -> Option<Self> {
-        let encapsulation = remote.encapsulation_in(vni).on_wire(vni.vni);
-        Some(Self { local: vni.local.towards(remote.address)?, address: remote.address, encapsulation })
+    /// The tunnels between a VNI and a remote: to our address, and to the group that the VNI takes packets from.
+    fn between(vni: &VniConfig, remote: &RemoteConfig) -> Vec<Self> {
+        let address = remote.address;
+        // A remote that is wrapped in another way names its one port itself.
+        let further = if remote.encapsulation.is_none() { &*vni.tunnel.further_ports } else { &[] };
+        let ours = remote.encapsulation_in(vni).on_wire(vni.vni);
+        let ours = Self::at_ports(vni.local.towards(address), address, ours, further);
+        let group = vni.mcast_group.filter(|group| group.is_ipv4() == address.is_ipv4());
+        ours.chain(Self::at_ports(
+            group,
+            address,
+            vni.encapsulation.on_wire(vni.vni),
+            &vni.tunnel.further_ports,
+        ))
+        .collect()
     }
 
-    /// Whether another VNI can have the same: a VXLAN header names its VNI, a GRE key need not.
-    const fn ambiguous(&self) -> bool {
-        !matches!(self.encapsulation, Encapsulation::Vxlan { .. })
+    /// The tunnels through which a VNI floods to its group: the members know the VNI by them.
+    fn to_group(vni: &VniConfig) -> Vec<Self> {
+        let Some(group) = vni.mcast_group else { return Vec::new() };
+        let encapsulation = vni.encapsulation.on_wire(vni.vni);
+        Self::at_ports(vni.local.towards(group), group, encapsulation, &vni.tunnel.further_ports).collect()
+    }
+
+    /// One for each UDP port; none without an address of ours, nor where a header names the VNI, so that no other can have
+    /// the same.
+    fn at_ports(
+        local: Option<IpAddr>,
+        address: IpAddr,
+        encapsulation: Encapsulation,
+        further: &[u16],
+    ) -> impl Iterator<Item = Self> {
+        let local = local.filter(|_| !matches!(encapsulation, Encapsulation::Vxlan { .. }));
+        local.into_iter().flat_map(move |local| {
+            let encapsulations = encapsulation.at_ports(further);
+            encapsulations.map(move |encapsulation| Self { local, address, encapsulation })
+        })
     }
 
     /// The same with GRE keys cut to what NVGRE sees of them.
@@ -83,17 +110,20 @@ pub(super) fn check_set(config: &Config, remote: &RemoteConfig, faults: &mut Vec
     check_alone(config, remote, faults);
     udp::check_set(config, &Subject::Remote(remote.vni, remote.address), faults);
     let Some(vni) = config.vnis.get(&remote.vni) else { return };
-    let Some(tunnel) = Tunnel::new(vni, remote).filter(Tunnel::ambiguous) else { return };
-    let others = config.vnis.iter().filter(|other| other.vni != remote.vni);
-    let twin = others
-        .filter_map(|other| config.remotes.get(&(other.vni, remote.address)).map(|twin| (other, twin)))
-        .find(|(other, twin)| Tunnel::new(other, twin).is_some_and(|twin| twin.overlaps(&tunnel)));
-    if let Some((other, _)) = twin {
-        faults.push(collision(&tunnel, other.vni, remote.vni));
+    let tunnels = Tunnel::between(vni, remote);
+    if tunnels.is_empty() {
+        return;
     }
+    let others = config.vnis.iter().filter(|other| other.vni != remote.vni);
+    let twin = others.filter_map(|other| {
+        let twins = Tunnel::between(other, config.remotes.get(&(other.vni, remote.address))?);
+        let shared = tunnels.iter().find(|tunnel| twins.iter().any(|twin| twin.overlaps(tunnel)))?;
+        Some(collision(shared, other.vni, remote.vni))
+    });
+    faults.extend(twin.take(1));
 }
 
-/// Checks the remotes of a VNI whose local address or encapsulation has just changed.
+/// Checks the remotes of a VNI whose tunnels have just changed.
 pub(super) fn check_vni(config: &Config, vni: &VniConfig, faults: &mut Vec<Fault>) {
     for remote in config.remotes.in_vni(vni.vni) {
         check_alone(config, remote, faults);
@@ -161,47 +191,57 @@ fn check_alone(config: &Config, remote: &RemoteConfig, faults: &mut Vec<Fault>) 
 
 /// Tunnels that two VNIs share.
 fn collisions(config: &Config) -> Vec<Fault> {
+    let of_remotes = config.remotes.iter().filter_map(|remote| {
+        let vni = config.vnis.get(&remote.vni)?;
+        Some((vni.vni, Tunnel::between(vni, remote)))
+    });
+    let of_groups = config.vnis.iter().map(|vni| (vni.vni, Tunnel::to_group(vni)));
     // By the tunnel, and by what NVGRE sees of it: few share that, and then all are looked at.
     let mut owners: HashMap<Tunnel, Vec<(Tunnel, Vni)>> = HashMap::new();
     let mut faults = Vec::new();
-    for remote in &config.remotes {
-        let Some(vni) = config.vnis.get(&remote.vni) else { continue };
-        let Some(tunnel) = Tunnel::new(vni, remote).filter(Tunnel::ambiguous) else { continue };
-        let alike = owners.entry(tunnel.subnet().unwrap_or(tunnel)).or_default();
-        match alike.iter().find(|(other, _)| other.overlaps(&tunnel)) {
-            Some((_, owner)) => faults.push(collision(&tunnel, *owner, remote.vni)),
-            None => alike.push((tunnel, remote.vni)),
+    for (vni, tunnels) in of_remotes.chain(of_groups) {
+        let shared = tunnels.iter().find_map(|tunnel| {
+            let alike = owners.get(&tunnel.subnet().unwrap_or(*tunnel))?;
+            let (_, owner) = alike.iter().find(|(other, owner)| *owner != vni && other.overlaps(tunnel))?;
+            Some((tunnel, *owner))
+        });
+        if let Some((tunnel, owner)) = shared {
+            faults.push(collision(tunnel, owner, vni));
+            continue;
+        }
+        for tunnel in tunnels {
+            owners.entry(tunnel.subnet().unwrap_or(tunnel)).or_default().push((tunnel, vni));
         }
     }
     faults
 }
 
 fn collision(tunnel: &Tunnel, first: Vni, second: Vni) -> Fault {
-    let Tunnel { local, address, .. } = tunnel;
-    let (what, remedy) = match tunnel.encapsulation {
+    let Tunnel { local, address, encapsulation } = tunnel;
+    let between = format!("between {local} and {address}");
+    let (what, remedy) = match encapsulation {
         Encapsulation::Gre { key: None } => (
-            format!("VNIs {first} and {second} both use GRE without a key between {local} and {address}"),
+            format!("VNIs {first} and {second} both use GRE without a key {between}"),
             "give one of them a key: without one, a pair of addresses carries one VNI",
         ),
         Encapsulation::Gre { key: Some(key) } => (
-            format!("VNIs {first} and {second} both use GRE key {key} between {local} and {address}"),
+            format!("VNIs {first} and {second} both use GRE key {key} {between}"),
             "give one of them another key",
         ),
         Encapsulation::Nvgre { subnet } => (
-            format!(
-                "VNIs {first} and {second} both use GRE keys of subnet {subnet} between {local} and {address}"
-            ),
+            format!("VNIs {first} and {second} both use GRE keys of subnet {subnet} {between}"),
             "give one of them another key",
         ),
-        Encapsulation::GreInUdp { .. } => (
-            format!("VNIs {first} and {second} both use one GRE key in UDP between {local} and {address}"),
+        Encapsulation::GreInUdp { port, .. } => (
+            format!("VNIs {first} and {second} both use one GRE key in UDP to port {port} {between}"),
             "give one of them another key or UDP port",
         ),
-        Encapsulation::Vxlan { .. } => (
-            format!("VNIs {first} and {second} look the same between {local} and {address}"),
-            "remove one of them",
-        ),
+        Encapsulation::Vxlan { .. } => {
+            (format!("VNIs {first} and {second} look the same {between}"), "remove one of them")
+        }
     };
-    Fault::invalid(Subject::Remote(second, *address), "key", what, remedy)
-        .with(Subject::Remote(first, *address))
+    let subject = |vni| {
+        if address.is_multicast() { Subject::Vni(vni) } else { Subject::Remote(vni, *address) }
+    };
+    Fault::invalid(subject(second), "key", what, remedy).with(subject(first))
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use dataplane::config::{
     Change, Config, EncapsulationConfig, FdbConfig, FdbDestination, GreKey, NeighbourConfig, PortConfig,
-    PortRole, RemoteConfig, VniConfig,
+    PortRole, RemoteConfig, TunnelConfig, VniConfig,
 };
 use dataplane::plan::{NeedsRestart, RefusalKind, diff, restarts, validate};
 use wire::{Mac, Vni};
@@ -213,6 +213,36 @@ fn a_vni_does_not_take_over_another_s_tunnels() {
         RefusalKind::Invalid,
         "remote 192.0.2.2 is the local address of VNI 2; remove it: a switch is no peer of its own",
     );
+}
+
+#[test]
+fn tunnels_are_checked_again_when_their_ports_or_group_change() {
+    let mut config = settled();
+    let in_udp = |value, port, further: &[u16]| {
+        let encapsulation = EncapsulationConfig::GreUdp { port, key: GreKey::Absent };
+        let tunnel = TunnelConfig { further_ports: further.to_vec(), ..TunnelConfig::default() };
+        VniConfig { encapsulation, tunnel, ..VniConfig::new(vni(value), LOCAL) }
+    };
+    config.apply(&set_vni(in_udp(1, 4754, &[4756]))).unwrap();
+    config.apply(&set_remote(1, PEER)).unwrap();
+    config.apply(&set_vni(in_udp(2, 4755, &[4756]))).unwrap();
+    let words = "VNIs 1 and 2 both use one GRE key in UDP to port 4756 between 192.0.2.1 and 192.0.2.2; give one of them \
+                 another key or UDP port";
+    refused(&config, &set_remote(2, PEER), RefusalKind::Invalid, words);
+    config.apply(&Change::SetVni { vni: in_udp(2, 4755, &[]), replace: true }).unwrap();
+    config.apply(&set_remote(2, PEER)).unwrap();
+    let back = Change::SetVni { vni: in_udp(2, 4755, &[4756]), replace: true };
+    refused(&config, &back, RefusalKind::Invalid, words);
+
+    let group = Some(IpAddr::from([239, 1, 1, 1]));
+    let grouped = |value| VniConfig { mcast_group: group, ..gre(value, GreKey::Number(7)) };
+    config.apply(&set_vni(grouped(3))).unwrap();
+    let words =
+        "VNIs 3 and 4 both use GRE key 7 between 192.0.2.1 and 239.1.1.1; give one of them another key";
+    refused(&config, &set_vni(grouped(4)), RefusalKind::Invalid, words);
+    config.apply(&set_vni(VniConfig { mcast_group: None, ..grouped(4) })).unwrap();
+    let replaced = Change::SetVni { vni: grouped(4), replace: true };
+    refused(&config, &replaced, RefusalKind::Invalid, words);
 }
 
 #[test]

@@ -314,6 +314,42 @@ fn two_vnis_that_look_the_same_on_the_wire_are_refused() {
 }
 
 #[test]
+fn two_vnis_that_share_one_of_several_tunnels_are_refused() {
+    let vni = |id: u32, local: &str, keys: &str| {
+        format!("[[vni]]\nid = {id}\nlocal = \"{local}\"\n{keys}\nremotes = [\"192.0.2.2\"]\n")
+    };
+    let text = |vnis: [String; 2]| format!("[[port]]\nname = \"up\"\nrole = \"uplink\"\n{}", vnis.concat());
+    let in_udp = |ports: &str| format!("encapsulation = \"greudp\"\nkey = \"none\"\nudp_port = {ports}");
+    let shared = "VNIs 1 and 2 both use one GRE key in UDP to port 4755 between 192.0.2.1 and 192.0.2.2 | give one of them \
+                  another key or UDP port (remote 192.0.2.2 of VNI 1 is on line 10)";
+    for [one, other] in [["[4754, 4755]", "4755"], ["4755", "[4754, 4755]"], ["[1, 4755]", "[2, 4755]"]] {
+        let both = [vni(1, "192.0.2.1", &in_udp(one)), vni(2, "192.0.2.1", &in_udp(other))];
+        assert_eq!(words_of(&text(both)), [shared]);
+    }
+    let apart = ["[4754, 4755]", "[4756, 4757]"].map(in_udp);
+    assert_eq!(warnings_of(&text([vni(1, "192.0.2.1", &apart[0]), vni(2, "192.0.2.1", &apart[1])])), "");
+
+    // Each has an address of its own, but the group is one, and so are the peers.
+    let grouped = |group: u8, key: &str| {
+        format!("encapsulation = \"gre\"\nkey = {key}\nmcast_group = \"239.1.1.{group}\"")
+    };
+    let both =
+        |group, key| text([vni(1, "192.0.2.1", &grouped(1, "7")), vni(2, "192.0.2.3", &grouped(group, key))]);
+    let shared = "VNIs 1 and 2 both use GRE key 7 between 239.1.1.1 and 192.0.2.2 | give one of them another key (remote \
+                  192.0.2.2 of VNI 1 is on line 10)";
+    assert_eq!(words_of(&both(1, "7")), [shared]);
+    assert_eq!(warnings_of(&both(2, "7")), "");
+    assert_eq!(warnings_of(&both(1, "8")), "");
+
+    // No peer is shared, but members of the group could not tell our VNIs apart.
+    let alone = text([vni(1, "192.0.2.1", &grouped(1, "7")), vni(2, "192.0.2.1", &grouped(1, "7"))]);
+    let alone = alone.replacen("192.0.2.2", "192.0.2.9", 1);
+    let shared = "VNIs 1 and 2 both use GRE key 7 between 192.0.2.1 and 239.1.1.1 | give one of them another key (VNI 1 is \
+                  on line 4)";
+    assert!(words_of(&alone).contains(&shared.to_owned()), "{:?}", words_of(&alone));
+}
+
+#[test]
 fn ports_that_cannot_be_are_refused() {
     let text = with(
         r#"
