@@ -185,6 +185,11 @@ impl Fleet {
         self.tell(worker, Command::Add(Box::new(queue)));
     }
 
+    /// Has a worker keep so many descriptors in the fill ring of one of its queues.
+    pub fn supply(&self, worker: u16, port: PortId, index: u32, fill: u32) {
+        self.tell(worker, Command::Supply { port, index, fill });
+    }
+
     /// Takes a queue back from a worker once it has worked it off; `None` if the worker does not have it or does not
     /// answer in time.
     #[must_use]

@@ -88,3 +88,30 @@ fn a_queue_that_is_not_covered_is_told() {
     daemon.change("port del a1");
     daemon.ctl("port add a1 vni 100 queues 9").assert_fails(1, &["a1", "9", "4"]);
 }
+
+/// A device with more queues than frame memory can feed takes no other port's chunks, nor those that copies need.
+#[test]
+fn more_queues_than_chunks_leave_some_to_flood_with() {
+    let underlay = Underlay::new();
+    let (a, b) = (underlay.node(1), underlay.node(2));
+    let a1 = a.workload_with("a1", "10.0.0.1", "numrxqueues 8 numtxqueues 8");
+    let a2 = a.workload("a2", "10.0.0.2");
+    let segment = Segment::vxlan(100).access(&a1).access(&a2).remote(&b);
+    let config = format!("[umem]\nchunks = 256\n\n{}", Variant::ONE_WORKER.config(&a, &[segment]));
+    let daemon = Daemon::with_config(&a, &config);
+    daemon.wait_for_ports();
+    // Of each request to a2 the remote gets a copy.
+    a1.reaches(&a2);
+    a2.reaches(&a1);
+    let stats = daemon.show("stats show").to_string();
+    assert!(!stats.contains("NO_CHUNK"), "{stats}");
+    for port in daemon.list("port show") {
+        assert!(port["degraded"].to_string().contains("a queue gets 19 chunks for a ring of 2048"), "{port}");
+    }
+    daemon.change("port del a1");
+    let port = daemon.port("a2");
+    assert!(
+        port["degraded"].to_string().contains("a queue gets 96 chunks"),
+        "the others get its share: {port}"
+    );
+}

@@ -28,6 +28,7 @@ mod replace;
 mod room;
 pub mod server;
 mod state;
+mod supply;
 mod tags;
 mod trim;
 mod trunks;

@@ -9,8 +9,10 @@ use crate::fleet::Fleet;
 use crate::underlay::Link;
 use crate::worker::{Queue, QueueParts};
 
-/// Chunks of the UMEM that a zero-copy queue has to itself.
-const OWN_CHUNKS: u32 = 4096;
+/// A zero-copy queue's own chunks, in rings: its receive and its transmit ring full, and as many in the worker's hands.
+const OWN_RINGS: u32 = 3;
+/// Chunks of a zero-copy port at most: 4 GiB of the larger ones.
+const OWN_MOST: u32 = 1 << 20;
 
 /// A port with its device.
 pub(super) struct OpenPort {
@@ -43,17 +45,10 @@ pub(super) struct OpenQueue {
     pub(super) index: u32,
     /// The worker that has it.
     pub(super) worker: u16,
+    /// Descriptors that its fill ring is to hold.
+    pub(super) fill: u32,
     /// Reads the socket's statistics.
     pub(super) statistics: StatisticsReader,
-}
-
-/// What frame memory there is for a port.
-#[derive(Clone, Copy)]
-pub(super) struct Room {
-    /// Descriptors that each fill ring is to hold.
-    pub(super) fill: u32,
-    /// Whether frames may take several chunks.
-    pub(super) segments: bool,
 }
 
 /// A port could not be opened.
@@ -111,7 +106,8 @@ fn ladder(config: &PortConfig) -> (Mode, Mode) {
 }
 
 impl OpenPort {
-    /// Attaches the program, opens the sockets and gives the queues to the workers with the fewest, by `load`.
+    /// Attaches the program, opens the sockets and gives the queues to the workers with the fewest, by `load`. Frames may
+    /// take several chunks with `segments`. Of shared memory the queues have nothing until they are given their share.
     ///
     /// # Errors
     /// [`OpenError`]; nothing of the attempt is left.
@@ -121,7 +117,7 @@ impl OpenPort {
         id: PortId,
         config: &PortConfig,
         link: &Link,
-        room: Room,
+        segments: bool,
         load: &mut [usize],
     ) -> Result<Self, OpenError> {
         let host = |source| OpenError::Host { port: config.name.clone(), source };
@@ -141,10 +137,10 @@ impl OpenPort {
             },
             queues: wanted,
             ring_size: config.ring_size,
-            segments: room.segments,
+            segments,
             best,
             least,
-            own_chunks: (OWN_CHUNKS * wanted).next_power_of_two(),
+            own_chunks: own_chunks(config.ring_size, wanted),
             own_memory: Memory::LargestPages,
         };
         let device = Device::open(steering, &device_config).map_err(host)?;
@@ -163,10 +159,10 @@ impl OpenPort {
         for (index, socket) in (0u32..).zip(device.sockets) {
             let statistics = socket.statistics_reader();
             let worker = least_loaded(load);
-            let queue =
-                Queue::new(id, index, socket, shares.pop().flatten(), room.fill.min(config.ring_size));
-            fleet.add(worker, queue);
-            queues.push(OpenQueue { index, worker, statistics });
+            let private = shares.pop().flatten();
+            let fill = private.as_ref().map_or(0, |own| own_fill(own.len(), config.ring_size));
+            fleet.add(worker, Queue::new(id, index, socket, private, fill));
+            queues.push(OpenQueue { index, worker, fill, statistics });
         }
         let (ifindex, config) = (link.ifindex, config.clone());
         Ok(Self {
@@ -212,18 +208,56 @@ impl OpenPort {
     }
 }
 
+/// Chunks of a zero-copy port's own UMEM.
+fn own_chunks(ring_size: u32, queues: u32) -> u32 {
+    OWN_RINGS.saturating_mul(ring_size).saturating_mul(queues).next_power_of_two().min(OWN_MOST)
+}
+
 /// The private chunks of each queue, or none.
 fn own_shares(chunks: Option<Vec<xsk::Chunk>>, queues: usize) -> Vec<Option<Vec<xsk::Chunk>>> {
     let Some(mut chunks) = chunks else { return (0..queues).map(|_| None).collect() };
-    let share = chunks.len() / queues.max(1);
-    (0..queues).map(|_| Some(chunks.split_off(chunks.len() - share))).collect()
+    let (total, share) = (chunks.len(), chunks.len() / queues.max(1));
+    let mut take = || {
+        // Queues of one worker give each other chunks, and none of them may have to grow on a frame's way.
+        let mut pool = Vec::with_capacity(total);
+        pool.extend(chunks.drain(chunks.len() - share..));
+        pool
+    };
+    (0..queues).map(|_| Some(take())).collect()
+}
+
+/// Descriptors that the fill ring of a queue with so many chunks of its own is to hold: some are left to transmit with.
+fn own_fill(chunks: usize, ring_size: u32) -> u32 {
+    ring_size.min(u32::try_from(chunks / 4 * 3).unwrap_or(u32::MAX))
 }
 
 /// The worker with the fewest queues, which then has one more.
-fn least_loaded(load: &mut [usize]) -> u16 {
+pub(super) fn least_loaded(load: &mut [usize]) -> u16 {
     let Some((worker, queues)) = load.iter_mut().enumerate().min_by_key(|(_, queues)| **queues) else {
         return 0;
     };
     *queues += 1;
     u16::try_from(worker).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zero_copy_queue_has_chunks_left_to_transmit_with() {
+        for ring_size in [64, 2048, 4096, 16_384] {
+            for queues in [1, 3, 16] {
+                let own = own_chunks(ring_size, queues);
+                let share = own / queues;
+                let fill = own_fill(share as usize, ring_size);
+                assert!(
+                    own.is_power_of_two() && fill == ring_size && share - fill >= ring_size,
+                    "{ring_size}"
+                );
+            }
+        }
+        assert_eq!(own_chunks(16_384, 64), OWN_MOST);
+        assert_eq!(own_fill(16_384, 16_384), 12_288);
+    }
 }

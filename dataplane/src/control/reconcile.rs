@@ -7,10 +7,9 @@ use forward::fdb::{Entry, Key, Kind};
 use forward::link::Place;
 use wire::{Mac, Vni};
 
-use super::port::{OpenPort, Room};
+use super::port::OpenPort;
 use super::state::{FDB_CAPACITY, Stale, State};
 use crate::config::{FdbKind, Keyed, PortConfig, PortRole};
-use crate::plan::ChunkBudget;
 
 impl State {
     /// Acts upon everything that is stale.
@@ -26,6 +25,7 @@ impl State {
             let obsolete = self.take_obsolete();
             self.close(obsolete);
             self.open_missing();
+            self.share_chunks();
             self.turn_on_napi();
             self.see_tags();
         }
@@ -118,14 +118,8 @@ impl State {
             return Err(format!("VNI {vni} is not configured"));
         }
         let id = self.port_id(&config.name).ok_or_else(|| "all port indices are taken".to_owned())?;
-        let mut load = vec![0; self.fleet.len()];
-        for queue in self.ports.values().flat_map(|port| &port.queues) {
-            if let Some(queues) = load.get_mut(usize::from(queue.worker)) {
-                *queues += 1;
-            }
-        }
-        let room = Room { fill: ChunkBudget::of(&self.config).per_queue(), segments: self.jumbo.is_some() };
-        OpenPort::open(&self.steering, &self.fleet, id, config, link, room, &mut load)
+        let (mut load, segments) = (self.load(), self.jumbo.is_some());
+        OpenPort::open(&self.steering, &self.fleet, id, config, link, segments, &mut load)
             .map_err(|error| error.to_string())
     }
 

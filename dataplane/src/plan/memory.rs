@@ -18,21 +18,20 @@ const JUMBO_CHUNKS: RangeInclusive<u32> = 64..=4096;
 const RING_SIZES: RangeInclusive<u32> = 64..=16_384;
 const _: () = assert!(*RING_SIZES.start() as usize >= BATCH, "a ring takes a batch");
 
-/// How the chunks of the UMEM are shared out.
+/// How the chunks of one worker are shared out, which are its part of the UMEM.
 ///
 /// ```text
-/// for rings = chunks x 3/4           the rest is in the hands of workers and in transmit rings
-/// per queue = for rings / queues     but at most the queue's ring_size
+/// for rings = chunks / workers x 3/4        the rest is in the hands of the worker and in transmit rings
+/// per queue = its ring_size                 where for rings are enough for all its queues
+///             for rings / queues            otherwise, but at most the queue's ring_size
 /// ```
 ///
-/// With less than a batch per queue a port cannot receive. With less than ring_size per queue it works, and loses
-/// frames of a burst sooner than its ring suggests. A port that does not say how many queues it serves counts as one
-/// queue: how many its device has is known only when it is opened.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// With less than ring_size per queue a port works, and loses frames of a burst sooner than its ring suggests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ChunkBudget {
     /// Chunks for fill rings.
     pub for_rings: u32,
-    /// Receive queues of all ports.
+    /// The worker's receive queues.
     pub queues: u32,
     /// Descriptors of these queues' rings.
     pub descriptors: u64,
@@ -42,22 +41,41 @@ impl ChunkBudget {
     /// Chunks that each queue is to have at least: one batch.
     pub const LEAST: u32 = BATCH as u32;
 
-    /// The budget of a configuration.
+    /// The budget of one of so many workers, as yet without queues.
     #[must_use]
-    pub fn of(config: &Config) -> Self {
-        let queues = |port: &PortConfig| port.queues.unwrap_or(1);
-        let descriptors = config.ports.iter().map(|port| u64::from(queues(port)) * u64::from(port.ring_size));
-        Self {
-            for_rings: config.umem.chunks / 4 * 3,
-            queues: config.ports.iter().map(queues).fold(0, u32::saturating_add),
-            descriptors: descriptors.fold(0, u64::saturating_add),
-        }
+    pub fn of_worker(chunks: u32, workers: usize) -> Self {
+        let share = chunks / u32::try_from(workers.max(1)).unwrap_or(u32::MAX);
+        Self { for_rings: share / 4 * 3, ..Self::default() }
     }
 
-    /// Chunks that each queue may have in its fill ring.
+    /// The budget of the busiest worker, for all that a configuration tells: queues are shared out evenly. A port that
+    /// does not say how many it serves counts as one queue, because how many its device has is known only when it is
+    /// opened.
+    fn of(config: &Config) -> Self {
+        let workers = config.workers.len().max(1);
+        let queues = |port: &PortConfig| port.queues.unwrap_or(1);
+        let all = config.ports.iter().map(queues).fold(0, u32::saturating_add);
+        let descriptors = config.ports.iter().map(|port| u64::from(queues(port)) * u64::from(port.ring_size));
+        let queues = all.div_ceil(u32::try_from(workers).unwrap_or(u32::MAX));
+        let sum = descriptors.fold(0, u64::saturating_add);
+        // Its part of the queues, with rings of the mean size.
+        let descriptors = sum.saturating_mul(u64::from(queues)).div_ceil(u64::from(all.max(1)));
+        Self { queues, descriptors, ..Self::of_worker(config.umem.chunks, workers) }
+    }
+
+    /// Adds a queue with a ring of this size.
+    pub fn add(&mut self, ring_size: u32) {
+        self.queues = self.queues.saturating_add(1);
+        self.descriptors = self.descriptors.saturating_add(u64::from(ring_size));
+    }
+
+    /// Chunks that a queue with a ring of this size may have in its fill ring.
     #[must_use]
-    pub fn per_queue(self) -> u32 {
-        (self.for_rings / self.queues.max(1)).max(Self::LEAST)
+    pub fn fill(self, ring_size: u32) -> u32 {
+        if self.descriptors <= u64::from(self.for_rings) {
+            return ring_size;
+        }
+        ring_size.min((self.for_rings / self.queues.max(1)).max(1))
     }
 }
 
@@ -106,18 +124,23 @@ fn check_jumbo(chunks: u32, faults: &mut Vec<Fault>) {
 pub(super) fn check_supply(config: &Config, subject: Subject, key: &'static str, faults: &mut Vec<Fault>) {
     let budget = ChunkBudget::of(config);
     let ChunkBudget { for_rings, queues, descriptors } = budget;
-    let chunks = config.umem.chunks;
+    let workers = config.workers.len().max(1) as u64;
     let least = u64::from(queues) * u64::from(ChunkBudget::LEAST);
-    let sum = format!("{for_rings} of {chunks} chunks are for rings");
+    let chunks = u64::from(config.umem.chunks) / workers;
+    let (whose, sum) = if workers == 1 {
+        (format!("{queues} queues"), format!("{for_rings} of {chunks} chunks are for rings"))
+    } else {
+        let sum = format!("{for_rings} of each worker's {chunks} chunks are for rings");
+        (format!("the queues of a worker ({queues})"), sum)
+    };
     if least > u64::from(for_rings) {
-        let what = format!("{queues} queues need {} chunks each, {least} in all; {sum}", ChunkBudget::LEAST);
-        let remedy = enough(least, "lower `queues` of the ports");
+        let what = format!("{whose} need {} chunks each, {least} in all; {sum}", ChunkBudget::LEAST);
+        let remedy = enough(least * workers, "lower `queues` of the ports");
         faults.push(Fault::error(RefusalKind::LimitReached, subject, what, remedy).at(key));
     } else if descriptors > u64::from(for_rings) {
-        let share = budget.per_queue();
-        let what =
-            format!("{queues} queues have rings for {descriptors} frames; {sum}: each queue gets {share}");
-        let remedy = enough(descriptors, "lower `ring_size` or `queues` of the ports");
+        let share = budget.fill(u32::MAX);
+        let what = format!("{whose} have rings for {descriptors} frames; {sum}: each queue gets {share}");
+        let remedy = enough(descriptors * workers, "lower `ring_size` or `queues` of the ports");
         faults.push(Fault::error(RefusalKind::LimitReached, subject, what, remedy).at(key).warning());
     }
 }

@@ -69,6 +69,15 @@ pub enum Command {
         /// Where the queue goes.
         to: Sender<Box<Queue>>,
     },
+    /// Keep so many descriptors in the fill ring of a queue.
+    Supply {
+        /// The port.
+        port: PortId,
+        /// The queue of the port.
+        index: u32,
+        /// How many.
+        fill: u32,
+    },
     /// These chunks of the shared UMEM are free again.
     Chunks(Vec<Chunk>),
     /// Finish: work off everything and end the thread.
@@ -304,6 +313,7 @@ impl Worker {
             match command {
                 Command::Add(queue) => self.add(*queue),
                 Command::Remove { port, index, to } => self.remove(port, index, to),
+                Command::Supply { port, index, fill } => self.plane.supply(port, index, fill),
                 Command::Chunks(chunks) => chunks.into_iter().for_each(|chunk| self.plane.recycle(chunk)),
                 Command::Stop => self.stopping = true,
             }

@@ -23,6 +23,10 @@ use super::threshold::Threshold;
 /// Finished frames that may wait for the end of a round; beyond it they are sent at once.
 pub(super) const STAGE: usize = 1024;
 
+/// Of a worker's chunks one in so many is kept for copies (flooded frames, parts of large ones, answers) and not put into
+/// fill rings. What rings are meant to have leaves a quarter free; this holds while queues that were there before have more.
+const RESERVE: usize = 16;
+
 /// What one worker holds.
 pub(super) struct Plane {
     pub(super) id: u16,
@@ -100,8 +104,12 @@ impl Plane {
         if chunk.umem() != self.umem.id() {
             if self.is_jumbo(&chunk) {
                 self.recycle_jumbo(chunk);
-            } else if let Some(queue) = self.queues.iter_mut().find(|queue| queue.owns(&chunk)) {
-                queue.give(chunk);
+            } else {
+                // Queues of one port have one UMEM: the poorest gets the chunk, so that none of them runs dry.
+                let owners = self.queues.iter_mut().filter(|queue| queue.owns(&chunk));
+                if let Some(queue) = owners.min_by_key(|queue| queue.spare()) {
+                    queue.give(chunk);
+                }
             }
             return;
         }
@@ -173,11 +181,19 @@ impl Plane {
         }
     }
 
+    /// From now on one of our queues is to have so many descriptors in its fill ring.
+    pub(super) fn supply(&mut self, port: PortId, index: u32, fill: u32) {
+        if let Some(queue) = self.queues.iter_mut().find(|queue| queue.name() == (port, index)) {
+            queue.set_fill_target(fill);
+        }
+    }
+
     /// Keeps every fill ring supplied.
     pub(super) fn refill(&mut self) {
-        let Self { queues, free, .. } = self;
+        let Self { queues, free, home_chunks, .. } = self;
+        let reserve = *home_chunks as usize / RESERVE;
         for queue in queues {
-            queue.refill(free);
+            queue.refill(free, reserve);
         }
     }
 
@@ -210,7 +226,8 @@ impl Plane {
         if let Some(jumbo) = self.jumbo.as_mut().filter(|jumbo| jumbo.owns(like)) {
             return jumbo.free.pop();
         }
-        self.queues.iter_mut().find(|queue| queue.owns(like)).and_then(Queue::take)
+        let owners = self.queues.iter_mut().filter(|queue| queue.owns(like));
+        owners.max_by_key(|queue| queue.spare()).and_then(Queue::take)
     }
 
     #[inline]

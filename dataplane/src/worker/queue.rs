@@ -104,6 +104,11 @@ impl Queue {
         self.private.is_some() && self.umem().id() == chunk.umem()
     }
 
+    /// Free chunks of the port's own UMEM that are here.
+    pub(super) fn spare(&self) -> usize {
+        self.private.as_ref().map_or(0, Vec::len)
+    }
+
     /// Takes back a chunk of the port's own UMEM.
     pub(super) fn give(&mut self, chunk: Chunk) {
         if let Some(private) = &mut self.private {
@@ -234,13 +239,25 @@ impl Queue {
         self.socket.complete(free);
     }
 
+    /// Keeps so many descriptors in the fill ring from now on. What is there beyond them leaves with the frames that come.
+    pub(super) const fn set_fill_target(&mut self, fill_target: u32) {
+        self.fill_target = fill_target;
+    }
+
     /// Tops up the fill ring once it has sunk below three quarters of its target, so that a refill is worth its
-    /// cache lines.
-    pub(super) fn refill(&mut self, free: &mut Vec<Chunk>) {
-        if self.closing || self.socket.outstanding().fill > self.fill_target - self.fill_target / 4 {
+    /// cache lines. Of `free` the `reserve` stays, but for a batch of the queue: one that receives nothing is worse off
+    /// than copies.
+    pub(super) fn refill(&mut self, free: &mut Vec<Chunk>, reserve: usize) {
+        let held = self.socket.outstanding().fill;
+        if self.closing || held > self.fill_target - self.fill_target / 4 {
             return;
         }
-        let free = self.private.as_mut().unwrap_or(free);
-        self.socket.fill(free, self.fill_target);
+        if let Some(private) = &mut self.private {
+            self.socket.fill(private, self.fill_target);
+            return;
+        }
+        let spare = u32::try_from(free.len().saturating_sub(reserve)).unwrap_or(u32::MAX);
+        let level = held.saturating_add(spare).max(BATCH as u32).min(self.fill_target);
+        self.socket.fill(free, level);
     }
 }

@@ -4,14 +4,7 @@ use std::path::Path;
 
 use dataplane::config;
 
-use super::{faults_of, with, words_of};
-
-fn warnings_of(text: &str) -> String {
-    match config::parse(Path::new("t.toml"), text) {
-        Ok((_, warnings)) => warnings.to_string(),
-        Err(faults) => panic!("refused:\n{faults}"),
-    }
-}
+use super::{faults_of, warnings_of, with, words_of};
 
 #[test]
 fn keys_that_contradict_each_other_are_refused() {
@@ -395,6 +388,15 @@ namespace = "run/netns/blue"
 }
 
 #[test]
+fn a_log_filter_that_start_refuses_is_refused() {
+    let remedy = "write a level (error, warn, info, debug, trace, off) or directives such as info,dataplane::control=debug";
+    for (filter, reason) in [("inof", "\"inof\" is not a level"), ("", "it is empty")] {
+        let what = format!("the log filter \"{filter}\" is malformed: {reason} | {remedy}");
+        assert_eq!(words_of(&format!("[daemon]\nlog = \"{filter}\"\n")), [what]);
+    }
+}
+
+#[test]
 fn the_daemon_s_own_settings_are_checked() {
     let long = "x".repeat(200);
     let text = format!("[daemon]\nsocket = \"/{long}\"\nsocket_group = \"\"\nlog = \"info,=x=y\"\n");
@@ -405,7 +407,7 @@ fn the_daemon_s_own_settings_are_checked() {
              zero bytes",
             "the group of the control socket has no name | name a group, or leave the key out for the daemon's own group",
             "the log filter \"info,=x=y\" is malformed: invalid filter directive | write a level (error, warn, info, \
-             debug, trace) or directives such as info,dataplane::control=debug",
+             debug, trace, off) or directives such as info,dataplane::control=debug",
         ]
     );
     assert_eq!(
@@ -425,39 +427,6 @@ fn the_daemon_s_own_settings_are_checked() {
         [
             "65 workers are configured, 64 are possible | remove some; one worker per CPU is the most that is of use"
         ]
-    );
-}
-
-#[test]
-fn the_arithmetic_of_frame_memory_is_stated() {
-    let port = |index: u32, more: &str| format!("[[port]]\nname = \"p{index}\"\nrole = \"uplink\"\n{more}\n");
-    let short: String = (0..4).map(|index| port(index, "queues = 50\nring_size = 64")).collect();
-    assert_eq!(
-        faults_of(&format!("[umem]\nchunks = 16384\n{short}")),
-        "t.toml:2:10: error: 200 queues need 64 chunks each, 12800 in all; 12288 of 16384 chunks are for rings\n    2 | \
-         chunks = 16384\n      |          ^^^^^\n  help: set `umem.chunks` to 32768 and restart, or lower `queues` of the \
-         ports\n"
-    );
-    let seven: String = (0..7).map(|index| port(index, "")).collect();
-    assert_eq!(
-        warnings_of(&seven),
-        "t.toml: warning: 7 queues have rings for 14336 frames; 12288 of 16384 chunks are for rings: each queue gets \
-         1755\n  help: set `umem.chunks` to 32768 and restart, or lower `ring_size` or `queues` of the ports\n"
-    );
-    let six: String = (0..6).map(|index| port(index, "")).collect();
-    assert_eq!(warnings_of(&six), "");
-}
-
-#[test]
-fn an_uplink_takes_so_many_udp_ports() {
-    let vnis: String = (1..=9)
-        .map(|id| format!("[[vni]]\nid = {id}\nlocal = \"192.0.2.1\"\nudp_port = {}\n", 5000 + id))
-        .collect();
-    assert_eq!(
-        faults_of(&vnis),
-        "t.toml:36:12: error: UDP port 5009 is one too many: an uplink takes VXLAN on 8 different ports, and there are \
-         5001, 5002, 5003, 5004, 5005 and 3 more\n   36 | udp_port = 5009\n      |            ^^^^\n  help: use one of \
-         these ports\n"
     );
 }
 
@@ -486,6 +455,7 @@ bind = [{ mac = "ff:ff:ff:ff:ff:ff" }, { mac = "02:00:00:00:00:02", addresses = 
 name = "z"
 role = "uplink"
 trusted = true
+learn_limit = 100
 "#;
     assert_eq!(
         words_of(&with(more)),
@@ -494,6 +464,8 @@ trusted = true
             "port y cannot be bound to ff:ff:ff:ff:ff:ff, which is no address of a workload | use one such as 02:00:00:00:00:01",
             "port y cannot be bound to 224.0.0.1: it is a multicast group | use the address of one workload",
             "port z is an uplink and cannot be trusted: that is for access ports | leave it out; from an uplink only the remotes of a VNI are believed",
+            "port z is an uplink and cannot be limited in what it learns: that is for access ports | leave it out; [[vni]] \
+             and [[remote]] have a `learn_limit` for what comes from peers",
         ]
     );
     for wrong in [

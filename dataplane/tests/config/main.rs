@@ -6,6 +6,7 @@ mod checks;
 mod faults;
 mod files;
 mod groups;
+mod limits;
 mod properties;
 mod trunks;
 
@@ -26,6 +27,14 @@ fn words_of(text: &str) -> Vec<String> {
     match config::parse(Path::new("t.toml"), text) {
         Ok((config, _)) => panic!("not refused: {config:?}"),
         Err(faults) => faults.iter().map(|fault| format!("{} | {}", fault.what, fault.remedy)).collect(),
+    }
+}
+
+/// All that is told of a text that is accepted, as people see it.
+fn warnings_of(text: &str) -> String {
+    match config::parse(Path::new("t.toml"), text) {
+        Ok((_, warnings)) => warnings.to_string(),
+        Err(faults) => panic!("refused:\n{faults}"),
     }
 }
 

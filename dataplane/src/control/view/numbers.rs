@@ -158,7 +158,10 @@ impl State {
         let degraded = self
             .ports
             .iter()
-            .flat_map(|(name, port)| port.degraded.iter().map(move |why| format!("port {name}: {why}")))
+            .flat_map(|(name, port)| {
+                let reasons = port.degraded.iter().cloned().chain(port.shortage());
+                reasons.map(move |why| format!("port {name}: {why}"))
+            })
             .chain(self.ports.iter().filter_map(|(name, port)| {
                 let why = self.cramped(port, self.underlay.link_by_index(port.ifindex)?)?;
                 Some(format!("port {name}: {why}"))

@@ -32,6 +32,7 @@ impl State {
         degraded.extend(self.closed.get(&config.name).cloned());
         degraded.extend(open.and_then(OpenPort::napi_refusal).map(str::to_owned));
         degraded.extend(open.zip(link).and_then(|(open, link)| self.cramped(open, link)));
+        degraded.extend(open.and_then(OpenPort::shortage));
         match link {
             Some(link) if open.is_some() && !link.up => {
                 degraded.push(format!("device {0} is down; `ip link set {0} up`", link.name));
