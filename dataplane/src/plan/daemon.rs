@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use forward::limits::MAX_WORKERS;
-use tracing_subscriber::EnvFilter;
 
 use super::fault::{Fault, RefusalKind, Subject};
 use crate::config::{Daemon, WorkerConfig};
+use crate::logging;
 
 /// Bytes of a Unix socket's path, its final zero included (`sun_path`, unix(7)).
 const SOCKET_PATH_BYTES: usize = 108;
@@ -37,12 +37,12 @@ pub(super) fn check(daemon: &Daemon, faults: &mut Vec<Fault>) {
             "name a group, or leave the key out for the daemon's own group",
         ));
     }
-    if let Err(error) = EnvFilter::try_new(&daemon.log) {
+    if let Err(logging::Error::Filter { reason, .. }) = logging::check(&daemon.log) {
         faults.push(Fault::invalid(
             Subject::Daemon,
             "log",
-            format!("the log filter \"{}\" is malformed: {error}", daemon.log),
-            "write a level (error, warn, info, debug, trace) or directives such as info,dataplane::control=debug",
+            format!("the log filter \"{}\" is malformed: {reason}", daemon.log),
+            "write a level (error, warn, info, debug, trace, off) or directives such as info,dataplane::control=debug",
         ));
     }
 }

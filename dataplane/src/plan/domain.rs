@@ -1,9 +1,11 @@
 //! Checks of VNIs, and of underlay addresses, which remotes share.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use forward::limits::MAX_DOMAINS;
 use wire::Vni;
+use xsk::MAX_LOCAL_ADDRESSES;
 
 use super::fault::{Fault, RefusalKind, Subject, some_of};
 use super::{liveness, marking, remote, tunnel, udp};
@@ -19,6 +21,7 @@ pub(super) fn check_all(config: &Config, faults: &mut Vec<Fault>) {
     for vni in &config.vnis {
         check_alone(vni, faults);
     }
+    faults.extend(too_many_addresses(config, None));
 }
 
 /// Checks a VNI that has just been put into a configuration that was right, in place of `before` if that was there.
@@ -32,6 +35,7 @@ pub(super) fn check_set(
         faults.push(limit(config, vni.vni));
     }
     check_alone(vni, faults);
+    faults.extend(too_many_addresses(config, Some(vni.vni)));
     udp::check_set(config, &Subject::Vni(vni.vni), faults);
     let tunnels =
         |vni: &VniConfig| (vni.local, vni.encapsulation, vni.tunnel.further_ports.clone(), vni.mcast_group);
@@ -50,6 +54,36 @@ fn limit(config: &Config, vni: Vni) -> Fault {
         Subject::Vni(vni),
         format!("{} VNIs are configured, {MAX_VNIS} are possible", config.vnis.len()),
         "remove some",
+    )
+}
+
+/// More addresses than the XDP program can be told of, if there are, and the VNI that is to blame: this one, or else the
+/// first that is beyond them.
+fn too_many_addresses(config: &Config, blamed: Option<Vni>) -> Option<Fault> {
+    // A VNI has at most two of its own and a group.
+    if config.vnis.len() * 3 <= MAX_LOCAL_ADDRESSES {
+        return None;
+    }
+    let (mut addresses, mut beyond) = (HashSet::new(), None);
+    for vni in &config.vnis {
+        addresses.extend(vni.local.iter().chain(vni.mcast_group));
+        if addresses.len() > MAX_LOCAL_ADDRESSES {
+            beyond = beyond.or(Some(vni.vni));
+        }
+    }
+    let subject = Subject::Vni(blamed.filter(|_| beyond.is_some()).or(beyond)?);
+    let what = format!(
+        "the VNIs have {} local addresses and groups; packets to {MAX_LOCAL_ADDRESSES} at most can be taken",
+        addresses.len()
+    );
+    Some(
+        Fault::error(
+            RefusalKind::LimitReached,
+            subject,
+            what,
+            "let VNIs share a local address, or remove some",
+        )
+        .at("local"),
     )
 }
 

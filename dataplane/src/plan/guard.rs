@@ -10,14 +10,17 @@ pub(super) fn check(port: &PortConfig, faults: &mut Vec<Fault>) {
     let PortConfig { name, guard, .. } = port;
     let subject = || Subject::Port(name.clone());
     if port.role == PortRole::Uplink {
+        let believed = "leave it out; from an uplink only the remotes of a VNI are believed";
+        let limited = "leave it out; [[vni]] and [[remote]] have a `learn_limit` for what comes from peers";
+        let is_limited = guard.learn_limit != GuardConfig::LEARN_LIMIT;
         let keys = [
-            ("trusted", "trusted", guard.trusted),
-            ("locked", "locked", guard.locked),
-            ("bind", "bound", !guard.bind.is_empty()),
+            ("trusted", "trusted", guard.trusted, believed),
+            ("locked", "locked", guard.locked, believed),
+            ("bind", "bound", !guard.bind.is_empty(), believed),
+            ("learn_limit", "limited in what it learns", is_limited, limited),
         ];
-        for (key, what, _) in keys.into_iter().filter(|(_, _, given)| *given) {
+        for (key, what, _, remedy) in keys.into_iter().filter(|(_, _, given, _)| *given) {
             let what = format!("port {name} is an uplink and cannot be {what}: that is for access ports");
-            let remedy = "leave it out; from an uplink only the remotes of a VNI are believed";
             faults.push(Fault::invalid(subject(), key, what, remedy));
         }
         return;

@@ -48,6 +48,9 @@ pub const MAX_PORTS: u16 = 1024;
 pub const MAX_QUEUES: u32 = 64;
 /// Workers that can burst: a worker's number is below this.
 pub const MAX_WORKERS: u16 = 64;
+/// Underlay addresses that packets on uplinks are taken to. The map `addresses` holds twice as many: those of two sets, for
+/// a moment.
+pub const MAX_LOCAL_ADDRESSES: usize = 2048;
 /// UDP destination ports that an uplink takes as VXLAN.
 pub const MAX_UDP_PORTS: usize = 8;
 /// Frames that one [`Burst::flush`] sends at most.

@@ -6,10 +6,8 @@ use std::net::IpAddr;
 use aya::maps::{Array, HashMap, MapData};
 
 use crate::steering::map_failure;
-use crate::{Error, MAX_UDP_PORTS};
+use crate::{Error, MAX_LOCAL_ADDRESSES, MAX_UDP_PORTS};
 
-/// Addresses that the map `addresses` holds: those of two sets, for a moment.
-const MAX_ADDRESSES: usize = 4096;
 /// Peers that the map `peers` holds twice: those of two sets, for a moment.
 const MAX_PEERS: usize = 65_536;
 /// IPv4 addresses among them that the program has at hand (`FIRST_ADDRESSES`).
@@ -20,7 +18,7 @@ const FIRST_ADDRESSES: usize = 8;
 /// Taken are untagged, unfragmented IPv4 packets (with or without options) and IPv6 packets (without extension headers).
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct UplinkRules {
-    /// Our underlay addresses, at most 2048: only packets to one of them are taken.
+    /// Our underlay addresses, at most [`crate::MAX_LOCAL_ADDRESSES`]: only packets to one of them are taken.
     pub addresses: Vec<IpAddr>,
     /// UDP destination ports that are VXLAN, at most [`crate::MAX_UDP_PORTS`].
     pub udp_ports: Vec<u16>,
@@ -89,8 +87,8 @@ impl RuleMaps {
     /// Replaces the rules while the program runs. New addresses come first and old ones go last, so that no packet that
     /// is ours before and after is missed.
     pub(crate) fn set(&mut self, rules: &UplinkRules) -> Result<(), Error> {
-        if rules.addresses.len() > MAX_ADDRESSES / 2 {
-            return Err(Error::Configuration(format!("at most {} local addresses", MAX_ADDRESSES / 2)));
+        if rules.addresses.len() > MAX_LOCAL_ADDRESSES {
+            return Err(Error::Configuration(format!("at most {MAX_LOCAL_ADDRESSES} local addresses")));
         }
         let peers = rules.peers.as_deref().unwrap_or_default();
         if peers.len() > MAX_PEERS {
