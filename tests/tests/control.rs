@@ -60,7 +60,7 @@ const REFUSED: &[(&str, i32, &str)] = &[
         1,
         "FDB entry 02:00:00:00:00:01 points to 192.0.2.9, which is no remote of VNI 100",
     ),
-    ("fdb add 02:00:00:00:00:01 vni 100", 2, "neither dev nor dst is given"),
+    ("fdb add 02:00:00:00:00:01 vni 100", 2, "none of dev, dst and group is given"),
     ("fdb get 02:00:00:00:00:99 vni 100", 1, "no forwarding entry for 02:00:00:00:00:99 in VNI 100"),
     ("fdb del 02:00:00:00:00:99 vni 100", 1, "there is no FDB entry 02:00:00:00:00:99 of VNI 100"),
     ("fdb flush vni 999", 1, "there is no VNI 999"),

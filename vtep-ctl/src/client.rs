@@ -27,6 +27,8 @@ pub(crate) enum Failure {
     Silent { path: PathBuf },
     /// The connection ended instead of an answer.
     Ended { path: PathBuf },
+    /// The request is longer than the daemon takes.
+    TooLong { bytes: usize },
     /// The daemon refuses.
     Refused(Refusal),
     /// The other side does not speak as we do.
@@ -45,6 +47,9 @@ impl Failure {
             }
             Self::Ended { path } => {
                 format!("vtepd on {} closed the connection without an answer", path.display())
+            }
+            Self::TooLong { bytes } => {
+                format!("the request has {bytes} bytes, and vtepd takes {} at most", api::MAX_REQUEST)
             }
             Self::Refused(refusal) => refusal.what.clone(),
             Self::Foreign { what } => what.clone(),
@@ -70,6 +75,10 @@ impl Failure {
             Self::Host { .. } => "name the daemon's socket with --socket PATH or VTEP_SOCKET".to_owned(),
             Self::Silent { .. } | Self::Ended { .. } => {
                 "`systemctl status vtepd` and its log tell what it is doing".to_owned()
+            }
+            Self::TooLong { .. } => {
+                "replace one VNI at a time (`vni N`), or give what is new with `fdb add` and `neigh add`"
+                    .to_owned()
             }
             Self::Refused(refusal) => refusal.remedy.clone(),
             Self::Foreign { .. } => "use the vtep-ctl that came with this vtepd".to_owned(),
@@ -100,6 +109,10 @@ impl Client {
         let parameters = serde_json::to_value(request).map_err(|error| foreign(error.to_string()))?;
         let call = Call::create(format!("{}.{}", api::INTERFACE, M::NAME), Some(parameters));
         let bytes = call_bytes(&call).map_err(foreign)?;
+        // The NUL that ends a message does not count.
+        if bytes.len() > api::MAX_REQUEST + 1 {
+            return Err(Failure::TooLong { bytes: bytes.len() - 1 });
+        }
         self.stream.write_all(&bytes).map_err(|source| self.lost(source))?;
         let reply = self.receive()?;
         let parameters = reply.parameters;

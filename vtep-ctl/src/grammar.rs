@@ -312,7 +312,7 @@ fn fdb_item(given: &Given) -> Result<api::FdbItem, Usage> {
     let (dev, dst, group) = (given.text("dev"), given.address("dst")?, given.text("group"));
     let what = match (&dev, &dst, &group) {
         (Some(_), None, None) | (None, Some(_), None) | (None, None, Some(_)) => None,
-        (None, None, None) => Some("neither dev nor dst is given"),
+        (None, None, None) => Some("none of dev, dst and group is given"),
         (Some(_), Some(_), None) => Some("both dev and dst are given"),
         (_, _, Some(_)) => Some("both group and another place are given"),
     };

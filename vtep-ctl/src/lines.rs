@@ -68,7 +68,11 @@ mod tests {
     #[test]
     fn a_wrong_line_is_named() {
         for (text, line, what) in [
-            ("02:00:00:00:00:01 vni 1 dev a\n02:00:00:00:00:02 vni 1\n", 2, "neither dev nor dst is given"),
+            (
+                "02:00:00:00:00:01 vni 1 dev a\n02:00:00:00:00:02 vni 1\n",
+                2,
+                "none of dev, dst and group is given",
+            ),
             ("\n02 vni 1 dev a\n", 2, "MAC \"02\" is not understood"),
             ("02:00:00:00:00:02 vni 1 dev a owner b\n", 1, "\"owner\" is not understood"),
         ] {

@@ -213,7 +213,7 @@ fn all_that_an_owner_wrote_is_replaced_by_lines() {
     let twice = daemon.run_with("fdb replace owner evpn", &format!("{lines}{lines}"));
     twice.fails(1, &["FDB entry 02:00:00:00:00:0a of VNI 100 is in the list twice"]);
     let wrong = daemon.run_with("fdb replace owner evpn", "02:00:00:00:00:0a vni 100\n");
-    wrong.fails(2, &["line 1 of standard input: neither dev nor dst is given"]);
+    wrong.fails(2, &["line 1 of standard input: none of dev, dst and group is given"]);
     let foreign = daemon.run_with("fdb replace owner evpn", "02:00:00:00:00:02 vni 100 dev east\n");
     foreign.fails(1, &["FDB entry 02:00:00:00:00:02 of VNI 100 belongs to control, not to evpn"]);
     assert_eq!(daemon.json("fdb show owner evpn"), shown, "nothing of a refused replacement is made");
@@ -416,4 +416,22 @@ fn who_does_not_speak_the_protocol_is_found_out() {
         assert_eq!(output.status.code(), Some(1), "{words}");
         assert!(words.contains(said) && words.contains("\n  help: "), "{words}");
     }
+}
+
+#[test]
+fn a_replacement_that_the_daemon_would_not_take_says_what_helps() {
+    let daemon = Daemon::start(sample());
+    let line = |n: u32| {
+        let [_, b, c, d] = n.to_be_bytes();
+        format!("02:00:00:{b:02x}:{c:02x}:{d:02x} vni 100 dst 192.0.2.2\n")
+    };
+    let lines: String = (0..20_000).map(line).collect();
+    daemon.run_with("fdb replace owner evpn", &lines).fails(
+        1,
+        &[
+            "the request has ",
+            "bytes, and vtepd takes 1048576 at most",
+            "replace one VNI at a time (`vni N`)",
+        ],
+    );
 }

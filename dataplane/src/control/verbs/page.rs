@@ -83,7 +83,7 @@ macro_rules! listed {
 listed! {
     api::Port, String, 64, |port| port.ifname.clone();
     api::Vni, u32, 64, |vni| vni.vni;
-    api::Remote, (u32, IpAddr), 4096, |remote| (remote.vni, remote.dst);
+    api::Remote, (u32, IpAddr), 512, |remote| (remote.vni, remote.dst);
     api::Group, (u32, String), 256, |group| (group.vni, group.name.clone());
     api::FdbEntry, (u32, Mac), 8192, |entry| (entry.vni, entry.mac);
     api::Neighbour, (u32, IpAddr), 8192, |neighbour| (neighbour.vni, neighbour.dst);
