@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::{Ipv4Addr, UdpSocket};
+use std::time::Duration;
 
 use serde_json::Value;
 use vtep_tests::filter::Tunnel;
@@ -19,6 +20,9 @@ in_every_variant!(
     packets_that_may_be_cut_arrive_whole,
     pieces_of_a_datagram_take_one_path_in_order,
 );
+
+/// A session comes up at one packet a second, and a size is tried four times.
+const PATIENT: Duration = Duration::from_secs(60);
 
 /// Bytes of a packet that a host believes to fit on the way to an address, where it has been told; see `ip route get`.
 pub(crate) fn told_mtu(host: &Namespace, to: &str) -> Option<u32> {
@@ -70,6 +74,29 @@ fn tcp_completes_through_a_narrow_underlay(variant: Variant) {
     // What routers on another way said does not hold for this one.
     a.namespace.ip("route replace 192.0.2.2/32 via 192.0.2.252 dev up0");
     wait_until("it is forgotten", SOON, || path_mtu(&near)["source"] != "router");
+}
+
+/// What is larger than the router passes on is lost, but not in silence.
+///
+/// ```text
+///   a1 ── node 1 (vtepd) ── router, 1400 bytes ── node 2 (vtepd) ── b1
+/// ```
+#[test]
+fn what_a_router_tells_is_measured_and_no_black_hole() {
+    let (near_side, far_side) = (Underlay::new(), Underlay::new());
+    let (a, b) = (near_side.node(1), far_side.node(2));
+    let _router = Router::between((&near_side, &a), (&far_side, &b), 1400);
+    let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
+    let segment = Segment::vxlan(100).key("liveness = { interval = \"50ms\", multiplier = 20 }");
+    let start = |node, workload, other| {
+        Daemon::start(node, Variant::ONE_WORKER, &[segment.clone().access(workload).remote(other)])
+    };
+    let [near, _far] = [start(&a, &a1, &b), start(&b, &b1, &a)];
+    let liveness = || near.list("remote show")[0]["liveness"].clone();
+    wait_until("the path MTU is measured", PATIENT, || liveness()["mtu"] == 1400);
+    assert_eq!(path_mtu(&near)["source"], "router");
+    assert_eq!(liveness()["black_hole"], Value::Null);
+    assert!(!near.log().contains("black hole"), "{}", near.log());
 }
 
 /// The same by IPv6 inside and outside.

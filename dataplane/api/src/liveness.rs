@@ -49,7 +49,7 @@ replies! {
         /// The largest packet that reaches it, in bytes, outer headers but Ethernet's included.
         #[serde(skip_serializing_if = "Option::is_none")]
         mtu: Option<u16>,
-        /// Seconds since packets larger than that are lost although the uplink takes them.
+        /// Seconds since packets larger than that are lost although the uplink takes them, and no router says so.
         #[serde(skip_serializing_if = "Option::is_none")]
         black_hole: Option<u64>,
         /// By number.

@@ -201,17 +201,24 @@ impl State {
                         tracing::info!(vni, %remote, source_port, "the path of the underlay answers again");
                     }
                 }
-                News::Mtu(Found { mtu, is_black_hole: true }) => {
+                News::Mtu(Found { mtu, is_black_hole }) => {
                     self.stale.tables = true;
+                    let is_told = self.is_told((vni, remote), mtu);
                     let vni = vni.value();
-                    tracing::warn!(vni, %remote, "black hole above {mtu} bytes: larger packets are lost, and nobody says so");
-                }
-                News::Mtu(Found { mtu, is_black_hole: false }) => {
-                    self.stale.tables = true;
-                    tracing::info!(vni = vni.value(), %remote, mtu, "path MTU measured");
+                    if is_black_hole && !is_told {
+                        tracing::warn!(vni, %remote, "black hole above {mtu} bytes: larger packets are lost, and nobody says so");
+                    } else {
+                        tracing::info!(vni, %remote, mtu, "path MTU measured");
+                    }
                 }
             }
         }
+    }
+
+    /// Whether a router says that packets above this size do not pass, so that they are lost in no black hole.
+    fn is_told(&self, (vni, remote): (Vni, IpAddr), mtu: u16) -> bool {
+        let local = self.config.local_towards(vni, remote);
+        local.and_then(|local| self.path_mtus.told((local, remote))).is_some_and(|told| told.mtu <= mtu)
     }
 
     fn heed_verdict(&mut self, (vni, remote): (Vni, IpAddr), verdict: Verdict, why: Diagnostic) {
@@ -304,6 +311,8 @@ impl State {
         let (verdict, since) = peer.verdict();
         let config = peer.config();
         let mtu = peer.mtu();
+        let black_hole =
+            mtu.and_then(|(found, since)| since.filter(|_| !self.is_told((vni, remote), found.mtu)));
         let paths = peer.paths().records().iter().enumerate().map(|(path, record)| api::LivenessPath {
             source_port: self.source_port((vni, remote), path),
             sent: record.sent,
@@ -325,7 +334,7 @@ impl State {
             rtt_us: peer.paths().round_trip().map(microseconds),
             last_loss: peer.paths().last_loss().map(ago),
             mtu: mtu.map(|(found, _)| found.mtu),
-            black_hole: mtu.and_then(|(_, since)| since).map(ago),
+            black_hole: black_hole.map(ago),
             paths: paths.collect(),
         })
     }
