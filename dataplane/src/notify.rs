@@ -45,6 +45,12 @@ impl Supervisor {
         Self { address: Some(address.into()) }
     }
 
+    /// Whether anybody is told.
+    #[must_use]
+    pub const fn is_there(&self) -> bool {
+        self.address.is_some()
+    }
+
     /// Start-up, or a reload, is complete.
     ///
     /// # Errors

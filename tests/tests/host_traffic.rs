@@ -111,6 +111,12 @@ fn readiness_is_notified() {
     let message = String::from_utf8_lossy(&buffer[..length]);
     assert!(message.lines().any(|line| line == "READY=1"), "{message}");
     assert!(daemon.ctl("status").success(), "ready, but it does not answer");
+    let mut statuses = std::iter::from_fn(|| {
+        let length = socket.recv(&mut buffer).ok()?;
+        Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+    });
+    let wanted = "STATUS=2 of 2 ports up, 1 of 1 remotes reachable";
+    assert!(statuses.any(|status| status == wanted), "{}", process.stderr());
     process.signal(rustix::process::Signal::INT);
     let finished = process.wait(SOON);
     assert!(finished.success(), "SIGINT: {finished}");

@@ -70,6 +70,8 @@ pub struct Control {
     signals: Signals,
     bell: Bell,
     supervisor: Supervisor,
+    /// The published state that the service manager was told of last.
+    told: u64,
 }
 
 impl Control {
@@ -97,7 +99,7 @@ impl Control {
             .map_err(host("eventfd"))?;
         registry.register(&mut signals, SIGNALS, Interest::READABLE).map_err(host("signals"))?;
         state.reconcile();
-        Ok(Self { state, server, poll, signals, bell, supervisor })
+        Ok(Self { state, server, poll, signals, bell, supervisor, told: 0 })
     }
 
     /// Serves until a signal ends it, then drains: programs are detached first, what was received is forwarded, and
@@ -144,6 +146,7 @@ impl Control {
             if Instant::now() >= next_tick {
                 next_tick = Instant::now() + TICK;
                 self.state.tick();
+                self.tell_status();
                 self.server.expire(Instant::now());
             }
             self.state.reconcile();
@@ -154,6 +157,15 @@ impl Control {
     fn tell(&self, what: impl Fn(&Supervisor) -> Result<(), notify::Error>) {
         if let Err(error) = what(&self.supervisor) {
             tracing::warn!(%error, "the service manager was not told");
+        }
+    }
+
+    /// Tells the service manager how things are, if anything has been published since it was told.
+    fn tell_status(&mut self) {
+        let version = self.state.fleet.current().version;
+        if self.supervisor.is_there() && std::mem::replace(&mut self.told, version) != version {
+            let summary = self.state.summary();
+            self.tell(|supervisor| supervisor.status(&summary));
         }
     }
 

@@ -146,15 +146,34 @@ impl State {
         chunks
     }
 
+    fn ports_up(&self) -> usize {
+        self.ports.values().filter(|port| self.is_running(port)).count()
+    }
+
+    fn remotes_reachable(&self) -> usize {
+        let pairs = self.config.remotes.iter().filter_map(|remote| {
+            Some((self.config.local_towards(remote.vni, remote.address)?, remote.address))
+        });
+        let is_ready = |(local, remote)| matches!(self.path(local, remote), Path::Resolved { .. });
+        pairs.filter(|pair| is_ready(*pair)).count()
+    }
+
+    /// The daemon in one line, as `systemctl status` shows it.
+    pub(in crate::control) fn summary(&self) -> String {
+        format!(
+            "{} of {} ports up, {} of {} remotes reachable",
+            self.ports_up(),
+            self.config.ports.len(),
+            self.remotes_reachable(),
+            self.config.remotes.len()
+        )
+    }
+
     /// The daemon as a whole.
     pub(in crate::control) fn status_view(&self) -> StatusReply {
         self.fleet.wake();
         std::thread::sleep(GAUGE);
         let balances = self.balances();
-        let reachable = |(local, remote)| matches!(self.path(local, remote), Path::Resolved { .. });
-        let pairs = self.config.remotes.iter().filter_map(|remote| {
-            Some((self.config.local_towards(remote.vni, remote.address)?, remote.address))
-        });
         let degraded = self
             .ports
             .iter()
@@ -179,10 +198,10 @@ impl State {
             config: self.origin.file.as_ref().map(|path| path.display().to_string()),
             workers: balances.len() as u64,
             ports: self.config.ports.len() as u64,
-            ports_up: self.ports.values().filter(|port| self.is_running(port)).count() as u64,
+            ports_up: self.ports_up() as u64,
             vnis: self.config.vnis.len() as u64,
             remotes: self.config.remotes.len() as u64,
-            remotes_reachable: pairs.filter(|pair| reachable(*pair)).count() as u64,
+            remotes_reachable: self.remotes_reachable() as u64,
             fdb_entries: self.fdb.len() as u64,
             neighbours: (self.config.neighbours.len() + self.book.len()) as u64,
             chunks: self.chunks(),
