@@ -33,7 +33,8 @@ replies! {
         kind: EntryKind,
         /// Whether it stays or ages.
         state: EntryState,
-        /// Further properties, as `bridge fdb` names them: `extern_learn`, `sticky`.
+        /// Further properties, as `bridge fdb` names them: `extern_learn`, `sticky`; and `frozen`, one that moved too often and
+        /// stays where it is for a while.
         flags: Vec<String>,
         /// Seconds since a frame from it was seen, or since it was written if it does not age.
         age: u32,

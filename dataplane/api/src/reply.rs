@@ -430,7 +430,7 @@ replies! {
         help: String,
         /// Frames.
         count: u64,
-        /// The port they came in by, where that is known.
+        /// The port they came in by, or were to leave by if they were lost there.
         #[serde(skip_serializing_if = "Option::is_none")]
         port: Option<String>,
     }

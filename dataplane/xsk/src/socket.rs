@@ -105,8 +105,8 @@ impl Socket {
         crate::open::open(umem, config)
     }
 
-    /// Appends up to `max` received frames, of one chunk each, to `out` and says how many. No system call, and no allocation if `out` has
-    /// the capacity.
+    /// Appends up to `max` received frames, of one chunk each, to `out` and says how many. No system call, and no allocation
+    /// if `out` has the capacity.
     #[inline]
     pub fn receive(&mut self, out: &mut Vec<Chunk>, max: usize) -> usize {
         let (umem, holder) = (&self.umem, &self.holder);
