@@ -21,6 +21,8 @@ pub enum BpfCommand {
     ProgLoad = 5,
     /// A program is run on data or frames: bursts.
     ProgRun = 10,
+    /// A program is attached to a tracepoint.
+    RawTracepointOpen = 17,
     /// A program is attached to a device.
     LinkCreate = 28,
 }
@@ -44,35 +46,55 @@ fn filter(command: BpfCommand) -> Result<BpfProgram, seccompiler::BackendError> 
     SeccompFilter::new(rules, SeccompAction::Allow, errno, arch)?.try_into()
 }
 
-/// strace at one thread of a program, to which it makes the kernel refuse every bpf(2). Ends when dropped.
+/// strace at one thread of a program. Ends when dropped.
+#[derive(Debug)]
+pub struct Strace {
+    process: Process,
+}
+
+impl Strace {
+    /// Begins at the first thread of a process with this name, with strace's own options.
+    #[must_use]
+    pub fn attach(process: u32, thread: &str, options: &[&str]) -> Self {
+        let mut command = Command::new("strace");
+        let mut strace = Process::start(command.args(options).arg("-p").arg(task(process, thread)));
+        strace.wait_for_stderr("attached", SOON);
+        Self { process: strace }
+    }
+
+    /// How often these words stand in what it has printed so far.
+    #[must_use]
+    pub fn count(&self, words: &str) -> usize {
+        self.process.stderr().matches(words).count()
+    }
+}
+
+impl Drop for Strace {
+    fn drop(&mut self) {
+        // Detaches, and the thread goes on.
+        self.process.signal(Signal::INT);
+        let _ = self.process.wait(SOON);
+    }
+}
+
+/// A thread of a program to which the kernel refuses every bpf(2), by strace. Ends when dropped.
 #[derive(Debug)]
 pub struct Tampering {
-    strace: Process,
+    strace: Strace,
 }
 
 impl Tampering {
     /// Begins at the first thread of a process with this name, with an error by its name, such as `ENOMEM`.
     #[must_use]
     pub fn begin(process: u32, thread: &str, error: &str) -> Self {
-        let mut command = Command::new("strace");
-        command.args(["-e", "trace=bpf", "-e", &format!("inject=bpf:error={error}")]);
-        let mut strace = Process::start(command.arg("-p").arg(task(process, thread)));
-        strace.wait_for_stderr("attached", SOON);
-        Self { strace }
+        let injected = format!("inject=bpf:error={error}");
+        Self { strace: Strace::attach(process, thread, &["-e", "trace=bpf", "-e", &injected]) }
     }
 
     /// System calls refused so far.
     #[must_use]
     pub fn refused(&self) -> usize {
-        self.strace.stderr().matches("(INJECTED)").count()
-    }
-}
-
-impl Drop for Tampering {
-    fn drop(&mut self) {
-        // Detaches, and the thread goes on.
-        self.strace.signal(Signal::INT);
-        let _ = self.strace.wait(SOON);
+        self.strace.count("(INJECTED)")
     }
 }
 

@@ -5,11 +5,13 @@
 //!   a1, a2 ── node 1 (vtepd) ── underlay ── node 2 (Linux vxlan + bridge) ── b1
 //! ```
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use vtep_tests::refusal::Strace;
 use vtep_tests::wait::SOON;
-use vtep_tests::{Daemon, Segment, Trio, UdpStream, Variant, wait_until};
+use vtep_tests::{Daemon, Segment, Surge, Trio, UdpStream, Variant, wait_until};
 
 in_every_variant!(a_device_that_vanishes_comes_back, an_uplink_that_goes_down_comes_back);
 
@@ -58,6 +60,40 @@ fn an_uplink_that_goes_down_comes_back(variant: Variant) {
     daemon.wait_for_remotes();
     net.a1.reaches(&net.b1);
     local.stop().assert_complete();
+}
+
+/// Frames that a device left in its ring when it went down are offered to it again now and then, whatever else passes.
+#[test]
+fn a_device_that_is_down_costs_the_others_little() {
+    let net = Trio::new();
+    let daemon = Daemon::start(&net.a, Variant::ONE_WORKER_RING, &[net.segment()]);
+    net.a1.reaches(&net.a2);
+    net.a1.reaches(&net.b1);
+    let strace = Strace::attach(daemon.id(), "worker-0", &["-e", "trace=socket,sendto"]);
+    let mut surge = Surge::open(&net.a1, &net.a2);
+    // Only until the control thread knows of it do frames go to a device that is down.
+    wait_until("frames stay in the ring", SOON * 2, || {
+        net.a.namespace.ip("link set a2 up");
+        wait_for_state(&daemon, "a2", "UP");
+        net.a1.reaches(&net.a2);
+        thread::scope(|scope| {
+            scope.spawn(|| surge.send(500));
+            net.a.namespace.ip("link set a2 down");
+        });
+        wait_for_state(&daemon, "a2", "DOWN");
+        strace.count("ENETDOWN") != 0
+    });
+    let (begin, before) = (Instant::now(), strace.count("ENETDOWN"));
+    let others = UdpStream::start(&net.a1, &net.b1, Duration::from_millis(1));
+    others.wait_for_more(300);
+    let (asked, pauses) = (strace.count("ENETDOWN") - before, begin.elapsed().as_millis() / 10);
+    assert!(asked as u128 <= pauses + 1, "{asked} times in {pauses} pauses of 10 ms");
+    assert_eq!(strace.count("socket("), 0, "a worker asks netlink");
+    others.stop().assert_complete();
+    net.a.namespace.ip("link set a2 up");
+    wait_for_state(&daemon, "a2", "UP");
+    net.a1.reaches(&net.a2);
+    daemon.assert_balanced();
 }
 
 /// A device that is not there yet keeps nothing else from working, and its port comes up when it appears.

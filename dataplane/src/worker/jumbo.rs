@@ -168,8 +168,7 @@ impl Plane {
                 return Ok(());
             }
             if !is_last {
-                self.flush(index);
-                self.reap_queue(index);
+                self.make_room(index);
             }
         }
         Err(DropReason::TxRingFull)

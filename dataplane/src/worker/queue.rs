@@ -2,13 +2,18 @@
 //! zero-copy queue the free chunks of the port's own UMEM.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use forward::counters::Amount;
 use forward::ids::PortId;
 use forward::limits::BATCH;
-use xsk::{Chunk, Socket, Umem};
+use xsk::{Chunk, Flushed, Socket, Umem};
 
 use super::jumbo::{Ingress, Jumbo};
+
+/// How long a device that would not transmit is left alone while there is nothing new for it. The control thread has seen to
+/// it that there is not as soon as it knows that the device is down.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// One queue of one port.
 pub struct Queue {
@@ -17,13 +22,12 @@ pub struct Queue {
     socket: Socket,
     private: Option<Vec<Chunk>>,
     fill_target: u32,
-    /// Frames enqueued and not yet flushed.
-    unflushed: Amount,
+    accounts: Accounts,
     /// Some of them are of jumbo memory.
     has_jumbo: bool,
     closing: bool,
-    /// The device would not transmit when last asked: it is down or gone.
-    refusing: bool,
+    /// When the device was last asked and would not transmit: it is down or gone.
+    refused: Option<Instant>,
     /// Descriptors that the kernel left in the tx ring when last asked.
     pending: u32,
 }
@@ -53,10 +57,10 @@ impl Queue {
             socket,
             private,
             fill_target,
-            unflushed: Amount { frames: 0, bytes: 0 },
+            accounts: Accounts::new(),
             has_jumbo: false,
             closing: false,
-            refusing: false,
+            refused: None,
             pending: 0,
         }
     }
@@ -167,7 +171,7 @@ impl Queue {
         let amount = Amount::frame(usize::from(chunk.len()));
         let refused = self.socket.enqueue(chunk).err();
         if refused.is_none() {
-            self.unflushed += amount;
+            self.accounts.unflushed += amount;
         }
         refused
     }
@@ -178,59 +182,50 @@ impl Queue {
         let bytes = segments.iter().map(|segment| usize::from(segment.len())).sum();
         let is_taken = self.socket.enqueue_segments(segments);
         if is_taken {
-            self.unflushed += Amount::frame(bytes);
+            self.accounts.unflushed += Amount::frame(bytes);
             self.has_jumbo = true;
         }
         is_taken
     }
 
     /// Frames in the tx ring that the kernel has not been told of and that could have been burst; none if there are others
-    /// among them, whose cost says nothing about these.
+    /// among them, whose cost says nothing about these, or if the device would not transmit.
     pub(super) fn comparable(&self) -> usize {
-        if self.has_jumbo { 0 } else { usize::try_from(self.unflushed.frames).unwrap_or(usize::MAX) }
-    }
-
-    /// Makes the kernel work off the tx ring, if anything was put there, and says what it took and how many frames it
-    /// dropped. A device that is down keeps its frames in the ring.
-    pub(super) fn flush(&mut self) -> (Amount, u64) {
-        if self.unflushed.frames == 0 {
-            if self.pending != 0 {
-                self.retry();
-            }
-            return (Amount::default(), 0);
+        if self.has_jumbo || self.is_refusing() {
+            0
+        } else {
+            usize::try_from(self.accounts.unflushed.frames).unwrap_or(usize::MAX)
         }
-        let mut taken = std::mem::take(&mut self.unflushed);
-        self.has_jumbo = false;
-        let outcome = self.socket.flush();
-        self.refusing = outcome.is_err();
-        self.pending = outcome.as_ref().map_or(1, |flushed| flushed.pending);
-        let dropped = outcome.map_or(0, |flushed| u64::from(flushed.dropped)).min(taken.frames);
-        // Which ones it dropped is not known: their share of the bytes is.
-        taken.bytes -= taken.bytes / taken.frames.max(1) * dropped;
-        taken.frames -= dropped;
-        (taken, dropped)
     }
 
-    /// Asks the kernel once more for what it left in the ring.
-    fn retry(&mut self) {
+    /// Makes the kernel work off the tx ring and says what it took and how many frames it dropped. A device that is down
+    /// keeps its frames in the ring, and is asked again with the next frames or after a while.
+    pub(super) fn flush(&mut self, now: Instant) -> Told {
+        self.has_jumbo = false;
+        let is_early = self.refused.is_some_and(|since| now.duration_since(since) < PAUSE);
+        if is_early && self.accounts.unflushed.frames == 0 {
+            return Told::default();
+        }
         let outcome = self.socket.flush();
-        self.refusing = outcome.is_err();
-        self.pending = outcome.map_or(1, |flushed| flushed.pending);
+        self.refused = outcome.is_err().then_some(now);
+        let Flushed { dropped, pending } = outcome.unwrap_or(Flushed { dropped: 0, pending: 1 });
+        self.pending = pending;
+        self.accounts.tell(dropped.into())
     }
 
     /// Whether the kernel has taken everything from the tx ring.
     pub(super) const fn is_idle(&self) -> bool {
-        self.pending == 0 && self.unflushed.frames == 0
+        self.pending == 0 && self.accounts.unflushed.frames == 0
     }
 
     /// Whether the kernel left frames in the tx ring that it may take when asked again.
     pub(super) const fn is_waiting(&self) -> bool {
-        self.pending != 0 && !self.refusing
+        self.pending != 0 && !self.is_refusing()
     }
 
     /// Whether the device would not transmit when last asked.
     pub(super) const fn is_refusing(&self) -> bool {
-        self.refusing
+        self.refused.is_some()
     }
 
     /// Chunks of sent frames: to the port's own pool if it has one, to `free` otherwise.
@@ -248,8 +243,12 @@ impl Queue {
     /// cache lines. Of `free` the `reserve` stays, but for a batch of the queue: one that receives nothing is worse off
     /// than copies.
     pub(super) fn refill(&mut self, free: &mut Vec<Chunk>, reserve: usize) {
+        if self.closing {
+            return;
+        }
         let held = self.socket.outstanding().fill;
-        if self.closing || held > self.fill_target - self.fill_target / 4 {
+        if held > self.fill_target - self.fill_target / 4 {
+            self.socket.wake_driver();
             return;
         }
         if let Some(private) = &mut self.private {
@@ -259,5 +258,65 @@ impl Queue {
         let spare = u32::try_from(free.len().saturating_sub(reserve)).unwrap_or(u32::MAX);
         let level = held.saturating_add(spare).max(BATCH as u32).min(self.fill_target);
         self.socket.fill(free, level);
+    }
+}
+
+/// What became of the frames of a [`Queue::flush`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Told {
+    /// Taken for transmission.
+    pub(super) taken: Amount,
+    /// Dropped by the device.
+    pub(super) dropped: u64,
+    /// The kernel was asked to work off the ring.
+    pub(super) was_asked: bool,
+}
+
+/// Every frame of a tx ring is told once, as taken or as dropped.
+#[derive(Debug)]
+struct Accounts {
+    /// Frames enqueued and not yet told.
+    unflushed: Amount,
+    /// Frames that were told as taken, because the kernel left them in the ring, and that it dropped later: as many of those
+    /// that come next are told as dropped, so that neither count ever goes back.
+    owed: u64,
+}
+
+impl Accounts {
+    const fn new() -> Self {
+        Self { unflushed: Amount { frames: 0, bytes: 0 }, owed: 0 }
+    }
+
+    /// What there is to tell, the kernel having dropped so many frames.
+    fn tell(&mut self, dropped: u64) -> Told {
+        let mut taken = std::mem::take(&mut self.unflushed);
+        self.owed += dropped;
+        let dropped = self.owed.min(taken.frames);
+        self.owed -= dropped;
+        // Which ones it dropped is not known: their share of the bytes is.
+        taken.bytes -= taken.bytes / taken.frames.max(1) * dropped;
+        taken.frames -= dropped;
+        Told { taken, dropped, was_asked: true }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_dropped_after_it_was_told_as_taken_is_told_with_the_next_frames() {
+        let mut accounts = Accounts::new();
+        let mut told = |frames, dropped| {
+            accounts.unflushed += Amount { frames, bytes: frames * 100 };
+            let Told { taken, dropped, .. } = accounts.tell(dropped);
+            (taken.frames, taken.bytes, dropped)
+        };
+        assert_eq!(told(5, 2), (3, 300, 2));
+        // Nothing new, and the device drops three of those before.
+        assert_eq!(told(0, 3), (0, 0, 0));
+        assert_eq!(told(2, 1), (0, 0, 2));
+        assert_eq!(told(4, 0), (2, 200, 2));
+        assert_eq!(told(1, 0), (1, 100, 0));
     }
 }

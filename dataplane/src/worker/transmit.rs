@@ -20,7 +20,7 @@ use xsk::{Chunk, Room};
 
 use super::handover::Crossing;
 use super::plane::{Egress, Plane};
-use super::queue::Queue;
+use super::queue::{Queue, Told};
 use crate::publish::Wiring;
 
 impl Plane {
@@ -28,11 +28,7 @@ impl Plane {
     pub(super) fn dispatch(&mut self) {
         if self.staged.is_empty() {
             // The kernel may have left something in a ring when it was last asked.
-            for index in 0..self.queues.len() {
-                if self.queues.get(index).is_some_and(Queue::is_waiting) {
-                    self.flush(index);
-                }
-            }
+            self.flush_queues();
             return;
         }
         let mut staged = std::mem::take(&mut self.staged);
@@ -43,9 +39,7 @@ impl Plane {
         }
         self.staged = staged;
         self.flush_burst();
-        for index in 0..self.queues.len() {
-            self.flush(index);
-        }
+        self.flush_queues();
         self.meter.sent();
         for worker in self.handed.drain(..) {
             if let Some(bell) = self.bells.get(usize::from(worker)) {
@@ -183,13 +177,20 @@ impl Plane {
         };
         let mut refused = self.push_ring(index, chunk);
         if let Some(chunk) = refused.take() {
-            // The ring is full: let the kernel work it off, and try once more.
-            self.flush(index);
-            self.reap_queue(index);
+            self.make_room(index);
             refused = self.push_ring(index, chunk);
         }
         if let Some(chunk) = refused {
             self.drop_frame(port, DropReason::TxRingFull, chunk);
+        }
+    }
+
+    /// The tx ring of a queue is full: lets the kernel work it off, so that it is worth another try. A device that would not
+    /// transmit is asked at the end of rounds alone.
+    pub(super) fn make_room(&mut self, index: usize) {
+        if self.queues.get(index).is_some_and(|queue| !queue.is_refusing()) {
+            self.flush(index);
+            self.reap_queue(index);
         }
     }
 
@@ -262,12 +263,18 @@ impl Plane {
         }
     }
 
-    /// The system call of one queue.
-    pub(super) fn flush(&mut self, index: usize) {
-        let Some(queue) = self.queues.get_mut(index) else { return };
+    fn flush_queues(&mut self) {
+        for index in 0..self.queues.len() {
+            self.flush(index);
+        }
+    }
+
+    /// The system call of one queue, if there is anything in its tx ring.
+    fn flush(&mut self, index: usize) {
+        let Some(queue) = self.queues.get_mut(index).filter(|queue| !queue.is_idle()) else { return };
         let (port, frames, begin) = (queue.port(), queue.comparable(), Instant::now());
-        let (taken, dropped) = queue.flush();
-        self.flushes += u64::from(taken.frames + dropped != 0);
+        let Told { taken, dropped, was_asked } = queue.flush(begin);
+        self.flushes += u64::from(was_asked && taken.frames + dropped != 0);
         // Only where there is a choice: what a ring costs on another kind of device says nothing about it.
         if frames != 0 && self.egress.get(usize::from(port.0)).is_some_and(|egress| egress.burst.is_some()) {
             self.threshold.ring_took(frames, begin.elapsed());
@@ -278,7 +285,7 @@ impl Plane {
         if dropped != 0 {
             self.counters.dropped(port, DropReason::TxRefused, dropped);
         }
-        self.failed_flushes += u64::from(queue.is_refusing());
+        self.failed_flushes += u64::from(was_asked && queue.is_refusing());
     }
 
     /// Works out anew how each port is reached.

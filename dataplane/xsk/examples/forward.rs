@@ -93,7 +93,7 @@ fn forward(
                         free.push(chunk);
                     }
                 }
-                lost += u64::from(sockets[other].flush()?.dropped);
+                lost += u64::from(sockets[other].flush().map_err(xsk::Error::from)?.dropped);
             }
         }
         if idle {

@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 chunk.set_span(256, length);
                 free.extend(socket.enqueue(chunk).err());
             }
-            refused += socket.flush()?.dropped;
+            refused += socket.flush().map_err(xsk::Error::from)?.dropped;
         }
         let ring = now() - begin;
         let (begin, mut lost) = (now(), 0);

@@ -37,7 +37,7 @@ pub use pages::Pages;
 pub use peer::{PeerError, TagsError, Wish, enable_peer_napi, see_tags};
 pub use rules::UplinkRules;
 pub use segments::{LONGEST_JUMBO, Segmented};
-pub use socket::{Flushed, Outstanding, Socket, SocketConfig, Statistics, StatisticsReader};
+pub use socket::{Flushed, Outstanding, Socket, SocketConfig, Statistics, StatisticsReader, TransmitRefused};
 pub use steering::{Attachment, LinkMode, Role, Steering, SteeringConfig, SteeringCounters};
 pub use syscall::run_live_frames;
 pub use umem::{Chunk, Memory, Room, Umem, UmemConfig};

@@ -69,6 +69,26 @@ pub struct Flushed {
     pub pending: u32,
 }
 
+/// The kernel would not transmit, and the frames stay in the ring. Made without a system call, since while a device is down
+/// a worker meets it again and again; [`Error`] has the device's name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TransmitRefused {
+    ifindex: u32,
+    queue: u32,
+    errno: Errno,
+}
+
+impl From<TransmitRefused> for Error {
+    fn from(TransmitRefused { ifindex, queue, errno }: TransmitRefused) -> Self {
+        let (device, operation) = (crate::netdev::name(ifindex), "transmit");
+        match errno {
+            Errno::NETDOWN => Self::DeviceDown { device, operation },
+            Errno::NXIO | Errno::NODEV => Self::DeviceMissing { device, operation },
+            errno => Self::Socket { device, queue, operation, source: errno.into() },
+        }
+    }
+}
+
 /// One AF_XDP socket. It belongs to one worker; it can be sent to another thread, not shared.
 ///
 /// Dropping it instead of [`Socket::close`] loses its chunks' tokens for as long as the frame memory lives.
@@ -140,12 +160,20 @@ impl Socket {
         }
         if count > 0 {
             self.fill.publish();
-            if self.mode == Mode::ZeroCopy && self.fill.wants_wakeup() {
-                // Tells the driver to look at the ring; that there is nothing to read is no failure.
-                let _ = recv(&self.fd, &mut [0u8; 0], RecvFlags::DONTWAIT);
-            }
         }
+        self.wake_driver();
         count
+    }
+
+    /// Tells a zero-copy driver that found the fill ring empty, and waits, to look at it again: a system call only where one
+    /// does. [`Socket::fill`] does it too, but a driver may begin to wait just after that has looked, so that this is to be
+    /// called from time to time while there is nothing to fill.
+    #[inline]
+    pub fn wake_driver(&self) {
+        if self.mode == Mode::ZeroCopy && self.fill.wants_wakeup() {
+            // That there is nothing to read is no failure.
+            let _ = recv(&self.fd, &mut [0u8; 0], RecvFlags::DONTWAIT);
+        }
     }
 
     /// Entries of the fill ring.
@@ -179,9 +207,10 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// [`Error::DeviceMissing`] when the device is gone, [`Error::DeviceDown`] while it is down; frames stay in the ring.
+    /// [`TransmitRefused`], as an error [`Error::DeviceMissing`] when the device is gone and [`Error::DeviceDown`] while it is
+    /// down; frames stay in the ring.
     #[inline]
-    pub fn flush(&mut self) -> Result<Flushed, Error> {
+    pub fn flush(&mut self) -> Result<Flushed, TransmitRefused> {
         self.transmit.publish();
         let pending = self.transmit.pending();
         if pending == 0 {
@@ -194,7 +223,7 @@ impl Socket {
     }
 
     /// Calls the kernel until it has taken everything or makes no progress.
-    fn kick(&mut self, mut pending: u32) -> Result<Flushed, Error> {
+    fn kick(&mut self, mut pending: u32) -> Result<Flushed, TransmitRefused> {
         // A call takes at least one frame or is no progress, so this many calls always suffice.
         let limit = pending + 1;
         let mut dropped = 0;
@@ -207,23 +236,17 @@ impl Socket {
                 Ok(_) | Err(Errno::AGAIN | Errno::NOBUFS | Errno::INTR) => {}
                 // The device refused one frame, which is gone; those behind it wait for the next call.
                 Err(Errno::BUSY) => dropped += u32::from(progress),
-                Err(errno) => return Err(self.refused(errno)),
+                // What was dropped before is told now, the error by the next call.
+                Err(_) if dropped != 0 => break,
+                Err(errno) => {
+                    return Err(TransmitRefused { ifindex: self.ifindex, queue: self.queue, errno });
+                }
             }
             if pending == 0 || !progress {
                 break;
             }
         }
         Ok(Flushed { dropped, pending })
-    }
-
-    #[cold]
-    fn refused(&self, errno: Errno) -> Error {
-        let (device, operation) = (crate::netdev::name(self.ifindex), "transmit");
-        match errno {
-            Errno::NETDOWN => Error::DeviceDown { device, operation },
-            Errno::NXIO | Errno::NODEV => Error::DeviceMissing { device, operation },
-            errno => Error::Socket { device, queue: self.queue, operation, source: errno.into() },
-        }
     }
 
     /// Appends the chunks of transmitted frames to `free` and says how many. No system call, and no allocation if

@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let lost: u32 = report.ports.iter().map(|port| port.dropped + port.refused).sum();
             transmitted += received - lost as usize;
         } else if received > 0 {
-            transmitted = transmitted.saturating_sub(socket.flush()?.dropped as usize);
+            transmitted = transmitted.saturating_sub(socket.flush().map_err(xsk::Error::from)?.dropped as usize);
         }
         watch.count(received, transmitted);
     }

@@ -294,7 +294,7 @@ fn a_device_that_vanishes_is_an_error_and_its_chunks_come_back() {
         here.run(&["ip", "link", "set", "near", "down"]);
         let chunk = write(&steering, free.pop().unwrap(), &numbered(0, 64));
         socket.enqueue(chunk).unwrap();
-        let error = socket.flush().unwrap_err();
+        let error = xsk::Error::from(socket.flush().unwrap_err());
         assert!(matches!(error, xsk::Error::DeviceDown { .. }), "{error}");
         assert!(error.to_string().contains("`ip link set near up`"), "{error}");
         here.run(&["ip", "link", "set", "near", "up"]);
@@ -302,7 +302,7 @@ fn a_device_that_vanishes_is_an_error_and_its_chunks_come_back() {
         here.run(&["ip", "link", "del", "near"]);
         let chunk = write(&steering, free.pop().unwrap(), &numbered(0, 64));
         socket.enqueue(chunk).unwrap();
-        let error = socket.flush().unwrap_err();
+        let error = xsk::Error::from(socket.flush().unwrap_err());
         assert!(matches!(error, xsk::Error::DeviceMissing { .. }), "{error}");
         assert!(error.to_string().contains("no such device"), "{error}");
         drop(attachment);
