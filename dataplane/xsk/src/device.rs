@@ -123,17 +123,17 @@ fn attempt(steering: &Steering, config: &DeviceConfig, mode: Mode) -> Result<Dev
     let attachment = steering.attach(config.slot, config.ifindex, config.role, link)?;
     let DeviceConfig { slot, ifindex, ring_size, segments, .. } = *config;
     let mut sockets = Vec::new();
-    for queue in 0..config.queues {
+    let opened = (0..config.queues).try_for_each(|queue| {
         let socket_config = SocketConfig { ifindex, queue, ring_size, zero_copy, segments, link };
-        let socket = Socket::open(umem, &socket_config);
-        match socket.and_then(|socket| steering.set_socket(slot, queue, socket.as_fd()).map(|()| socket)) {
-            Ok(socket) => sockets.push(socket),
-            Err(error) => {
-                // Closed rather than dropped: their identities in the ledger are for others.
-                let _none_yet: Vec<Chunk> = sockets.into_iter().flat_map(Socket::close).collect();
-                return Err(error);
-            }
-        }
+        let socket = Socket::open(umem, &socket_config)?;
+        let steered = steering.set_socket(slot, queue, socket.as_fd());
+        sockets.push(socket);
+        steered
+    });
+    if let Err(error) = opened {
+        // Closed rather than dropped: their identities in the ledger are for others.
+        let _none_yet: Vec<Chunk> = sockets.into_iter().flat_map(Socket::close).collect();
+        return Err(error);
     }
     Ok(Device { attachment, sockets, mode, refused: Vec::new(), own })
 }

@@ -185,13 +185,16 @@ impl Steering {
             let text = format!("port {slot} or device {} is attached already", device.name);
             return Err(Error::Configuration(text));
         }
-        loaded.enter(slot, ifindex, role)?;
         // The program finds its port from the first frame on.
-        match syscall::link_create(&self.shared.program, ifindex, mode) {
+        let attached = loaded.enter(slot, ifindex, role).and_then(|()| {
+            syscall::link_create(&self.shared.program, ifindex, mode)
+                .map_err(|source| attach_failure(device.name, ifindex, mode, source))
+        });
+        match attached {
             Ok(link) => Ok(Attachment { link, shared: Arc::clone(&self.shared), slot, ifindex, mode }),
-            Err(source) => {
+            Err(error) => {
                 loaded.forget(slot, ifindex);
-                Err(attach_failure(device.name, ifindex, mode, source))
+                Err(error)
             }
         }
     }
@@ -316,7 +319,7 @@ impl Loaded {
             .map_err(|error| map_failure("ports", &error))
     }
 
-    /// The reverse of [`Loaded::enter`]. The kernel may have forgotten a device that vanished already.
+    /// The reverse of [`Loaded::enter`], however far that came. The kernel may have forgotten a device that vanished already.
     fn forget(&mut self, slot: u16, ifindex: u32) {
         if let Some(place) = self.table.remove(ifindex) {
             let _ = self.ports.set(place, [0; 8], 0);
