@@ -3,7 +3,8 @@
 use crate::ids::PortId;
 use crate::limits::{ERRORS_PER_SECOND, MAX_PORTS};
 
-/// A token bucket that holds what a second brings, so that one second fills it. Full at first.
+/// So many within each second of the clock. Across the edge of two, twice as many may follow each other closely: that suits
+/// what protects against much and need not shape anything.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PerSecond {
     taken: u32,
@@ -23,23 +24,23 @@ impl PerSecond {
     }
 }
 
-/// How many ICMP errors the workloads behind each port may still get: a bucket per port, so that a workload that provokes
+/// How many ICMP errors the workloads behind each port may still get: an allowance per port, so that a workload that provokes
 /// errors takes them from nobody but those behind the same port (RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 f).
 #[derive(Debug)]
 pub(crate) struct ErrorAllowance {
-    buckets: Box<[PerSecond]>,
+    ports: Box<[PerSecond]>,
 }
 
 impl ErrorAllowance {
     pub(crate) fn new() -> Self {
-        Self { buckets: vec![PerSecond::default(); MAX_PORTS].into() }
+        Self { ports: vec![PerSecond::default(); MAX_PORTS].into() }
     }
 
     /// Takes one error to a workload behind a port, if there is one.
     #[cold]
     pub(crate) fn take(&mut self, port: PortId, second: u32) -> bool {
-        let bucket = self.buckets.get_mut(usize::from(port.0));
-        bucket.is_some_and(|bucket| bucket.take(ERRORS_PER_SECOND, second))
+        let of_port = self.ports.get_mut(usize::from(port.0));
+        of_port.is_some_and(|allowance| allowance.take(ERRORS_PER_SECOND, second))
     }
 }
 

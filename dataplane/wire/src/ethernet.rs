@@ -51,13 +51,6 @@ impl EtherType {
     pub const fn is_tag(self) -> bool {
         matches!(self, Self::CUSTOMER_TAG | Self::SERVICE_TAG)
     }
-
-    /// Whether the value is the length of an 802.2 frame and no type.
-    #[inline]
-    #[must_use]
-    pub const fn is_length(self) -> bool {
-        self.0 < 0x0600
-    }
 }
 
 /// The header up to and including the first type field. With tags, that is the first tag's.
@@ -226,8 +219,6 @@ mod tests {
         frame[12..14].copy_from_slice(&[0x00, 0x2e]);
         let found = payload(&frame).unwrap();
         assert_eq!(found, Payload { ethertype: EtherType(46), offset: 14, tag: None });
-        assert!(found.ethertype.is_length());
-        assert!(!EtherType::IPV4.is_length());
     }
 
     #[test]

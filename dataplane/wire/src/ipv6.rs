@@ -128,38 +128,33 @@ impl Header {
     /// [`Error::Truncated`] if the packet ends inside an extension header, [`Error::Malformed`] if there are too many.
     #[inline]
     pub fn upper_layer(&self, packet: &[u8]) -> Result<UpperLayer> {
-        let upper = UpperLayer {
-            protocol: self.next_header,
-            offset: LENGTH,
-            fragment: None,
-            is_source_routed: false,
-        };
+        let mut upper = self.next_layer();
         if matches!(self.next_header, Protocol::TCP | Protocol::UDP | Protocol::ICMPV6) {
             return Ok(upper);
         }
-        walk(packet.get(..self.end()).unwrap_or(packet), upper)
+        walk(packet.get(..self.end()).unwrap_or(packet), &mut upper)?;
+        Ok(upper)
     }
 
     /// Whether the packet is a fragment, as [`UpperLayer::is_fragment`] tells, but also of one in which what follows the
     /// fragment header is malformed: all pieces of a packet are alike in this.
     #[must_use]
     pub fn is_fragment(&self, packet: &[u8]) -> bool {
-        let packet = packet.get(..self.end()).unwrap_or(packet);
-        let mut upper = UpperLayer {
+        let mut upper = self.next_layer();
+        // However far it gets.
+        let _ = walk(packet.get(..self.end()).unwrap_or(packet), &mut upper);
+        upper.is_fragment()
+    }
+
+    /// What comes directly behind this header, where the walk begins.
+    #[inline]
+    const fn next_layer(&self) -> UpperLayer {
+        UpperLayer {
             protocol: self.next_header,
             offset: LENGTH,
             fragment: None,
             is_source_routed: false,
-        };
-        for _ in 0..=MAX_EXTENSION_HEADERS {
-            if upper.is_fragment() {
-                return true;
-            }
-            if !is_extension(upper.protocol) || step(packet, &mut upper).is_err() {
-                return false;
-            }
         }
-        upper.is_fragment()
     }
 }
 
@@ -204,14 +199,15 @@ impl UpperLayer {
     }
 }
 
-fn walk(packet: &[u8], mut upper: UpperLayer) -> Result<UpperLayer> {
+/// Walks on to the upper layer. What it has seen until an error stays.
+fn walk(packet: &[u8], upper: &mut UpperLayer) -> Result<()> {
     for _ in 0..=MAX_EXTENSION_HEADERS {
         if !is_extension(upper.protocol) {
-            return Ok(upper);
+            return Ok(());
         }
-        step(packet, &mut upper)?;
+        step(packet, upper)?;
         if !upper.has_upper_header() {
-            return Ok(upper);
+            return Ok(());
         }
     }
     Err(Error::Malformed)

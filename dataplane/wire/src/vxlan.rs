@@ -14,8 +14,6 @@ pub const PORT: u16 = 4789;
 
 /// The I flag in the header read as one big-endian number: the VNI is valid.
 pub const IDENTIFIER_FLAG: u64 = 0x0800_0000_0000_0000;
-/// The bits of the group policy extension (draft-smith-vxlan-group-policy): G, D, A and the 16-bit policy.
-pub const GROUP_POLICY: u64 = 0x8048_ffff_0000_0000;
 /// Every bit but the I flag and the VNI.
 pub const RESERVED: u64 = !(IDENTIFIER_FLAG | 0xffff_ff00);
 
@@ -36,8 +34,8 @@ impl Header {
         Self { vni, reserved: 0 }
     }
 
-    /// Reads the header; the length is always [`LENGTH`]. Reserved bits are reported, not refused: see
-    /// [`Header::has_reserved_beyond`].
+    /// Reads the header; the length is always [`LENGTH`]. Reserved bits are reported, not refused:
+    /// extensions have a use for them.
     ///
     /// # Errors
     /// [`Error::Truncated`] below 8 bytes, [`Error::Malformed`] if the I flag is missing.
@@ -50,13 +48,6 @@ impl Header {
         }
         let [.., v0, v1, v2, _] = *bytes;
         Ok((Self { vni: Vni::from_bytes([v0, v1, v2]), reserved: word & RESERVED }, LENGTH))
-    }
-
-    /// Whether a reserved bit is set that `allowed` does not have, for example [`GROUP_POLICY`].
-    #[inline]
-    #[must_use]
-    pub const fn has_reserved_beyond(&self, allowed: u64) -> bool {
-        self.reserved & RESERVED & !allowed != 0
     }
 
     /// The header's bytes.
@@ -97,13 +88,13 @@ mod tests {
         let policy = [0x88, 0x48, 0x12, 0x34, 0, 0, 1, 0];
         let (header, _) = Header::parse(&policy).unwrap();
         assert_eq!(header.vni.value(), 1);
-        assert!(header.has_reserved_beyond(0) && !header.has_reserved_beyond(GROUP_POLICY));
+        assert_eq!(header.reserved, 0x8048_1234_0000_0000);
         assert_eq!(header.to_bytes(), policy);
         for bit in 0..64 {
             let word = 0x0800_0000_0000_0100_u64 | 1 << bit;
             let (header, _) = Header::parse(&word.to_be_bytes()).unwrap();
             let is_reserved = bit != 59 && !(8..32).contains(&bit);
-            assert_eq!(header.has_reserved_beyond(0), is_reserved, "bit {bit}");
+            assert_eq!(header.reserved != 0, is_reserved, "bit {bit}");
         }
     }
 }

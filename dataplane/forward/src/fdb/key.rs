@@ -42,13 +42,6 @@ impl Key {
         DomainId((self.0 >> 48) as u16)
     }
 
-    /// Whether the address is that of a group, or everybody's.
-    #[inline]
-    #[must_use]
-    pub const fn is_group(self) -> bool {
-        self.0 & 1 << 40 != 0
-    }
-
     /// The address.
     #[inline]
     #[must_use]
@@ -139,7 +132,6 @@ mod tests {
         let key = Key::new(DomainId(4095), mac);
         assert_eq!((key.domain(), key.mac()), (DomainId(4095), mac));
         assert_eq!(key.0, 0x0fff_02ab_cdef_0123);
-        assert!(!key.is_group() && Key::new(DomainId(1), Mac::BROADCAST).is_group());
     }
 
     #[test]

@@ -7,4 +7,4 @@ mod sum;
 
 pub use local::{sum_of_complete, sum_of_partial};
 pub use offload::{complete_partial, complete_partial_ipv4, complete_partial_ipv6};
-pub use sum::{Sum, update, update_long};
+pub use sum::{Sum, update};

@@ -143,14 +143,6 @@ pub const fn update(checksum: u16, old: u16, new: u16) -> u16 {
     !((sum >> 16) as u16 + sum as u16)
 }
 
-/// As [`update`] for 32 bits that begin at an even offset.
-#[inline]
-#[must_use]
-pub const fn update_long(checksum: u16, old: u32, new: u32) -> u16 {
-    let checksum = update(checksum, (old >> 16) as u16, (new >> 16) as u16);
-    update(checksum, old as u16, new as u16)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

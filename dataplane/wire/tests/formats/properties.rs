@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
-use wire::checksum::{Sum, update, update_long};
+use wire::checksum::{Sum, update};
 use wire::ethernet::EtherType;
 use wire::ip::{Protocol, TrafficClass};
 use wire::{Mac, Vni, arp, ethernet, gre, icmp, ipv4, ipv6, ndp, tcp, udp, vxlan};
@@ -124,19 +124,15 @@ proptest! {
 
     #[test]
     fn an_incremental_checksum_is_the_full_one(
-        mut bytes in prop::collection::vec(any::<u8>(), 4..200), at in any::<prop::sample::Index>(), new in any::<u32>(),
+        mut bytes in prop::collection::vec(any::<u8>(), 4..200), at in any::<prop::sample::Index>(), new in any::<u16>(),
     ) {
         // What RFC 1624 promises needs something else in the sum that is not zero.
         bytes.splice(..0, [0x45, 0x00]);
-        let at = 2 + at.index((bytes.len() - 6) / 2 + 1) * 2;
-        let old: [u8; 4] = bytes[at..at + 4].try_into().unwrap();
+        let at = 2 + at.index((bytes.len() - 4) / 2 + 1) * 2;
+        let old = u16::from_be_bytes([bytes[at], bytes[at + 1]]);
         let before = Sum::of(&bytes).checksum();
-        bytes[at..at + 2].copy_from_slice(&new.to_be_bytes()[..2]);
-        let new_word = (new >> 16) as u16;
-        let updated = update(before, u16::from_be_bytes([old[0], old[1]]), new_word);
-        prop_assert_eq!(updated, Sum::of(&bytes).checksum());
-        bytes[at..at + 4].copy_from_slice(&new.to_be_bytes());
-        prop_assert_eq!(update_long(before, u32::from_be_bytes(old), new), Sum::of(&bytes).checksum());
+        bytes[at..at + 2].copy_from_slice(&new.to_be_bytes());
+        prop_assert_eq!(update(before, old, new), Sum::of(&bytes).checksum());
     }
 
     #[test]
