@@ -15,6 +15,7 @@
 #define IP_UDP 17
 #define IP_GRE 47
 #define IPV6_FRAGMENT 44
+#define GRE_ETHERNET 0x6558 /* Transparent Ethernet Bridging, of NVGRE too */
 
 struct rules {
 	u16 udp_ports[MAX_UDP_PORTS]; /* host byte order; 0: none */
@@ -126,7 +127,8 @@ INLINE int is_tunnel(const struct rules *rules, u8 protocol, const u8 *payload, 
 {
 	if (protocol == IP_UDP)
 		return payload + 8 <= end && is_vxlan_port(rules, big16(payload + 2));
-	return protocol == IP_GRE && payload + 4 <= end && rules->gre;
+	/* What else is in GRE is of tunnels of the kernel. */
+	return protocol == IP_GRE && payload + 4 <= end && rules->gre && big16(payload + 2) == GRE_ETHERNET;
 }
 
 /* Whether an uplink's frame is ours: untagged IPv4 (options allowed) or IPv6 (extension headers not), of a tunnel that we

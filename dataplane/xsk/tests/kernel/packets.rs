@@ -101,9 +101,12 @@ pub(crate) fn udp(port: u16) -> Vec<u8> {
 
 /// GRE with an Ethernet payload type.
 pub(crate) fn gre() -> Vec<u8> {
-    let mut bytes = vec![0, 0, 0x65, 0x58];
-    bytes.extend([7; 40]);
-    bytes
+    gre_of(0x6558)
+}
+
+/// GRE with a payload of this EtherType.
+pub(crate) fn gre_of(protocol: u16) -> Vec<u8> {
+    [&[0, 0][..], &protocol.to_be_bytes(), &[7; 40]].concat()
 }
 
 /// A frame with an 802.1Q tag put in.

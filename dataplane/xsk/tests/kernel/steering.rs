@@ -109,6 +109,8 @@ fn an_uplink_takes_tunnel_packets_to_our_addresses_and_nothing_else() {
                 ("ICMPv6", packets::ipv6(ours6, 58, &[135; 64])),
                 ("ARP", [&[255; 6][..], &packets::NEAR, &[0x08, 0x06], &[0; 46]].concat()),
                 ("GRE to another address", packets::ipv4(other, 47, &[], None, &packets::gre())),
+                ("IPv4 in GRE", packets::ipv4(ours, 47, &[], None, &packets::gre_of(0x0800))),
+                ("PPTP over IPv6", packets::ipv6(ours6, 47, &packets::gre_of(0x880b))),
                 ("a later fragment", packets::ipv4(ours, 17, &[], Some((100, false)), &packets::udp(4789))),
                 ("a later fragment over IPv6", packets::fragment6(ours6, 100, &packets::udp(4789))),
                 ("half a fragment header", packets::fragment6(ours6, 0, &[])[..58].to_vec()),
