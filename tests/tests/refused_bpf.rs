@@ -93,6 +93,22 @@ fn a_daemon_that_may_not_run_programs_uses_its_rings() {
     assert_eq!(daemon.calls("bursts"), 0);
 }
 
+/// Nobody may listen to what devices refuse from a burst: bursts go on, and whoever reads the counts is told.
+#[test]
+fn a_daemon_that_cannot_count_what_devices_refuse_says_so() {
+    let net = Net::new();
+    let mut daemon = net.prepare();
+    without(BpfCommand::RawTracepointOpen, || daemon.launch());
+    daemon.wait_for_ports();
+    net.a1.reaches(&net.a2);
+    wait_until("a2 is burst to", SOON, || transmit(&daemon, "a2")["active"] == "burst");
+    let port = daemon.port("a2");
+    for part in ["count as sent", "Operation not permitted", "CAP_PERFMON", "btf", "ring"] {
+        assert!(port["degraded"].to_string().contains(part), "{port}");
+    }
+    assert_eq!(daemon.log().matches("count as sent").count(), 1, "told in the log, once");
+}
+
 /// Bursts are refused while they are in use: their frames leave by rings, the port says so, and bursts come back.
 #[test]
 fn bursts_refused_under_way_fall_back_to_rings_and_come_back() {

@@ -175,6 +175,18 @@ fn load(config: &Config) -> Result<(Steering, Arc<Umem>, Vec<Chunk>), xsk::Error
     }
 }
 
+/// Says what cannot be had of bursts where they were asked for.
+fn tell_limits(steering: &Steering, burst_unsupported: Option<&str>) {
+    match (burst_unsupported, steering.uncounted_drops()) {
+        _ if !steering.bursts() => {}
+        (Some(why), _) => tracing::warn!(why, "frames leave by rings only"),
+        (None, Some(why)) => {
+            tracing::warn!(why, "frames that devices do not take from a burst count as sent");
+        }
+        (None, None) => {}
+    }
+}
+
 impl State {
     /// Makes frame memory, loads the XDP program and starts the workers. No port is open yet.
     ///
@@ -204,9 +216,7 @@ impl State {
         })?;
         // After the workers, which would inherit it.
         super::cpus::keep_off(&config.workers);
-        if let Some(why) = burst_unsupported.as_ref().filter(|_| steering.bursts()) {
-            tracing::warn!(why, "frames leave by rings only");
-        }
+        tell_limits(&steering, burst_unsupported.as_deref());
         let mut provenance = Provenance::new();
         config.fdb.iter().for_each(|entry| provenance.fdb_written(entry.key(), 0, None));
         for neighbour in &config.neighbours {

@@ -149,12 +149,7 @@ impl Header {
     /// What comes directly behind this header, where the walk begins.
     #[inline]
     const fn next_layer(&self) -> UpperLayer {
-        UpperLayer {
-            protocol: self.next_header,
-            offset: LENGTH,
-            fragment: None,
-            is_source_routed: false,
-        }
+        UpperLayer { protocol: self.next_header, offset: LENGTH, fragment: None, is_source_routed: false }
     }
 }
 

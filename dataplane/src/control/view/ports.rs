@@ -42,6 +42,14 @@ impl State {
             }
             _ => {}
         }
+        let transmit = self.transmit_view(config, open);
+        let uncounted = self.steering.uncounted_drops().filter(|_| transmit.active == TransmitPath::Burst);
+        degraded.extend(uncounted.map(|why| {
+            format!(
+                "frames that the device does not take from a burst count as sent: {why}; counting them needs CAP_PERFMON and \
+                 /sys/kernel/btf/vmlinux, or set `transmit = \"ring\"`"
+            )
+        }));
         let trunk::Shown { role, vni, vlans, native } = trunk::of(config);
         let tags = open.and_then(|port| port.tags.as_ref());
         let up = open.is_some_and(|port| self.is_running(port));
@@ -61,7 +69,7 @@ impl State {
             ring_size: config.ring_size,
             queues: open.map(|port| port.queues.iter().map(queue).collect()).unwrap_or_default(),
             degraded,
-            transmit: self.transmit_view(config, open),
+            transmit,
             netns: config.namespace.clone(),
             netns_device: open.and_then(|port| port.napi.as_ref()?.as_ref().ok().cloned()),
             flood: config.policy.flood.unicast,
