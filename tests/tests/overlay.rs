@@ -10,7 +10,7 @@ use std::time::Duration;
 use vtep_tests::capture::Witnesses;
 use vtep_tests::filter::Tunnel;
 use vtep_tests::frames::{self, BROADCAST, RawSocket};
-use vtep_tests::traffic::Transfer;
+use vtep_tests::traffic::{Host, Transfer};
 use vtep_tests::wait::SOON;
 use vtep_tests::{Capture, Daemon, Pair, Segment, UdpStream, Underlay, Variant, wait_until};
 
@@ -165,4 +165,32 @@ fn without_learning_everything_is_flooded() {
     let witnesses = Witnesses::at(&[&a1, &a2, &b1]);
     RawSocket::of(&a1).repeat(&frames::datagram(&a1, frames::octets(&b1.mac), 5001), 10);
     witnesses.expect("unicast without learning", "udp dst port 5001", &[0, 10, 10]);
+}
+
+/// A workload's own VXLAN carries TCP, whose checksums the workload by default leaves to its device: nothing in the frame says
+/// so, and only where the workload is told to finish them do they ever become right.
+#[test]
+fn a_tunnel_that_workloads_make_carries_tcp() {
+    let underlay = Underlay::new();
+    let a = underlay.node(1);
+    let (a1, a2) = (a.workload("a1", "10.0.0.1"), a.workload("a2", "10.0.0.2"));
+    // This variant names the workloads' namespaces.
+    let variant = Variant::TWO_WORKERS_BURST;
+    let daemon = Daemon::start(&a, variant, &[Segment::vxlan(100).access(&a1).access(&a2)]);
+    a1.reaches(&a2);
+    for name in ["a1", "a2"] {
+        wait_until("nothing is left to the device", SOON, || daemon.port(name)["tags"]["seen"] == true);
+    }
+    let ends = [(&a1, &a2, 1), (&a2, &a1, 2)].map(|(workload, other, last)| {
+        // Not to the port of VXLAN, to which a workload may not send.
+        let tunnel = "type vxlan id 5 dstport 6081 dev eth0";
+        let (local, remote) = (workload.address, other.address);
+        workload.namespace.ip(&format!("link add in5 mtu 1450 {tunnel} local {local} remote {remote}"));
+        workload.namespace.ip(&format!("addr add 10.1.0.{last}/24 dev in5"));
+        workload.namespace.ip("link set in5 up");
+        Host::at(&workload.namespace, [10, 1, 0, last])
+    });
+    let [from, to] = ends;
+    Transfer::SMALL.run(from, to);
+    Transfer::FULL.run(to, from);
 }

@@ -1,6 +1,8 @@
 //! VLAN tags in frames from workloads. A veth's other end leaves them beside the frame by default (`txvlan on`), where no XDP
 //! program sees them: the frame would count as untagged, and be of a trunk's native VLAN. So it is told to write them into
-//! the frame, where it can be reached: in the namespace that is configured, or in our own.
+//! the frame, where it can be reached: in the namespace that is configured, or in our own. By the same way it is told to finish
+//! checksums: nothing in a frame says which of those inside a tunnel of the workload's own are unfinished, so that they would
+//! never be (those of TCP and UDP in the outermost packet are, by `wire::checksum`).
 //!
 //! It is done when a port opens, which it does anew with every new device, when links change, and from time to time, since
 //! nobody tells when a workload turns it back. It stays so when the daemon ends, as NAPI does.
@@ -49,7 +51,9 @@ impl OpenPort {
             && let Err(why) = &outcome
             && is_told
         {
-            tracing::warn!(port = self.config.name, why, "VLAN tags may be hidden from vtepd");
+            let what =
+                "VLAN tags may be hidden from vtepd, and checksums in a workload's tunnels be unfinished";
+            tracing::warn!(port = self.config.name, why, "{what}");
         }
         self.tags = Some(outcome);
     }

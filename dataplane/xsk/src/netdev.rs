@@ -146,6 +146,8 @@ pub fn receive_queues(ifindex: u32) -> Result<u32, Error> {
 pub(crate) const GRO: &str = "rx-gro";
 /// VLAN tags that are left to the device on the way out, of IEEE 802.1Q and 802.1ad: they are beside the frame then.
 pub(crate) const TAGS_LEFT: [&str; 2] = ["tx-vlan-hw-insert", "tx-vlan-stag-hw-insert"];
+/// Checksums that are left to the device on the way out: those of TCP and UDP, however deep in a packet, and of SCTP.
+pub(crate) const CHECKSUMS_LEFT: [&str; 2] = ["tx-checksum-ip-generic", "tx-checksum-sctp"];
 /// VLAN tags that the device takes out of frames on the way in.
 pub(crate) const TAGS_TAKEN: [&str; 2] = ["rx-vlan-hw-parse", "rx-vlan-stag-hw-parse"];
 

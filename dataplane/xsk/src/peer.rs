@@ -1,5 +1,6 @@
 //! The other end of a veth pair, usually in a workload's network namespace: turns NAPI on there, without which the kernel
-//! drops what is burst to it, and has VLAN tags written into frames there, without which no XDP program sees them.
+//! drops what is burst to it, and has written into frames there what is left to the device by default: VLAN tags, which no
+//! XDP program would see, and checksums, which only that of the outermost packet is told to be unfinished.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -10,15 +11,15 @@ use std::thread;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::netdev::{self, GRO, TAGS_LEFT, TAGS_TAKEN};
+use crate::netdev::{self, CHECKSUMS_LEFT, GRO, TAGS_LEFT, TAGS_TAKEN};
 
 /// What is wanted of the other end of a veth pair.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wish {
     /// GRO, and with it NAPI.
     Napi,
-    /// VLAN tags in the frames.
-    Tags,
+    /// Frames with nothing left to the device: VLAN tags are in them, and checksums are finished.
+    Whole,
 }
 
 impl Wish {
@@ -26,7 +27,9 @@ impl Wish {
     const fn by_hand(self) -> &'static str {
         match self {
             Self::Napi => "gro on",
-            Self::Tags => "txvlan off tx-vlan-stag-hw-insert off",
+            Self::Whole => {
+                "txvlan off tx-vlan-stag-hw-insert off tx-checksum-ip-generic off tx-checksum-sctp off"
+            }
         }
     }
 
@@ -34,7 +37,7 @@ impl Wish {
     const fn deed(self) -> &'static str {
         match self {
             Self::Napi => "turn on GRO",
-            Self::Tags => "write VLAN tags into frames",
+            Self::Whole => "write VLAN tags and finished checksums into frames",
         }
     }
 
@@ -46,12 +49,13 @@ impl Wish {
                 netdev::set_features(ifindex, &[GRO], false)?;
                 netdev::set_features(ifindex, &[GRO], true)
             }
-            Self::Tags => {
-                if netdev::active_features(ifindex, &TAGS_LEFT)?.is_empty() {
+            Self::Whole => {
+                let offloads = [TAGS_LEFT, CHECKSUMS_LEFT].concat();
+                if netdev::active_features(ifindex, &offloads)?.is_empty() {
                     return Ok(());
                 }
-                netdev::set_features(ifindex, &TAGS_LEFT, false)?;
-                let left = netdev::active_features(ifindex, &TAGS_LEFT)?;
+                netdev::set_features(ifindex, &offloads, false)?;
+                let left = netdev::active_features(ifindex, &offloads)?;
                 if left.is_empty() { Ok(()) } else { Err(io::Error::other(left.join(" and ") + " stay on")) }
             }
         }
@@ -136,12 +140,13 @@ pub fn enable_peer_napi(ifindex: u32, namespace: &Path) -> Result<String, PeerEr
 }
 
 /// Sees to it that frames which come from a device have their VLAN tags in them. The other end of a veth, which leaves tags
-/// beside the frame by default, is told not to: in the namespace of this path as [`enable_peer_napi`] does it, or else in the
-/// calling thread's. Of other devices it only tells; theirs are the host's to configure.
+/// beside the frame and checksums unfinished by default, is told to do neither: in the namespace of this path as
+/// [`enable_peer_napi`] does it, or else in the calling thread's. Of other devices it only tells; theirs are the host's to
+/// configure.
 ///
 /// # Errors
 ///
-/// [`TagsError`], why tags may not be seen.
+/// [`TagsError`], why tags may not be seen, nor checksums be finished.
 pub fn see_tags(ifindex: u32, namespace: Option<&Path>) -> Result<(), TagsError> {
     let pair = match Pair::of(ifindex) {
         Ok(pair) => pair,
@@ -149,8 +154,8 @@ pub fn see_tags(ifindex: u32, namespace: Option<&Path>) -> Result<(), TagsError>
         Err(error) => return Err(error.into()),
     };
     match namespace {
-        Some(namespace) => pair.within(namespace, Wish::Tags)?,
-        None => pair.here(Wish::Tags)?,
+        Some(namespace) => pair.within(namespace, Wish::Whole)?,
+        None => pair.here(Wish::Whole)?,
     };
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! VLAN tags of frames that come from a device: that they are in the frame, or why they may not be.
+//! What the other end of a veth leaves to the device: that VLAN tags are in the frame and checksums finished, or why they
+//! may not be.
 
 use std::path::Path;
 
@@ -6,25 +7,29 @@ use xsk::{PeerError, TagsError, Wish, see_tags};
 
 use crate::lab::{Namespace, veth};
 
-/// Whether a device leaves tags of 802.1Q and of 802.1ad beside frames that it sends.
-fn leaves(namespace: &Namespace, device: &str) -> [bool; 2] {
+/// Whether a device leaves tags of 802.1Q and of 802.1ad beside frames that it sends, and checksums unfinished.
+fn leaves(namespace: &Namespace, device: &str) -> [bool; 4] {
     let features = namespace.run(&["ethtool", "-k", device]);
-    ["tx-vlan-offload: on", "tx-vlan-stag-hw-insert: on"].map(|feature| features.contains(feature))
+    ["tx-vlan-offload", "tx-vlan-stag-hw-insert", "tx-checksum-ip-generic", "tx-checksum-sctp"]
+        .map(|feature| features.contains(&format!("{feature}: on")))
 }
 
 #[test]
-fn the_other_end_writes_tags_where_it_can_be_told() {
+fn the_other_end_leaves_nothing_to_the_device_where_it_can_be_told() {
     let (here, there) = (Namespace::new(), Namespace::new());
     veth(&here, "near", &there, "far", 1);
     let named = format!("/run/netns/{}", there.name);
     here.within(|| {
         let ifindex = here.ifindex("near");
         let unknown = see_tags(ifindex, None).unwrap_err();
-        assert!(matches!(unknown, TagsError::Peer(PeerError::Unknown { wish: Wish::Tags, .. })), "{unknown}");
+        assert!(
+            matches!(unknown, TagsError::Peer(PeerError::Unknown { wish: Wish::Whole, .. })),
+            "{unknown}"
+        );
         for part in ["the other end of near", "`namespace`", "`ethtool -K DEVICE txvlan off"] {
             assert!(unknown.to_string().contains(part), "{unknown}");
         }
-        assert_eq!(leaves(&there, "far"), [true; 2], "nothing was changed");
+        assert_eq!(leaves(&there, "far"), [true; 4], "nothing was changed");
         let wrong = see_tags(ifindex, Some(Path::new("/proc/self/ns/net"))).unwrap_err();
         assert!(wrong.to_string().contains("the other end of near is not in"), "{wrong}");
         let missing = see_tags(ifindex, Some(Path::new("/run/netns/no-such-namespace"))).unwrap_err();
@@ -33,9 +38,9 @@ fn the_other_end_writes_tags_where_it_can_be_told() {
         assert!(none.to_string().contains("cannot be entered"), "{none}");
         for _ in 0..2 {
             see_tags(ifindex, Some(Path::new(&named))).unwrap();
-            assert_eq!(leaves(&there, "far"), [false; 2]);
+            assert_eq!(leaves(&there, "far"), [false; 4]);
         }
-        assert_eq!(leaves(&here, "near"), [true; 2], "our own end is left alone");
+        assert_eq!(leaves(&here, "near"), [true; 4], "our own end is left alone");
     });
 }
 
@@ -56,16 +61,16 @@ fn another_pair_with_the_same_indices_is_left_alone() {
         assert!(see_tags(100, Some(Path::new("/proc/thread-self/ns/net"))).is_err());
     });
     for (namespace, device) in [(&here, "stranger"), (&beyond, "its-end"), (&there, "far"), (&here, "near")] {
-        assert_eq!(leaves(namespace, device), [true; 2], "{device}");
+        assert_eq!(leaves(namespace, device), [true; 4], "{device}");
     }
 }
 
 #[test]
-fn an_end_in_our_own_namespace_writes_tags() {
+fn an_end_in_our_own_namespace_leaves_nothing_to_the_device() {
     let here = Namespace::new();
     veth(&here, "near", &here, "far", 1);
     here.within(|| see_tags(here.ifindex("near"), None).unwrap());
-    assert_eq!((leaves(&here, "near"), leaves(&here, "far")), ([true; 2], [false; 2]));
+    assert_eq!((leaves(&here, "near"), leaves(&here, "far")), ([true; 4], [false; 4]));
 }
 
 #[test]
