@@ -21,7 +21,7 @@ use crate::worker::{
     Command, Equipment, Gauges, Measurements, Outbound, Queue, Reading, Remains, WAITING, Worker,
 };
 
-/// Events of one worker that may wait for the control thread.
+/// Events of one worker that may wait for the control thread: packets of BFD, and others.
 const EVENTS: usize = 4096;
 
 /// How long a worker may take to do what it is told before it counts as stuck.
@@ -60,6 +60,7 @@ struct Member {
     counters: Arc<Counters>,
     gauges: Arc<Gauges>,
     measurements: Arc<Measurements>,
+    bfd_events: Consumer<Event>,
     events: Consumer<Event>,
     thread: Option<JoinHandle<Remains>>,
 }
@@ -103,6 +104,7 @@ impl Fleet {
         for (worker, neighbours) in mesh(configs.len(), home_chunks + home_jumbo).into_iter().enumerate() {
             let Some((&config, bell)) = configs.get(worker).zip(bells.get(worker)) else { break };
             let (mailbox, orders) = unbounded();
+            let (bfd_events_in, bfd_events) = RingBuffer::new(EVENTS);
             let (events_in, events) = RingBuffer::new(EVENTS);
             let (outbound, outbound_out) = RingBuffer::new(WAITING);
             let id = u16::try_from(worker).unwrap_or(u16::MAX);
@@ -119,6 +121,7 @@ impl Fleet {
                 counters: Arc::new(Counters::new()),
                 gauges: Arc::default(),
                 measurements: Arc::default(),
+                bfd_events: bfd_events_in,
                 events: events_in,
                 outbound: outbound_out,
                 mailbox: orders,
@@ -137,6 +140,7 @@ impl Fleet {
                 counters,
                 gauges,
                 measurements,
+                bfd_events,
                 events,
                 thread: Some(thread),
             });
@@ -248,12 +252,14 @@ impl Fleet {
     /// Whether workers have told something that was not heard yet.
     #[must_use]
     pub fn has_events(&self) -> bool {
-        self.members.iter().any(|member| !member.events.is_empty())
+        self.members.iter().any(|member| !(member.events.is_empty() && member.bfd_events.is_empty()))
     }
 
-    /// What the workers have told, oldest first per worker.
+    /// What the workers have told: packets of BFD first, oldest first per worker.
     pub fn events(&mut self) -> impl Iterator<Item = Event> {
-        self.members.iter_mut().flat_map(|member| std::iter::from_fn(|| member.events.pop().ok()))
+        let rings = self.members.iter_mut().map(|member| (&mut member.bfd_events, &mut member.events));
+        let (bfd, others): (Vec<_>, Vec<_>) = rings.unzip();
+        bfd.into_iter().chain(others).flat_map(|ring| std::iter::from_fn(move || ring.pop().ok()))
     }
 
     /// Counters, gauges and configuration of each worker.

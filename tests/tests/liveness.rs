@@ -5,10 +5,12 @@
 //!   a1 ── node 1 (vtepd) ── underlay, where packets get lost ── node 2 (vtepd or Open vSwitch) ── b1
 //! ```
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use vtep_tests::filter::Tunnel;
+use vtep_tests::frames::{self, Arp, RawSocket};
 use vtep_tests::traffic::Transfer;
 use vtep_tests::trouble::Trouble;
 use vtep_tests::wait::SOON;
@@ -77,6 +79,31 @@ fn a_remote_over_gre_is_asked_as_well() {
     wait_until("node 2 is told that it is no fault", SOON, || is(&far, "init"));
     assert_eq!(liveness(&near), Value::Null);
     net.b1.ping(net.a1.address, 3);
+}
+
+/// A workload that claims one address after the other makes much to tell; what keeps remotes in use has a way of its own.
+#[test]
+fn a_flood_of_neighbours_takes_no_remote_away() {
+    let net = Pair::with_ipv6();
+    let words = "liveness = { interval = \"100ms\", multiplier = 30 }";
+    let [near, far] = daemons(&net, Variant::ONE_WORKER, &Segment::vxlan(100), words);
+    wait_until("both know each other", UP, || is(&near, "up") && is(&far, "up"));
+    net.a1.reaches(&net.b1);
+    let mut socket = RawSocket::of(&net.a1);
+    let mut number = 0_u32;
+    wait_until("more is said than is told", SOON, || {
+        for _ in 0..4096 {
+            number += 1;
+            let [_, a, b, c] = number.to_be_bytes();
+            let sender = Arp { sender_mac: [2, 1, 0, a, b, c], ..Arp::request(&net.a1, net.b1.address) };
+            socket.send(&Arp { sender: Ipv4Addr::new(11, a, b, c), ..sender }.frame());
+        }
+        near.calls("lost_events") > 0
+    });
+    for daemon in [&near, &far] {
+        assert!(is(daemon, "up") && !daemon.log().contains("withdrawn"), "{}", liveness(daemon));
+    }
+    net.a1.reaches(&net.b1);
 }
 
 /// The end of a remote, or of its VNI, is no fault of the other side's.
@@ -239,8 +266,8 @@ fn a_workload_cannot_speak_for_its_switch() {
     let [near, far] = daemons(&net, Variant::ONE_WORKER, &Segment::vxlan(100), FAST);
     wait_until("both know each other", UP, || is(&near, "up") && is(&far, "up"));
     let wire = Capture::received(&net.b1);
-    let frame = vtep_tests::frames::datagram(&net.a1, [0, 0, 0x5e, 0, 0x52, 2], 3784);
-    vtep_tests::frames::RawSocket::of(&net.a1).repeat(&frame, 20);
+    let frame = frames::datagram(&net.a1, [0, 0, 0x5e, 0, 0x52, 2], 3784);
+    RawSocket::of(&net.a1).repeat(&frame, 20);
     wait_until("they are dropped", SOON, || near.drops("BFD_INVALID") == 20);
     assert_eq!(far.drops("BFD_INVALID"), 0);
     net.a1.reaches(&net.b1);

@@ -329,6 +329,8 @@ fn stats(frames: u64) -> Answer {
             dropped: 0,
             in_flight: 0,
             handed_over: 0,
+            lost_events: 0,
+            failed_flushes: 0,
             bursts: 0,
             flushes: 7,
             burst: Some(api::BurstCosts { threshold: 16, ring_ns: 600, call_ns: 8000, frame_ns: 100 }),

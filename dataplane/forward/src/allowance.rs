@@ -1,7 +1,7 @@
 //! How much of what costs others something a worker still does in this second.
 
 use crate::ids::PortId;
-use crate::limits::{ERRORS_PER_SECOND, MAX_PORTS};
+use crate::limits::MAX_PORTS;
 
 /// So many within each second of the clock. Across the edge of two, twice as many may follow each other closely: that suits
 /// what protects against much and need not shape anything.
@@ -24,23 +24,25 @@ impl PerSecond {
     }
 }
 
-/// How many ICMP errors the workloads behind each port may still get: an allowance per port, so that a workload that provokes
-/// errors takes them from nobody but those behind the same port (RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 f).
+/// What each port may still cause: an allowance per port, so that a workload that causes too much takes it from nobody but those
+/// behind the same port (of ICMP errors: RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 f).
 #[derive(Debug)]
-pub(crate) struct ErrorAllowance {
+pub(crate) struct PerPort {
+    /// What a second has for each.
+    most: u32,
     ports: Box<[PerSecond]>,
 }
 
-impl ErrorAllowance {
-    pub(crate) fn new() -> Self {
-        Self { ports: vec![PerSecond::default(); MAX_PORTS].into() }
+impl PerPort {
+    pub(crate) fn new(most: u32) -> Self {
+        Self { most, ports: vec![PerSecond::default(); MAX_PORTS].into() }
     }
 
-    /// Takes one error to a workload behind a port, if there is one.
+    /// Takes one for a port, if there is one.
     #[cold]
     pub(crate) fn take(&mut self, port: PortId, second: u32) -> bool {
         let of_port = self.ports.get_mut(usize::from(port.0));
-        of_port.is_some_and(|allowance| allowance.take(ERRORS_PER_SECOND, second))
+        of_port.is_some_and(|allowance| allowance.take(self.most, second))
     }
 }
 
@@ -59,7 +61,7 @@ mod tests {
 
     #[test]
     fn each_port_has_its_own_and_a_second_brings_it_back() {
-        let mut allowance = ErrorAllowance::new();
+        let mut allowance = PerPort::new(100);
         let mut taken = |port, second| (0..1000).filter(|_| allowance.take(PortId(port), second)).count();
         assert_eq!((taken(1, 7), taken(1, 7), taken(2, 7)), (100, 0, 100));
         assert_eq!((taken(1, 8), taken(1, 9)), (100, 100));

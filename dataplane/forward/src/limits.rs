@@ -25,6 +25,9 @@ pub const MAX_OUTER_HEADER: usize = 78;
 pub const ERRORS_PER_SECOND: u32 = 100;
 /// Packets of BFD that one worker hands to control in a second; the rest is dropped. Control has other things to do.
 pub const BFD_PER_SECOND: u32 = 8192;
+/// Events that frames from one port make in a second at most, as one worker tells them; the rest is withheld, so that no
+/// workload keeps control from hearing others.
+pub const EVENTS_PER_SECOND: u32 = 1024;
 /// Events that one frame makes at most: the groups that a report of IGMPv3 names in a packet of 1500 bytes.
 pub const MAX_RECORDS: usize = 192;
 /// Events that are not repeated within a second; a power of two.

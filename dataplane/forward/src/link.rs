@@ -53,6 +53,9 @@ pub trait Link {
     /// Tells the control thread something a worker saw. Bounded: beyond the bound it is counted and forgotten.
     fn event(&mut self, event: Event);
 
+    /// An event was not told, because too many came of one port in this second. For links that count them.
+    fn withheld(&mut self) {}
+
     /// A pass over the batch has ended. For links that measure what each costs; the pipeline itself knows no clock.
     fn passed(&mut self, _pass: Pass) {}
 }

@@ -21,12 +21,12 @@ mod turn_away;
 
 use arrayvec::ArrayVec;
 
-use crate::allowance::{ErrorAllowance, PerSecond};
+use crate::allowance::{PerPort, PerSecond};
 use crate::counters::Counters;
 use crate::fdb::{Hash, Probe, Sighting};
 use crate::flood::Meters;
 use crate::ids::PortId;
-use crate::limits::BATCH;
+use crate::limits::{BATCH, ERRORS_PER_SECOND, EVENTS_PER_SECOND};
 use crate::link::{Link, Now, Pass, Place};
 use crate::parse::Headers;
 use crate::signature::KnownTunnels;
@@ -44,7 +44,9 @@ pub struct Pipeline {
     /// Packets of BFD that may still be handed to control.
     bfd: PerSecond,
     /// ICMP errors that may still be sent.
-    allowance: ErrorAllowance,
+    allowance: PerPort,
+    /// Events that control may still be told.
+    events: PerPort,
     /// Of the next outer packet. Any value will do with DF set (RFC 6864 section 4.1); a running one reads well.
     identification: u16,
     jobs: Box<Jobs>,
@@ -97,8 +99,9 @@ impl Pipeline {
     pub fn new() -> Self {
         let jobs = Box::new([Job::NONE; BATCH]);
         let (recent, known, meters) = (Recent::new(), KnownTunnels::new(), Meters::new());
-        let (bfd, allowance) = (PerSecond::default(), ErrorAllowance::new());
-        Self { recent, known, meters, bfd, allowance, identification: 0, jobs }
+        let (allowance, events) = (PerPort::new(ERRORS_PER_SECOND), PerPort::new(EVENTS_PER_SECOND));
+        let bfd = PerSecond::default();
+        Self { recent, known, meters, bfd, allowance, events, identification: 0, jobs }
     }
 
     /// Takes a batch of frames that came in at `ingress` through the switch. Every chunk goes back to the link, in the
@@ -112,7 +115,7 @@ impl Pipeline {
         ingress: PortId,
         batch: &mut ArrayVec<L::Chunk, BATCH>,
     ) {
-        let Self { recent, known, meters, bfd, allowance, identification, jobs } = self;
+        let Self { recent, known, meters, bfd, allowance, events, identification, jobs } = self;
         known.turn_to(tables.version());
         let frames = batch.len();
         let (tally, traffic) = (Tally::default(), TrafficTally::default());
@@ -131,6 +134,7 @@ impl Pipeline {
             meters,
             bfd,
             allowance,
+            events,
             identification: *identification,
             tally,
             traffic,
@@ -173,7 +177,8 @@ struct Run<'a, L> {
     known: &'a mut KnownTunnels,
     meters: &'a mut Meters,
     bfd: &'a mut PerSecond,
-    allowance: &'a mut ErrorAllowance,
+    allowance: &'a mut PerPort,
+    events: &'a mut PerPort,
     /// Of the outer packet that was made last.
     identification: u16,
     tally: Tally,

@@ -20,24 +20,35 @@ impl Recent {
         Self { hasher: RandomState::default(), fingerprints: vec![0; RECENT_EVENTS].into() }
     }
 
-    /// Tells the link of an event, unless it was told in this period, whose number may be that of a second.
+    /// Tells the link of an event, unless it was told in this period, whose number may be that of a second. One that is not
+    /// `allowed` is withheld, and new the next time.
     #[cold]
-    pub(crate) fn tell<L: Link>(&mut self, link: &mut L, event: Event, period: u32) {
-        if self.is_new(event, period) {
+    pub(crate) fn tell<L: Link>(
+        &mut self,
+        link: &mut L,
+        event: Event,
+        period: u32,
+        allowed: impl FnOnce() -> bool,
+    ) {
+        let Some((place, fingerprint)) = self.unknown(event, period) else { return };
+        if allowed() {
+            *place = fingerprint;
             link.event(event);
+        } else {
+            link.withheld();
         }
     }
 
     /// Whether something has not been asked about in this period, as far as is remembered.
     #[cold]
     pub(crate) fn is_new(&mut self, what: impl Hash, period: u32) -> bool {
+        self.unknown(what, period).map(|(place, fingerprint)| *place = fingerprint).is_some()
+    }
+
+    /// The fingerprint of something that is not remembered, and its place.
+    fn unknown(&mut self, what: impl Hash, period: u32) -> Option<(&mut u64, u64)> {
         let fingerprint = self.hasher.hash_one((what, period));
-        match self.fingerprints.get_mut(fingerprint as usize % RECENT_EVENTS) {
-            Some(place) if *place != fingerprint => {
-                *place = fingerprint;
-                true
-            }
-            _ => false,
-        }
+        let place = self.fingerprints.get_mut(fingerprint as usize % RECENT_EVENTS)?;
+        (*place != fingerprint).then_some((place, fingerprint))
     }
 }

@@ -18,6 +18,9 @@ pub(super) const FREEZE: u32 = 180;
 /// Addresses that are watched at most. A workload can make them up at will; beyond it none is added.
 const MOST: usize = 8192;
 
+/// Lines of the log about moves in one domain and second; how many others there were is said with the next line.
+const LINES: u32 = 10;
+
 /// An address of a domain.
 type Address = (DomainId, Mac);
 
@@ -30,12 +33,21 @@ struct History {
     moves: VecDeque<u32>,
 }
 
+/// What the log says of moves in one domain.
+#[derive(Debug, Default)]
+struct Said {
+    second: u32,
+    lines: u32,
+    unsaid: u64,
+}
+
 /// What is known of addresses that move.
 #[derive(Debug, Default)]
 pub(super) struct Moves {
     histories: BTreeMap<Address, History>,
     /// Until when an address is frozen.
     frozen: BTreeMap<Address, u32>,
+    said: BTreeMap<DomainId, Said>,
 }
 
 impl Moves {
@@ -66,6 +78,20 @@ impl Moves {
         Some(home)
     }
 
+    /// Whether one more move in a domain is to be said, and if so, how many were not before.
+    fn say(&mut self, domain: DomainId, now: u32) -> Option<u64> {
+        let said = self.said.entry(domain).or_default();
+        if said.second != now {
+            (said.second, said.lines) = (now, 0);
+        }
+        if said.lines == LINES {
+            said.unsaid += 1;
+            return None;
+        }
+        said.lines += 1;
+        Some(std::mem::take(&mut said.unsaid))
+    }
+
     /// Whether an address is frozen.
     pub(super) fn is_frozen(&self, address: Address) -> bool {
         self.frozen.contains_key(&address)
@@ -93,6 +119,7 @@ impl Moves {
     pub(super) fn forget(&mut self, unwanted: impl Fn(DomainId, Option<Place>) -> bool) {
         self.histories.retain(|(domain, _), history| !unwanted(*domain, Some(history.home)));
         self.frozen.retain(|(domain, _), _| !unwanted(*domain, None));
+        self.said.retain(|domain, _| !unwanted(*domain, None));
     }
 }
 
@@ -102,7 +129,10 @@ impl State {
         let Some(vni) = self.vni(key.domain()) else { return };
         let (mac, number) = (key.mac(), vni.value());
         let (place, other) = (self.describe(from), self.describe(to));
-        tracing::info!(vni = number, %mac, from = place, to = other, "address moved");
+        if let Some(unsaid) = self.moves.say(key.domain(), now) {
+            let unsaid = (unsaid != 0).then_some(unsaid);
+            tracing::info!(vni = number, %mac, from = place, to = other, unsaid, "address moved");
+        }
         self.provenance.fdb_moved((vni, mac), now, place.clone());
         let limit = self.config.vnis.get(&vni).map_or(0, |vni| vni.move_limit);
         let Some(home) = self.moves.note((key.domain(), mac), from, limit, now) else { return };
@@ -180,6 +210,16 @@ mod tests {
         assert_eq!(noted(&mut moves, 5, &[0, 50, 100, 150, 200, 250, 300, 350]), [None; 8]);
         assert_eq!(noted(&mut moves, 0, &[400; 9]), [None; 9]);
         assert_eq!(noted(&mut Moves::default(), 1, &[7]), [Some(HOME)]);
+    }
+
+    #[test]
+    fn of_many_moves_in_a_second_a_few_are_said_and_the_rest_is_counted() {
+        let mut moves = Moves::default();
+        let mut said =
+            |domain, now| (0..100).filter_map(|_| moves.say(DomainId(domain), now)).collect::<Vec<_>>();
+        assert_eq!(said(1, 7), [0; LINES as usize]);
+        assert_eq!(said(2, 7), [0; LINES as usize], "each domain has its own");
+        assert_eq!(said(1, 8)[..2], [100 - u64::from(LINES), 0]);
     }
 
     #[test]

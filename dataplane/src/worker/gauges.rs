@@ -50,7 +50,7 @@ pub struct Reading {
     pub homecoming: u64,
     /// Frames that we gave to other workers, since the start.
     pub handed_over: u64,
-    /// Events that the control thread was too slow for, since the start.
+    /// Events that the control thread was not told, because it was too slow or one port made too many, since the start.
     pub lost_events: u64,
     /// Transmit system calls that the kernel refused because the device was gone or down, since the start.
     pub failed_flushes: u64,

@@ -110,7 +110,9 @@ pub struct Equipment {
     pub gauges: Arc<Gauges>,
     /// What it measures.
     pub measurements: Arc<Measurements>,
-    /// What it tells the control thread.
+    /// Packets of BFD for the control thread.
+    pub bfd_events: Producer<Event>,
+    /// What else it tells the control thread.
     pub events: Producer<Event>,
     /// Frames of the control thread's to send.
     pub outbound: Consumer<Outbound>,
@@ -205,6 +207,7 @@ impl Worker {
             flushes: 0,
             meter: Meter::new(equipment.epoch, equipment.measurements),
             counters: Arc::clone(&counters),
+            bfd_events: equipment.bfd_events,
             events: equipment.events,
             control,
             lost_events: 0,

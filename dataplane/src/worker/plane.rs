@@ -61,6 +61,9 @@ pub(super) struct Plane {
     pub(super) flushes: u64,
     pub(super) meter: Meter,
     pub(super) counters: Arc<Counters>,
+    /// Packets of BFD for control. Nothing that workloads cause comes in their way.
+    pub(super) bfd_events: Producer<Event>,
+    /// All else that is told.
     pub(super) events: Producer<Event>,
     pub(super) control: Bell,
     pub(super) lost_events: u64,
@@ -288,10 +291,15 @@ impl Link for Plane {
     }
 
     fn event(&mut self, event: Event) {
-        if self.events.push(event).is_err() {
+        let ring = if matches!(event, Event::Bfd { .. }) { &mut self.bfd_events } else { &mut self.events };
+        if ring.push(event).is_err() {
             self.lost_events += 1;
         }
         self.control.ring();
+    }
+
+    fn withheld(&mut self) {
+        self.lost_events += 1;
     }
 
     fn passed(&mut self, pass: Pass) {

@@ -37,6 +37,8 @@ fn workers(workers: &[api::WorkerStats], moving: &mut Moving) -> Columns {
         ">HANDED OVER",
         ">BURSTS",
         ">FLUSHES",
+        ">FAILED",
+        ">EVENTS LOST",
     ];
     let mut columns = Columns::new(HEADS);
     for worker in workers {
@@ -53,6 +55,8 @@ fn workers(workers: &[api::WorkerStats], moving: &mut Moving) -> Columns {
             count("handed_over", worker.handed_over),
             count("bursts", worker.bursts),
             count("flushes", worker.flushes),
+            count("failed_flushes", worker.failed_flushes),
+            count("lost_events", worker.lost_events),
         ]);
     }
     columns

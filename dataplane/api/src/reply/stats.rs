@@ -79,6 +79,10 @@ replies! {
         in_flight: u64,
         /// Frames handed to another worker, which owns the egress queue.
         handed_over: u64,
+        /// What the control thread was not told, because it was too slow or one port made too much of it.
+        lost_events: u64,
+        /// System calls for sending that the kernel refused because the device was gone or down.
+        failed_flushes: u64,
         /// System calls that sent a burst.
         bursts: u64,
         /// System calls that sent what was in a transmit ring.

@@ -82,7 +82,10 @@ impl<'t, L: Link> Run<'t, L> {
         }
         match learn::learn(tables.fdb(), &source, from, self.seconds, limits, ageing) {
             Ok(Lesson::Known) => {}
-            Ok(Lesson::Moved(event)) => self.link.event(event),
+            Ok(Lesson::Moved(event)) if self.events.take(self.ingress, self.seconds) => {
+                self.link.event(event);
+            }
+            Ok(Lesson::Moved(_)) => self.link.withheld(),
             Ok(Lesson::Unlearned) => self.tally.unlearned += u64::from(!is_withdrawn),
             Err(_) if self.is_of_a_group(job) => {}
             Err(reason) => return Err(reason),
@@ -149,7 +152,7 @@ impl<'t, L: Link> Run<'t, L> {
             if domain.learning
                 && let Some(news) = claim.news(domain, neighbours, from)
             {
-                self.recent.tell(self.link, news.event, self.seconds / news.period);
+                self.tell(news.event, self.seconds / news.period);
             }
         }
         let Place::Port(ingress) = from else { return None };

@@ -224,9 +224,16 @@ impl<'t, L: Link> Run<'t, L> {
         let mut news = snoop::News::new();
         let audience = snoop::read(&job.headers, self.link.frame(chunk).bytes(), job.from(), &mut news);
         for event in news {
-            self.recent.tell(self.link, event, self.seconds);
+            self.tell(event, self.seconds);
         }
         self.tables.audience(job.headers.domain(), audience, self.isolated)
+    }
+
+    /// Tells control of something that a frame says, unless it was told in this period or the port has said too much.
+    #[cold]
+    pub(super) fn tell(&mut self, event: Event, period: u32) {
+        let Self { recent, link, events, ingress, seconds, .. } = self;
+        recent.tell(*link, event, period, || events.take(*ingress, *seconds));
     }
 
     pub(super) fn send(&mut self, headers: &Headers, exit: Exit<'t>, mut chunk: L::Chunk) {
@@ -284,7 +291,8 @@ impl<'t, L: Link> Run<'t, L> {
     #[cold]
     fn explain(&mut self, place: Place, reason: DropReason) {
         if let (Place::Remote(remote), DropReason::NeighbourUnresolved) = (place, reason) {
-            self.recent.tell(self.link, Event::Unresolved { remote }, self.seconds);
+            // There are as many as remotes at most.
+            self.recent.tell(self.link, Event::Unresolved { remote }, self.seconds, || true);
         }
     }
 

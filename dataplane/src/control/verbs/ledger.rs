@@ -370,6 +370,8 @@ impl Operator for Ledger {
                 dropped,
                 in_flight: 0,
                 handed_over: 0,
+                lost_events: 0,
+                failed_flushes: 0,
                 bursts: 0,
                 flushes: self.frames,
                 burst: None,

@@ -92,6 +92,8 @@ impl State {
                 dropped,
                 in_flight,
                 handed_over: gauges.handed_over,
+                lost_events: gauges.lost_events,
+                failed_flushes: gauges.failed_flushes,
                 bursts: gauges.bursts,
                 flushes: gauges.flushes,
                 burst: (gauges.threshold != 0).then_some(BurstCosts {
