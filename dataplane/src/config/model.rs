@@ -222,7 +222,7 @@ pub struct VniConfig {
     pub mcast_snooping: bool,
     /// Underlay multicast group that frames are flooded to, in the place of the remotes.
     pub mcast_group: Option<IpAddr>,
-    /// Moves of an address within three minutes that freeze it, 0 for never; 5 by default.
+    /// Moves of an address within three minutes that freeze it, 0 for never; 5 by default, [`Self::MOST_MOVES`] at most.
     pub move_limit: u32,
     /// Whether its remotes are asked whether they are there, unless they say otherwise; not by default.
     pub liveness: LivenessWish,
@@ -249,6 +249,8 @@ impl VniConfig {
     pub const AGEING: u32 = 300;
     /// Moves that freeze an address unless the VNI says otherwise (RFC 7432 section 15.1).
     pub const MOVE_LIMIT: u32 = 5;
+    /// Moves that may be waited for at most: each is remembered.
+    pub const MOST_MOVES: u32 = 1000;
     /// Most addresses that are learned in a VNI unless it says otherwise: some 4 MiB of forwarding database.
     pub const LEARN_LIMIT: u32 = 131_072;
 

@@ -321,7 +321,7 @@ fn vni_config(request: &api::SetVni) -> Result<VniConfig, Refusal> {
     }
     config.udp_checksum = request.udp_checksum;
     if let Some(limit) = request.move_limit {
-        config.move_limit = arguments::whole("move_limit", limit, 0..=u32::MAX)?;
+        config.move_limit = arguments::whole("move_limit", limit, 0..=VniConfig::MOST_MOVES)?;
     }
     config.mcast_snooping = request.mcast_snooping.unwrap_or(config.mcast_snooping);
     config.mcast_group =

@@ -117,6 +117,11 @@ fn check_alone(vni: &VniConfig, faults: &mut Vec<Fault>) {
     tunnel::check(vni, faults);
     check_mcast_group(vni, faults);
     check_sequence(vni, faults);
+    if vni.move_limit > VniConfig::MOST_MOVES {
+        let what = format!("VNI {} cannot wait for {} moves of an address", vni.vni, vni.move_limit);
+        let remedy = format!("give a whole number from 1 to {}, or 0 to freeze none", VniConfig::MOST_MOVES);
+        faults.push(Fault::invalid(subject(), "move_limit", what, remedy));
+    }
 }
 
 /// Checks the underlay group that a VNI floods to.

@@ -63,6 +63,16 @@ fn packets_to_an_underlay_group_are_not_numbered() {
 }
 
 #[test]
+fn moves_that_are_waited_for_are_bounded() {
+    let vni = |limit: &str| with(&format!("[[vni]]\nid = 5\nlocal = \"192.0.2.1\"\nmove_limit = {limit}\n"));
+    let fault = "VNI 5 cannot wait for 1001 moves of an address | give a whole number from 1 to 1000, or 0 to freeze none";
+    assert_eq!(words_of(&vni("1001")), [fault]);
+    for right in ["0", "1000"] {
+        assert!(config::parse(Path::new("t.toml"), &vni(right)).is_ok());
+    }
+}
+
+#[test]
 fn twice_the_same_is_refused_with_the_line_of_the_first() {
     let text = with(
         r#"

@@ -5,6 +5,9 @@ use api::Request;
 use super::{NOTHING, liveness, port};
 use crate::words::{Given, Shape, Usage};
 
+/// Moves of an address that `move-limit` takes at most.
+const MOST_MOVES: u64 = 1000;
+
 /// What may follow a VNI's number.
 pub(super) const SET: Shape = Shape {
     positional: &["vni"],
@@ -76,7 +79,7 @@ pub(super) fn set(given: &Given, replace: bool) -> Result<Request, Usage> {
         udp_checksum: given.switch("udp-checksum")?,
         mcast_snooping: given.switch("mcast-snooping")?,
         mcast_group: given.address("mcast-group")?,
-        move_limit: given.number("move-limit", u32::MAX.into())?,
+        move_limit: given.number("move-limit", MOST_MOVES)?,
         flood: given.switch("flood")?,
         mcast_flood: given.switch("mcast-flood")?,
         bcast_flood: given.switch("bcast-flood")?,
