@@ -103,6 +103,19 @@ fn groups_go_where_workloads_have_joined_them() {
     daemon.assert_balanced();
 }
 
+/// The address that says which uplink a group is joined on may come after the daemon.
+#[test]
+fn a_group_is_joined_once_the_local_address_is_there() {
+    let underlay = Underlay::new();
+    let a = underlay.node(1);
+    a.namespace.ip("addr del 192.0.2.1/24 dev up0");
+    let segment = Segment::vxlan(100).key("mcast_group = \"239.1.1.1\"");
+    let daemon = Daemon::start(&a, Variant::ONE_WORKER, &[segment]);
+    assert!(!daemon.log().contains("multicast group joined"));
+    a.namespace.ip("addr add 192.0.2.1/24 dev up0");
+    wait_until("the group is joined", SOON, || daemon.log().contains("multicast group joined"));
+}
+
 /// As with `fastleave` of Linux's bridge: who leaves is believed at once where only one host can be, and asked after elsewhere.
 #[test]
 fn a_port_with_fast_leave_is_left_without_a_question() {

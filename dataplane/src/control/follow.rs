@@ -36,7 +36,8 @@ impl State {
                 let Self { paths, underlay, path_mtus, .. } = self;
                 // What routers on another way have said does not hold for this one.
                 let differs = paths.follow(underlay, &changes, |pair| path_mtus.forget(pair));
-                self.stale.tables |= differs || changes.links;
+                // A local address decides on which uplink a multicast group is joined.
+                self.stale.tables |= differs || changes.links || changes.addresses;
                 self.stale.ports |= changes.links;
             }
             if !changes.unfinished {
