@@ -65,6 +65,17 @@ struct Member {
     thread: Option<JoinHandle<Remains>>,
 }
 
+/// A queue that a worker was asked for.
+pub struct Returning(Receiver<Box<Queue>>);
+
+impl Returning {
+    /// Waits for it; `None` if the worker does not have it or does not answer in time.
+    #[must_use]
+    pub fn wait(self) -> Option<Queue> {
+        self.0.recv_timeout(PATIENCE).ok().map(|queue| *queue)
+    }
+}
+
 /// All workers.
 pub struct Fleet {
     members: Vec<Member>,
@@ -194,13 +205,12 @@ impl Fleet {
         self.tell(worker, Command::Supply { port, index, fill });
     }
 
-    /// Takes a queue back from a worker once it has worked it off; `None` if the worker does not have it or does not
-    /// answer in time.
+    /// Asks a worker for a queue, which it gives back once it has worked it off.
     #[must_use]
-    pub fn remove(&self, worker: u16, port: PortId, index: u32) -> Option<Queue> {
-        let (to, from): (_, Receiver<Box<Queue>>) = unbounded();
+    pub fn take_back(&self, worker: u16, port: PortId, index: u32) -> Returning {
+        let (to, from) = unbounded();
         self.tell(worker, Command::Remove { port, index, to });
-        from.recv_timeout(PATIENCE).ok().map(|queue| *queue)
+        Returning(from)
     }
 
     /// Gives chunks of the shared UMEM back.

@@ -4,7 +4,7 @@ use forward::fdb::Key;
 
 use super::reconcile::kind;
 use super::state::State;
-use crate::config::{Change, Config, FdbConfig, Keyed};
+use crate::config::{Change, Config, FdbConfig, Keyed, PortConfig};
 use crate::plan::{NeedsRestart, Refusal, diff, restarts};
 
 /// What a reload did.
@@ -27,7 +27,7 @@ impl State {
         self.make(change)?;
         if let Change::AddPort(port) = change {
             self.reconcile();
-            if let Some(why) = self.closed.get(&port.name).cloned() {
+            if let Some(why) = self.closed.get(&port.name).map(|closed| closed.why.clone()) {
                 self.make(&Change::RemovePort(port.name.clone()))?;
                 self.reconcile();
                 let remedy = "the port was not added; `vtep-ctl port add` again once that is mended";
@@ -61,7 +61,11 @@ impl State {
         match change {
             Change::SetFdb { entry, .. } => self.entry_set(entry),
             Change::RemoveFdb { vni, mac } => self.uninstall(*vni, *mac),
-            Change::AddPort(_) | Change::RemovePort(_) => self.stale.ports = true,
+            Change::AddPort(PortConfig { name, .. }) | Change::RemovePort(name) => {
+                // What an earlier port of this name was refused says nothing of another.
+                self.closed.remove(name);
+                self.stale.ports = true;
+            }
             // A VLAN that leaves a trunk takes the static entries of its VNI that point there.
             Change::TunePort { tuning, .. } => self.stale.entries |= !tuning.trunk.is_empty(),
             // What goes takes its static entries with it.

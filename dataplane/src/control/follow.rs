@@ -12,6 +12,7 @@ use wire::membership::Interest;
 
 use super::book::Seen;
 use super::paths::Way;
+use super::port::Retry;
 use super::state::State;
 use crate::config::VniConfig;
 
@@ -39,6 +40,9 @@ impl State {
                 // A local address decides on which uplink a multicast group is joined.
                 self.stale.tables |= differs || changes.links || changes.addresses;
                 self.stale.ports |= changes.links;
+                if changes.links {
+                    self.closed.values_mut().for_each(|closed| closed.retry = Retry::default());
+                }
             }
             if !changes.unfinished {
                 return;
@@ -125,7 +129,9 @@ impl State {
         self.stale.tables |= self.path_mtus.expire(now);
         self.stale.tables |= self.waits_to_join();
         // A device that refused, or a queue that was busy, may have come round.
-        self.stale.ports |= !self.closed.is_empty();
+        if self.closed.values().any(|closed| closed.retry.is_due(now)) {
+            self.stale.ports |= self.open_missing(now);
+        }
         if now.is_multiple_of(FRESHNESS) {
             self.keep_fresh();
             self.turn_on_napi();

@@ -1,11 +1,13 @@
 //! Opening and closing of ports: a device becomes a port when its XDP program is attached and each of its queues has a
 //! socket in the hands of a worker.
 
+use std::time::Duration;
+
 use forward::ids::PortId;
 use xsk::{Device, DeviceConfig, LinkMode, Memory, Mode, Pages, Role, Socket, StatisticsReader, Steering};
 
 use crate::config::{ModeWish, PortConfig, PortRole, XdpMode};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Returning};
 use crate::underlay::Link;
 use crate::worker::{Queue, QueueParts};
 
@@ -49,6 +51,15 @@ pub(super) struct OpenQueue {
     pub(super) fill: u32,
     /// Reads the socket's statistics.
     pub(super) statistics: StatisticsReader,
+}
+
+/// What there is for a port beside what is configured.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    /// Whether frames may take several chunks.
+    pub(super) segments: bool,
+    /// How long a busy queue is waited for.
+    pub(super) patience: Duration,
 }
 
 /// A port could not be opened.
@@ -107,7 +118,7 @@ fn ladder(config: &PortConfig) -> (Mode, Mode) {
 
 impl OpenPort {
     /// Attaches the program, opens the sockets and gives the queues to the workers with the fewest, by `load`. Frames may
-    /// take several chunks with `segments`. Of shared memory the queues have nothing until they are given their share.
+    /// take several chunks if `room` says so. Of shared memory the queues have nothing until they are given their share.
     ///
     /// # Errors
     /// [`OpenError`]; nothing of the attempt is left.
@@ -117,7 +128,7 @@ impl OpenPort {
         id: PortId,
         config: &PortConfig,
         link: &Link,
-        segments: bool,
+        room: Room,
         load: &mut [usize],
     ) -> Result<Self, OpenError> {
         let host = |source| OpenError::Host { port: config.name.clone(), source };
@@ -137,11 +148,12 @@ impl OpenPort {
             },
             queues: wanted,
             ring_size: config.ring_size,
-            segments,
+            segments: room.segments,
             best,
             least,
             own_chunks: own_chunks(config.ring_size, wanted),
             own_memory: Memory::LargestPages,
+            patience: room.patience,
         };
         let device = Device::open(steering, &device_config).map_err(host)?;
         let mut degraded: Vec<String> =
@@ -185,24 +197,42 @@ impl OpenPort {
         (self.attachment.take(), self)
     }
 
-    /// Detaches the program, waits until the workers have worked off what was received, and closes the sockets.
-    pub(super) fn close(self, fleet: &Fleet) {
+    /// Detaches the program and asks the workers for the queues, which they give back once they have worked off what was
+    /// received. Nobody is waited for yet, so that many ports take no longer than one.
+    pub(super) fn leave(self, fleet: &Fleet) -> LeavingPort {
         drop(self.attachment);
-        for queue in self.queues {
-            if let Some(queue) = fleet.remove(queue.worker, self.id, queue.index) {
-                let QueueParts { socket, private } = queue.into_parts();
-                let chunks = socket.close();
-                // The UMEM of a zero-copy port goes with its last socket.
-                if private.is_none() {
-                    fleet.give_chunks(chunks);
-                }
-            } else {
+        let ask = |queue: OpenQueue| {
+            let returning = fleet.take_back(queue.worker, self.id, queue.index);
+            (queue, returning)
+        };
+        LeavingPort { name: self.config.name, queues: self.queues.into_iter().map(ask).collect() }
+    }
+}
+
+/// A port whose queues the workers have been asked for.
+pub(super) struct LeavingPort {
+    name: String,
+    queues: Vec<(OpenQueue, Returning)>,
+}
+
+impl LeavingPort {
+    /// Waits for the queues and closes their sockets.
+    pub(super) fn close(self, fleet: &Fleet) {
+        for (OpenQueue { index, worker, .. }, returning) in self.queues {
+            let Some(queue) = returning.wait() else {
                 tracing::error!(
-                    port = self.config.name,
-                    queue = queue.index,
-                    worker = queue.worker,
+                    port = self.name,
+                    queue = index,
+                    worker,
                     "the worker does not give the queue back; its chunks are lost"
                 );
+                continue;
+            };
+            let QueueParts { socket, private } = queue.into_parts();
+            let chunks = socket.close();
+            // The UMEM of a zero-copy port goes with its last socket.
+            if private.is_none() {
+                fleet.give_chunks(chunks);
             }
         }
     }
@@ -211,6 +241,38 @@ impl OpenPort {
 /// Chunks of a zero-copy port's own UMEM.
 fn own_chunks(ring_size: u32, queues: u32) -> u32 {
     OWN_RINGS.saturating_mul(ring_size).saturating_mul(queues).next_power_of_two().min(OWN_MOST)
+}
+
+/// Why a port is not open, and when that is tried again.
+#[derive(Debug, Default)]
+pub(super) struct Closed {
+    /// What the host said last.
+    pub(super) why: String,
+    /// When it is asked again.
+    pub(super) retry: Retry,
+}
+
+/// Attempts that come the more seldom the more of them have failed: each may hold control up.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Retry {
+    due: u32,
+    pause: u32,
+}
+
+impl Retry {
+    /// Seconds between two attempts at most.
+    const LONGEST: u32 = 30;
+
+    /// Another attempt has failed.
+    pub(super) fn failed(&mut self, now: u32) {
+        self.pause = (self.pause * 2).clamp(1, Self::LONGEST);
+        self.due = now.saturating_add(self.pause);
+    }
+
+    /// Whether it is time for another.
+    pub(super) const fn is_due(self, now: u32) -> bool {
+        self.due <= now
+    }
 }
 
 /// The private chunks of each queue, or none.
@@ -259,5 +321,17 @@ mod tests {
         }
         assert_eq!(own_chunks(16_384, 64), OWN_MOST);
         assert_eq!(own_fill(16_384, 16_384), 12_288);
+    }
+
+    #[test]
+    fn what_fails_again_and_again_is_tried_ever_more_seldom() {
+        let mut retry = Retry::default();
+        assert!(retry.is_due(0));
+        let mut failed = |now| {
+            retry.failed(now);
+            (now..).find(|now| retry.is_due(*now)).unwrap() - now
+        };
+        let pauses: Vec<u32> = (100..108).map(&mut failed).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
     }
 }

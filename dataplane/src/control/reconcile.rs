@@ -2,14 +2,18 @@
 //! whenever something is stale, and safe to call at any time.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use forward::fdb::{Entry, Key, Kind};
 use forward::link::Place;
 use wire::{Mac, Vni};
 
-use super::port::OpenPort;
+use super::port::{LeavingPort, OpenPort, Room};
 use super::state::{FDB_CAPACITY, Stale, State};
 use crate::config::{FdbKind, Keyed, PortConfig, PortRole};
+
+/// How long a new port waits for a queue that another socket is about to let go of.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 impl State {
     /// Acts upon everything that is stale.
@@ -24,7 +28,7 @@ impl State {
         if stale.ports {
             let obsolete = self.take_obsolete();
             self.close(obsolete);
-            self.open_missing();
+            self.open_missing(self.now());
             self.share_chunks();
             self.turn_on_napi();
             self.see_tags();
@@ -63,52 +67,68 @@ impl State {
         if let Err(stuck) = self.fleet.settle() {
             tracing::error!(%stuck, "ports are closed all the same");
         }
-        for port in ports {
+        let places: Vec<Place> = ports.iter().map(|port| Place::Port(port.id)).collect();
+        for port in &ports {
             tracing::info!(port = port.config.name, device = port.config.device, "port closed");
-            let place = Place::Port(port.id);
+        }
+        let leaving: Vec<LeavingPort> = ports.into_iter().map(|port| port.leave(&self.fleet)).collect();
+        for port in leaving {
             port.close(&self.fleet);
+        }
+        for place in places {
             self.mdb.forget(|_, other| other == place);
             // What was written stays, for when the device is back.
             self.fdb.flush(|key, entry| entry.place == place && self.is_learned(key, entry));
         }
     }
 
-    /// Opens every configured port that is not open and whose device is there.
-    fn open_missing(&mut self) {
+    /// Opens every configured port that is not open, whose device is there, and for which it is time; says whether any did.
+    pub(super) fn open_missing(&mut self, now: u32) -> bool {
         let missing: Vec<PortConfig> =
             self.config.ports.iter().filter(|port| !self.ports.contains_key(&port.name)).cloned().collect();
         let names: Vec<&String> = missing.iter().map(|port| &port.name).collect();
         self.closed.retain(|name, _| names.contains(&name));
+        let mut opened = false;
         for port in missing {
-            match self.open(&port) {
+            let patience = match self.closed.get(&port.name) {
+                Some(closed) if !closed.retry.is_due(now) => continue,
+                // It has been waited for. There are remotes that want to hear from us.
+                Some(_) => Duration::ZERO,
+                None => PATIENCE,
+            };
+            match self.open(&port, patience) {
                 Ok(open) => {
-                    tracing::info!(
-                        port = port.name,
-                        device = port.device,
-                        mode = %open.mode,
-                        queues = open.queues.len(),
-                        "port open"
-                    );
-                    let cramped = self.underlay.link_by_index(open.ifindex);
-                    let cramped = cramped.and_then(|link| self.cramped(&open, link));
-                    for reason in open.degraded.iter().chain(&cramped) {
-                        tracing::warn!(port = port.name, reason, "the port does with less");
-                    }
-                    self.closed.remove(&port.name);
-                    self.ports.insert(port.name.clone(), open);
+                    self.opened(open);
+                    opened = true;
                 }
                 Err(why) => {
+                    let closed = self.closed.entry(port.name.clone()).or_default();
+                    closed.retry.failed(now);
                     // Said once, not at every attempt.
-                    if self.closed.get(&port.name) != Some(&why) {
+                    if closed.why != why {
                         tracing::warn!(port = port.name, device = port.device, why, "port not open");
-                        self.closed.insert(port.name, why);
+                        closed.why = why;
                     }
                 }
             }
         }
+        opened
     }
 
-    fn open(&self, config: &PortConfig) -> Result<OpenPort, String> {
+    /// A port has come to be open.
+    fn opened(&mut self, open: OpenPort) {
+        let PortConfig { name, device, .. } = &open.config;
+        tracing::info!(port = name, device, mode = %open.mode, queues = open.queues.len(), "port open");
+        let cramped = self.underlay.link_by_index(open.ifindex);
+        let cramped = cramped.and_then(|link| self.cramped(&open, link));
+        for reason in open.degraded.iter().chain(&cramped) {
+            tracing::warn!(port = name, reason, "the port does with less");
+        }
+        self.closed.remove(name);
+        self.ports.insert(name.clone(), open);
+    }
+
+    fn open(&self, config: &PortConfig, patience: Duration) -> Result<OpenPort, String> {
         let Some(link) = self.underlay.link(&config.device) else {
             return Err(format!("there is no device {} in this network namespace", config.device));
         };
@@ -118,8 +138,9 @@ impl State {
             return Err(format!("VNI {vni} is not configured"));
         }
         let id = self.port_id(&config.name).ok_or_else(|| "all port indices are taken".to_owned())?;
-        let (mut load, segments) = (self.load(), self.jumbo.is_some());
-        OpenPort::open(&self.steering, &self.fleet, id, config, link, segments, &mut load)
+        let mut load = self.load();
+        let room = Room { segments: self.jumbo.is_some(), patience };
+        OpenPort::open(&self.steering, &self.fleet, id, config, link, room, &mut load)
             .map_err(|error| error.to_string())
     }
 

@@ -29,7 +29,7 @@ use super::mdb::Mdb;
 use super::moves::Moves;
 use super::path_mtu::PathMtus;
 use super::paths::Paths;
-use super::port::OpenPort;
+use super::port::{Closed, LeavingPort, OpenPort};
 use super::protection::{Enforced, Refusals};
 use super::provenance::Provenance;
 use super::trunks::Lanes;
@@ -117,8 +117,8 @@ pub struct State {
     pub(super) ids: Ids,
     /// Open ports, by name.
     pub(super) ports: BTreeMap<String, OpenPort>,
-    /// Why a configured port is not open.
-    pub(super) closed: BTreeMap<String, String>,
+    /// Configured ports that are not open.
+    pub(super) closed: BTreeMap<String, Closed>,
     pub(super) paths: Paths,
     /// What keeps packets from remotes, as it was last told.
     pub(super) hindrances: Hindrances,
@@ -420,7 +420,8 @@ impl State {
         let ports: Vec<OpenPort> = std::mem::take(&mut self.ports).into_values().collect();
         let (attachments, ports): (Vec<_>, Vec<_>) = ports.into_iter().map(OpenPort::detach).unzip();
         drop(attachments);
-        for port in ports {
+        let leaving: Vec<LeavingPort> = ports.into_iter().map(|port| port.leave(&self.fleet)).collect();
+        for port in leaving {
             port.close(&self.fleet);
         }
         let remains = self.fleet.stop();

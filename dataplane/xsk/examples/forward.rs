@@ -36,6 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 least: Mode::Generic,
                 own_chunks: 2,
                 own_memory: Memory::Anonymous,
+                patience: Duration::from_secs(2),
             },
         )?;
         println!("{name}: {}, burst: {:?}", device.mode, steering.probe_burst(ifindex));

@@ -4,6 +4,7 @@
 //! `transmit_cost DEVICE LENGTH`
 
 use std::error::Error;
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use xsk::{Chunk, Device, DeviceConfig, Memory, Mode, Role, Steering, SteeringConfig};
@@ -32,6 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             least: Mode::Generic,
             own_chunks: 2,
             own_memory: Memory::Anonymous,
+            patience: Duration::from_secs(2),
         },
     )?;
     println!("{name}: {}, {length} bytes, burst: {:?}", device.mode, steering.probe_burst(ifindex));

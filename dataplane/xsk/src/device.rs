@@ -3,6 +3,7 @@
 use std::fmt;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::{
     Attachment, Chunk, Error, LinkMode, Memory, Role, Socket, SocketConfig, Steering, Umem, UmemConfig,
@@ -52,6 +53,8 @@ pub struct DeviceConfig {
     pub own_chunks: u32,
     /// What that memory lives in.
     pub own_memory: Memory,
+    /// [`crate::SocketConfig::patience`].
+    pub patience: Duration,
 }
 
 /// A mode that was tried and refused.
@@ -121,10 +124,10 @@ fn attempt(steering: &Steering, config: &DeviceConfig, mode: Mode) -> Result<Dev
         .transpose()?;
     let umem = own.as_ref().map_or_else(|| steering.umem(), |(umem, _)| umem);
     let attachment = steering.attach(config.slot, config.ifindex, config.role, link)?;
-    let DeviceConfig { slot, ifindex, ring_size, segments, .. } = *config;
+    let DeviceConfig { slot, ifindex, ring_size, segments, patience, .. } = *config;
     let mut sockets = Vec::new();
     let opened = (0..config.queues).try_for_each(|queue| {
-        let socket_config = SocketConfig { ifindex, queue, ring_size, zero_copy, segments, link };
+        let socket_config = SocketConfig { ifindex, queue, ring_size, zero_copy, segments, link, patience };
         let socket = Socket::open(umem, &socket_config)?;
         let steered = steering.set_socket(slot, queue, socket.as_fd());
         sockets.push(socket);

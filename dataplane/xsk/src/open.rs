@@ -24,7 +24,7 @@ use crate::{Error, LinkMode, MAX_QUEUES, Memory, Mode, Socket, SocketConfig, Ume
 
 /// Largest ring: the transmit ring's frames may all be socket buffers at once.
 const MAX_RING: u32 = 1 << 14;
-/// How long a busy queue is waited for.
+/// How long a queue whose last socket was closed may stay busy.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Chunks that a frame may have in copy mode: the kernel makes a socket buffer of them, with a first part and as many
 /// fragments as it has at least in every configuration (`MAX_SKB_FRAGS`).
@@ -137,14 +137,14 @@ fn raise_send_buffer(fd: &OwnedFd, ring_size: u32) {
     }
 }
 
-/// Binds; while the queue is busy, tries again after growing pauses. Says whether frames may have several chunks: without
+/// Binds; while the queue is busy and there is patience, tries again after growing pauses. Says whether frames may have several chunks: without
 /// it where that is refused, which it is by kernels before 6.6 and by drivers whose zero-copy has one buffer per frame.
 fn bind_patiently(fd: &OwnedFd, config: &SocketConfig) -> Result<bool, Error> {
     const SEGMENTS: SocketAddrXdpFlags = SocketAddrXdpFlags::XDP_USE_SG;
     let mode = if config.zero_copy { SocketAddrXdpFlags::XDP_ZEROCOPY } else { SocketAddrXdpFlags::XDP_COPY };
     let mut flags = mode | SocketAddrXdpFlags::XDP_USE_NEED_WAKEUP;
     flags.set(SEGMENTS, config.segments);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + config.patience;
     let mut pause = Duration::from_millis(1);
     loop {
         match bind(fd, &SocketAddrXdp::new(flags, config.ifindex, config.queue)) {
@@ -175,6 +175,7 @@ pub(crate) fn wait_for_teardown(ifindex: u32, queue: u32) -> bool {
         zero_copy: true,
         segments: false,
         link: LinkMode::Native,
+        patience: PATIENCE,
     };
     match open(&umem, &config) {
         // A device that is gone has been taken from its sockets.

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
@@ -28,6 +29,8 @@ pub struct SocketConfig {
     pub segments: bool,
     /// How the XDP program is attached to the device ([`crate::Attachment::mode`]).
     pub link: LinkMode,
+    /// How long a queue that is busy is waited for: another socket may be about to let go of it.
+    pub patience: Duration,
 }
 
 /// Chunks in the rings of a socket at one moment.

@@ -1,6 +1,7 @@
 //! The xsk crate: `ring-xsk DEVICE SECONDS`, or `ring-xsk-burst` to transmit by burst instead of the ring.
 
 use std::error::Error;
+use std::time::Duration;
 
 use ring_peers::{Arguments, BATCH, CHUNK, CHUNKS, RING, Watch, swap_addresses};
 use xsk::{Device, DeviceConfig, Memory, Mode, Role, Steering, SteeringConfig};
@@ -23,6 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             least: Mode::Native,
             own_chunks: 2,
             own_memory: Memory::Anonymous,
+            patience: Duration::from_secs(2),
         },
     )?;
     let mut burst = steering.burst(0)?;

@@ -187,7 +187,7 @@ impl State {
                 let why = self.cramped(port, self.underlay.link_by_index(port.ifindex)?)?;
                 Some(format!("port {name}: {why}"))
             }))
-            .chain(self.closed.iter().map(|(name, why)| format!("port {name} is down: {why}")))
+            .chain(self.closed.iter().map(|(name, closed)| format!("port {name} is down: {}", closed.why)))
             .chain(self.routers.refusals().map(|(family, why)| {
                 format!("path MTUs over {family} are not learned from ICMP: no raw socket: {why}")
             }))

@@ -29,7 +29,7 @@ impl State {
         let link = self.underlay.link(&config.device);
         let counts = self.port_id(&config.name).map(|id| self.counts(id)).unwrap_or_default();
         let mut degraded: Vec<String> = open.map(|port| port.degraded.clone()).unwrap_or_default();
-        degraded.extend(self.closed.get(&config.name).cloned());
+        degraded.extend(self.closed.get(&config.name).map(|closed| closed.why.clone()));
         degraded.extend(open.and_then(OpenPort::napi_refusal).map(str::to_owned));
         degraded.extend(open.zip(link).and_then(|(open, link)| self.cramped(open, link)));
         degraded.extend(open.and_then(OpenPort::shortage));

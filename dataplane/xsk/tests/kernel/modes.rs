@@ -1,5 +1,7 @@
 //! The ladder of modes.
 
+use std::time::Duration;
+
 use xsk::{Device, DeviceConfig, LinkMode, Memory, Mode, Role, Socket};
 
 use crate::lab::{Namespace, veth};
@@ -19,6 +21,7 @@ fn device(ifindex: u32, best: Mode, least: Mode) -> DeviceConfig {
         least,
         own_chunks: 1024,
         own_memory: Memory::Anonymous,
+        patience: Duration::from_secs(2),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::process::Command;
+use std::time::Duration;
 
 use xsk::{
     Device, DeviceConfig, Error, LinkMode, Memory, Mode, Role, Socket, Steering, SteeringConfig, Umem,
@@ -97,6 +98,7 @@ fn a_device_that_is_refused_leaves_neither_program_nor_sockets() {
             least: Mode::Generic,
             own_chunks: 64,
             own_memory: Memory::Anonymous,
+            patience: Duration::from_secs(2),
         };
         let error = Device::open(&steering, &config).err().unwrap();
         assert_eq!(error.to_string(), "near has no queue 2");

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use xsk::{Attachment, Chunk, LinkMode, Role, Socket, SocketConfig, Steering, SteeringConfig};
 
@@ -20,7 +21,15 @@ pub(crate) fn load() -> (Steering, Vec<Chunk>) {
 }
 
 pub(crate) fn config(ifindex: u32, queue: u32) -> SocketConfig {
-    SocketConfig { ifindex, queue, ring_size: 256, zero_copy: false, segments: false, link: LinkMode::Native }
+    SocketConfig {
+        ifindex,
+        queue,
+        ring_size: 256,
+        zero_copy: false,
+        segments: false,
+        link: LinkMode::Native,
+        patience: Duration::from_secs(2),
+    }
 }
 
 /// An access port with one socket per queue, steered, fill rings half full.
