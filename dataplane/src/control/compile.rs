@@ -35,7 +35,7 @@ impl State {
         let pairs: Vec<(IpAddr, IpAddr)> = self.pairs();
         self.paths.require(&mut self.underlay, &pairs);
         let groups = self.group_rows();
-        self.path_mtus.retain(|pair| pairs.contains(&pair));
+        self.path_mtus.retain(|pair| pairs.binary_search(&pair).is_ok());
         let protection = self.protection();
         let members = self.members();
         let parts = TablesParts {
@@ -75,7 +75,7 @@ impl State {
         }
     }
 
-    /// Our address and the peer's, of every remote.
+    /// Our address and the peer's, of every remote, in order.
     fn pairs(&self) -> Vec<(IpAddr, IpAddr)> {
         let pairs: BTreeSet<(IpAddr, IpAddr)> = self
             .config
@@ -267,9 +267,9 @@ impl State {
                     .to_owned(),
             );
         }
-        let unsuitable = self.steering.probe_burst(port.ifindex).err()?;
+        let unsuitable = port.burst.as_ref().err()?;
         Some(match port.napi_refusal() {
-            Some(why) if unsuitable == Unsuitable::PeerWithoutNapi => {
+            Some(why) if *unsuitable == Unsuitable::PeerWithoutNapi => {
                 format!("the other end of the veth runs no NAPI, and it cannot be turned on: {why}")
             }
             _ => unsuitable.to_string(),

@@ -11,21 +11,25 @@ use super::state::State;
 use crate::config::TransmitWish;
 
 impl State {
-    /// Turns NAPI on wherever it is to be and is not.
+    /// Looks which ports can be burst to, and turns NAPI on wherever it is to be and is not.
     pub(super) fn turn_on_napi(&mut self) {
         let Self { ports, steering, .. } = self;
         for port in ports.values_mut() {
-            let wanted = port.config.transmit != TransmitWish::Ring;
-            if wanted && steering.probe_burst(port.ifindex) == Err(Unsuitable::PeerWithoutNapi) {
-                port.turn_on_napi();
+            if port.config.transmit == TransmitWish::Ring {
+                continue;
+            }
+            port.burst = steering.probe_burst(port.ifindex);
+            if port.burst == Err(Unsuitable::PeerWithoutNapi) && port.turn_on_napi() {
+                port.burst = steering.probe_burst(port.ifindex);
             }
         }
     }
 }
 
 impl OpenPort {
-    fn turn_on_napi(&mut self) {
-        let Some(namespace) = self.config.namespace_path() else { return };
+    /// Says whether it was turned on.
+    fn turn_on_napi(&mut self) -> bool {
+        let Some(namespace) = self.config.namespace_path() else { return false };
         let outcome = xsk::enable_peer_napi(self.ifindex, &namespace).map_err(|error| error.to_string());
         let (port, namespace) = (&self.config.name, namespace.display());
         // Said once, not at every attempt: while the other end is down there are several.
@@ -39,7 +43,7 @@ impl OpenPort {
                 }
             }
         }
-        self.napi = Some(outcome);
+        self.napi.insert(outcome).is_ok()
     }
 
     /// Why NAPI could not be turned on although it was to be.

@@ -43,11 +43,11 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    /// Keeps ways for exactly these pairs of our address and a peer's; asks for those that are new. Says whether
+    /// Keeps ways for exactly these pairs of our address and a peer's, which are in order; asks for those that are new. Says whether
     /// any was.
     pub(super) fn require(&mut self, underlay: &mut Underlay, pairs: &[(IpAddr, IpAddr)]) -> bool {
         let before = self.ways.len();
-        self.ways.retain(|pair, _| pairs.contains(pair));
+        self.ways.retain(|pair, _| pairs.binary_search(pair).is_ok());
         let mut changed = self.ways.len() != before;
         for &(local, remote) in pairs {
             self.ways.entry((local, remote)).or_insert_with(|| {

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use forward::ids::PortId;
-use xsk::{Device, DeviceConfig, LinkMode, Memory, Mode, Pages, Role, Socket, StatisticsReader, Steering};
+use xsk::{
+    Device, DeviceConfig, LinkMode, Memory, Mode, Pages, Role, Socket, StatisticsReader, Steering, Unsuitable,
+};
 
 use crate::config::{ModeWish, PortConfig, PortRole, XdpMode};
 use crate::fleet::{Fleet, Returning};
@@ -32,6 +34,8 @@ pub(super) struct OpenPort {
     pub(super) segments: u32,
     /// What is less than asked for.
     pub(super) degraded: Vec<String>,
+    /// Whether the device can be burst to, as it was found last; asking takes exchanges with the kernel.
+    pub(super) burst: Result<(), Unsuitable>,
     /// The device at the other end at which NAPI was turned on, or why it could not be.
     pub(super) napi: Option<Result<String, String>>,
     /// Whether VLAN tags are surely in the frames that come in, or why not; not yet known at first, nor of an uplink.
@@ -185,6 +189,7 @@ impl OpenPort {
             pages,
             segments,
             degraded,
+            burst: steering.probe_burst(ifindex),
             napi: None,
             tags: None,
             queues,
