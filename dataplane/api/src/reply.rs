@@ -328,6 +328,12 @@ replies! {
         learned: u32,
         /// Most that are.
         learn_limit: u32,
+        /// Neighbours learned in it.
+        neighbours: u32,
+        /// Most that are.
+        neighbour_limit: u32,
+        /// Neighbours that were not learned because it was full, or were forgotten to make room.
+        neighbours_unlearned: u64,
         /// Names of its access ports and trunks.
         ports: Vec<String>,
         /// Addresses of its remotes.

@@ -80,7 +80,7 @@ impl State {
             | Change::RemoveNeighbour { .. } => {}
         }
         if let Change::RemoveVni(gone) = change {
-            self.book.retain(|vni, _, _| vni != *gone);
+            self.book.remove_vni(*gone);
         }
         let entry = matches!(change, Change::SetFdb { .. } | Change::RemoveFdb { .. });
         self.stale.tables |= !entry;

@@ -57,9 +57,9 @@ impl State {
         let events: Vec<Event> = self.fleet.events().collect();
         for event in events {
             match event {
-                Event::NeighbourSeen { domain, address, mac, flags, .. } => {
+                Event::NeighbourSeen { domain, address, mac, flags, place } => {
                     if let Some(vni) = self.vni(domain) {
-                        let seen = Seen::new(mac, flags, now, self.provenance.next_version());
+                        let seen = Seen::new(mac, flags, place, now, self.provenance.next_version());
                         self.stale.tables |= self.book.note(vni, address, seen);
                     }
                 }
@@ -121,6 +121,7 @@ impl State {
         self.watch_jumbo(now);
         self.resolve_awaited();
         self.watch_refusals(now);
+        self.watch_neighbours(now);
         self.trim(now);
         self.forget_misplaced();
         // Notifications can be lost; a look from time to time mends that, too.

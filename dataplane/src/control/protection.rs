@@ -11,6 +11,7 @@ use forward::verdict::DropReason;
 use wire::{Mac, Vni};
 
 use super::alarm::Told;
+use super::book::LEARNED_PER_VNI;
 use super::state::State;
 use crate::config::{BindingConfig, GuardConfig, PortRole};
 
@@ -37,6 +38,8 @@ const REFUSALS: [DropReason; 9] = [
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     told: BTreeMap<(PortId, &'static str), Told>,
+    /// Of each VNI, the neighbours that found no room.
+    neighbours: BTreeMap<Vni, Told>,
 }
 
 impl Refusals {
@@ -186,6 +189,29 @@ impl State {
                     "`vtep-ctl vni show` and `port show` tell which limit is reached; frames are forwarded";
                 tracing::warn!(port = name, frames, help, "addresses not learned");
             }
+        }
+    }
+
+    /// Tells of VNIs whose neighbours found no room since it was last told, and who has most of them there.
+    pub(super) fn watch_neighbours(&mut self, now: u32) {
+        let vnis: Vec<Vni> = self.config.vnis.iter().map(|config| config.vni).collect();
+        self.refusals.neighbours.retain(|vni, _| vnis.contains(vni));
+        for vni in vnis {
+            let told = self.refusals.neighbours.entry(vni).or_default();
+            let Some(unlearned) = told.news(self.book.unlearned_in(vni), now, REPEAT) else { continue };
+            let (most_at, neighbours) = self
+                .book
+                .largest_in(vni)
+                .map_or_else(|| ("nobody".to_owned(), 0), |(place, share)| (self.describe(place), share));
+            tracing::warn!(
+                vni = vni.value(),
+                unlearned,
+                limit = LEARNED_PER_VNI,
+                most_at,
+                neighbours,
+                help = "whoever has most has to make room; `vtep-ctl port guard NAME bind` holds a workload to its addresses",
+                "neighbours not learned, or forgotten to make room"
+            );
         }
     }
 }

@@ -347,6 +347,8 @@ impl State {
             let domain = ids.domains.index(&vni).and_then(|index| u16::try_from(index).ok());
             gone.contains(place) || domain.is_some_and(|domain| gone.has_left(place, DomainId(domain)))
         });
+        // Published with what is next: until then they are answered for, if they are found elsewhere.
+        self.stale.tables |= self.book.retain(|_, _, seen| !gone.contains(seen.place)) != 0;
         self.fdb.flush(|key, entry| {
             // What was written goes with its configuration, or stays with it.
             let left = entry.kind == Kind::Dynamic && gone.has_left(entry.place, key.domain());

@@ -1,8 +1,9 @@
 //! How much is learned from whom: a flood of addresses harms nobody, limits are exact, and lowering them takes effect.
 
 use std::fs;
+use std::net::Ipv4Addr;
 
-use vtep_tests::frames::{self, RawSocket, octets};
+use vtep_tests::frames::{self, Arp, RawSocket, octets};
 use vtep_tests::wait::SOON;
 use vtep_tests::{Capture, Daemon, Trio, Variant, Workload, wait_until};
 
@@ -62,6 +63,46 @@ fn a_flood_of_addresses_harms_nobody(variant: Variant) {
         daemon.entry(100, "02:00:00:00:00:77").is_some() && daemon.log().contains("addresses not learned")
     );
     streams.into_iter().for_each(|stream| stream.stop().assert_none_lost());
+}
+
+/// A gratuitous ARP request, in which a workload says that it has an address.
+fn gratuitous(from: &Workload, address: Ipv4Addr) -> Vec<u8> {
+    Arp { sender: address, ..Arp::request(from, address) }.frame()
+}
+
+#[test]
+fn a_flood_of_neighbours_keeps_nobody_else_out() {
+    let net = Trio::new();
+    let daemon = Daemon::start(&net.a, Variant::ONE_WORKER, &[net.segment()]);
+    net.a1.reaches(&net.b1);
+    let vni = || daemon.list("vni show 100").remove(0);
+    let limit = vni()["neighbour_limit"].as_u64().unwrap();
+    let mut socket = RawSocket::of(&net.a2);
+    // What finds no room on its way to the control thread is lost, so that there is no telling how many it takes.
+    let mut number = u32::from(Ipv4Addr::new(11, 0, 0, 0));
+    wait_until("the VNI has no room for more", SOON, || {
+        for _ in 0..4096 {
+            socket.send(&gratuitous(&net.a2, number.into()));
+            number += 1;
+        }
+        vni()["neighbours_unlearned"].as_u64() > Some(100)
+    });
+    assert_eq!(vni()["neighbours"].as_u64(), Some(limit));
+
+    let address = Ipv4Addr::new(10, 0, 0, 77);
+    let mut newcomer = RawSocket::of(&net.a1);
+    wait_until("the newcomer's address is learned", SOON, || {
+        newcomer.send(&gratuitous(&net.a1, address));
+        daemon.list("neigh show vni 100").iter().any(|entry| entry["dst"] == address.to_string())
+    });
+    assert_eq!(vni()["neighbours"].as_u64(), Some(limit), "somebody made room");
+    wait_until("the log names the port that has most", SOON, || {
+        let log = daemon.log();
+        log.lines().any(|line| line.contains("neighbours not learned") && line.contains("most_at=\"a2\""))
+    });
+    let table = daemon.ctl("vni show 100").output();
+    assert!(table.contains("NEIGHBOURS") && table.contains(&format!("{limit}/{limit}, ")), "{table}");
+    net.a1.ping(net.b1.address, 3);
 }
 
 /// As of Linux's `fdb_max_learned`: 16 sources at a limit of 8 leave 8. There, lowering the limit forgets nothing; here it

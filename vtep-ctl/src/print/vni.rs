@@ -19,6 +19,15 @@ fn options(vni: &api::Vni) -> String {
     if options.is_empty() { "-".to_owned() } else { options.join(", ") }
 }
 
+/// Learned neighbours, the most that there may be, and those beyond.
+fn neighbours(vni: &api::Vni) -> String {
+    let beyond = match vni.neighbours_unlearned {
+        0 => String::new(),
+        unlearned => format!(", {unlearned} beyond"),
+    };
+    format!("{}/{}{beyond}", vni.neighbours, vni.neighbour_limit)
+}
+
 /// VNIs, one a line.
 pub(super) fn table(vnis: &[api::Vni], paint: Paint) -> Printed {
     const HEADS: &[&str] = &[
@@ -39,6 +48,7 @@ pub(super) fn table(vnis: &[api::Vni], paint: Paint) -> Printed {
         "SNOOPING",
         "MCAST-GROUP",
         ">LEARNED",
+        "NEIGHBOURS",
         "OPTIONS",
         "PORTS",
         "REMOTES",
@@ -63,6 +73,7 @@ pub(super) fn table(vnis: &[api::Vni], paint: Paint) -> Printed {
             on_off(vni.mcast_snooping).into(),
             optional(vni.mcast_group),
             format!("{}/{}", vni.learned, vni.learn_limit).into(),
+            neighbours(vni).into(),
             options(vni).into(),
             some_of(&vni.ports).into(),
             some_of(&vni.remotes).into(),

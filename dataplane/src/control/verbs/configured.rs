@@ -4,9 +4,22 @@ pub use super::liveness::item;
 use super::outer;
 use crate::config::{Config, EncapsulationConfig, GreKey, VniConfig};
 
-/// A VNI; `learned` entries are its.
+/// What was learned in a VNI.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Learned {
+    /// Forwarding entries.
+    pub entries: u32,
+    /// Neighbours.
+    pub neighbours: u32,
+    /// Most neighbours that are.
+    pub neighbour_limit: u32,
+    /// Neighbours that were not, or were forgotten to make room.
+    pub neighbours_unlearned: u64,
+}
+
+/// A VNI, and what was learned in it.
 #[must_use]
-pub fn vni(config: &Config, vni: &VniConfig, learned: u32) -> api::Vni {
+pub fn vni(config: &Config, vni: &VniConfig, learned: Learned) -> api::Vni {
     let (encap, udp_port, key) = wrapping(vni.encapsulation);
     let inside = config.ports.iter().filter(|port| port.role.is_in(vni.vni));
     api::Vni {
@@ -38,8 +51,11 @@ pub fn vni(config: &Config, vni: &VniConfig, learned: u32) -> api::Vni {
         gre_sequence: vni.tunnel.gre_sequence,
         inner_tags: outer::tags_word(vni.inner_tags),
         mss_clamp: vni.mss_clamp.to_string(),
-        learned,
+        learned: learned.entries,
         learn_limit: vni.learn_limit,
+        neighbours: learned.neighbours,
+        neighbour_limit: learned.neighbour_limit,
+        neighbours_unlearned: learned.neighbours_unlearned,
         ports: inside.map(|port| port.name.clone()).collect(),
         remotes: config.remotes.in_vni(vni.vni).map(|remote| remote.address).collect(),
     }

@@ -225,7 +225,11 @@ impl Operator for Ledger {
 
     fn vnis(&mut self, vni: Option<Vni>, page: &mut Page<api::Vni>) {
         for config in self.config.vnis.iter().filter(|config| vni.is_none_or(|vni| vni == config.vni)) {
-            page.offer(configured::vni(&self.config, config, 1));
+            page.offer(configured::vni(
+                &self.config,
+                config,
+                configured::Learned { entries: 1, ..Default::default() },
+            ));
         }
     }
 

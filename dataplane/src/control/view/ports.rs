@@ -7,6 +7,7 @@ use api::{
 use forward::link::Place;
 use forward::tables::Path;
 
+use super::super::book::LEARNED_PER_VNI;
 use super::super::paths::Way;
 use super::super::port::{OpenPort, OpenQueue};
 use super::super::state::State;
@@ -117,7 +118,13 @@ impl State {
     /// VNIs, all or this one.
     pub(in crate::control) fn vnis_view(&self, only: Option<wire::Vni>) -> Vec<Vni> {
         let vnis = self.config.vnis.iter().filter(|vni| only.is_none_or(|only| vni.vni == only));
-        let learned = |vni| self.domain_id(vni).map_or(0, |id| self.fdb.learned_in(id));
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let learned = |vni| configured::Learned {
+            entries: self.domain_id(vni).map_or(0, |id| self.fdb.learned_in(id)),
+            neighbours: number(self.book.learned_in(vni)),
+            neighbour_limit: number(LEARNED_PER_VNI),
+            neighbours_unlearned: self.book.unlearned_in(vni),
+        };
         vnis.map(|vni| configured::vni(&self.config, vni, learned(vni.vni))).collect()
     }
 
