@@ -8,7 +8,7 @@ use super::faults::FileFault;
 use super::schema::{Record, Row, TableSchema};
 use super::source::{Source, Span, printable};
 use super::tables::schema;
-use super::value::{Mistake, similar};
+use super::value::{Mistake, Part, similar};
 use crate::plan::Severity;
 
 /// Most characters of a value that a message repeats.
@@ -127,12 +127,13 @@ impl<'a> Reader<'a> {
 
     /// A value that is not as it should be.
     pub(super) fn mistake(&mut self, key: &'static str, doc: &'static str, mistake: Mistake) {
-        let Mistake { span, expected, element, hint } = mistake;
+        let Mistake { span, expected, part, hint } = mistake;
         let shown = self.shown(&span);
-        let what = if element {
-            format!("`{key}` holds {shown}; each element must be {expected}")
-        } else {
-            format!("`{key}` is {shown}; it must be {expected}")
+        let what = match part {
+            Part::Whole => format!("`{key}` is {shown}; it must be {expected}"),
+            Part::Element => format!("`{key}` holds {shown}; each element must be {expected}"),
+            Part::Under(inner) => format!("`{inner}` in `{key}` is {shown}; it must be {expected}"),
+            Part::UnknownKey => format!("unknown key `{shown}` in `{key}`"),
         };
         let remedy = hint.unwrap_or_else(|| format!("`{key}` is {doc}"));
         self.fault(&span, what, remedy);

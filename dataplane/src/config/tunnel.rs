@@ -5,7 +5,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::tables::VniRow;
-use super::value::{Mistake, Placed, Value};
+use super::value::{Mistake, Part, Placed, Value};
 
 /// What tunnel packets of a VNI have that most have not. The default is nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -45,7 +45,7 @@ impl Value for UdpPorts {
         };
         let Some((first, further)) = list.split_first() else {
             let hint = u16::hint(value.get_ref());
-            wrong.push(Mistake { span: value.span(), expected: Self::EXPECTED, element: false, hint });
+            wrong.push(Mistake { span: value.span(), expected: Self::EXPECTED, part: Part::Whole, hint });
             return None;
         };
         Some(Self { first: *first, further: further.to_vec() })

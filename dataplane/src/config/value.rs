@@ -1,5 +1,7 @@
 //! How a value of each type is written in a file, and read from it.
 
+mod binding;
+mod keys;
 mod liveness;
 mod member;
 mod trunk;
@@ -16,7 +18,6 @@ use wire::{Mac, Vni};
 
 use super::encapsulation::GreKey;
 use super::entry::FdbKind;
-use super::guard::BindingConfig;
 use super::local::LocalAddresses;
 use super::model::{Busy, LogTarget, ModeWish, TransmitWish, XdpMode};
 use super::mss::MssClamp;
@@ -33,7 +34,7 @@ pub(super) trait Value: Sized + PartialEq {
         let read = Self::scalar(value.get_ref());
         if read.is_none() {
             let hint = Self::hint(value.get_ref());
-            wrong.push(Mistake { span: value.span(), expected: Self::EXPECTED, element: false, hint });
+            wrong.push(Mistake { span: value.span(), expected: Self::EXPECTED, part: Part::Whole, hint });
         }
         read
     }
@@ -54,9 +55,22 @@ pub(super) trait Value: Sized + PartialEq {
 pub(super) struct Mistake {
     pub(super) span: Span,
     pub(super) expected: &'static str,
-    /// Whether it is an element of the value, not the whole.
-    pub(super) element: bool,
+    /// What of the value it is.
+    pub(super) part: Part,
     pub(super) hint: Option<String>,
+}
+
+/// What of a key's value a mistake is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Part {
+    /// All of it.
+    Whole,
+    /// An element of a list.
+    Element,
+    /// The value of this key of a table.
+    Under(&'static str),
+    /// A key of a table that is none of its keys.
+    UnknownKey,
 }
 
 /// A value with the place where it is written.
@@ -258,7 +272,7 @@ impl Value for LocalAddresses {
             return IpAddr::read(value, wrong).map(Self::one);
         }
         if !value.get_ref().is_array() {
-            wrong.push(Mistake { span, expected: Self::EXPECTED, element: false, hint: None });
+            wrong.push(Mistake { span, expected: Self::EXPECTED, part: Part::Whole, hint: None });
             return None;
         }
         let before = wrong.len();
@@ -271,7 +285,7 @@ impl Value for LocalAddresses {
             Err(_) => {
                 let hint =
                     Some("keep one address of each family; other addresses belong to other VNIs".to_owned());
-                wrong.push(Mistake { span, expected: Self::EXPECTED, element: false, hint });
+                wrong.push(Mistake { span, expected: Self::EXPECTED, part: Part::Whole, hint });
                 None
             }
         }
@@ -310,38 +324,6 @@ impl Value for Mac {
 
     fn write(&self) -> toml::Value {
         quoted(self)
-    }
-}
-
-impl Value for BindingConfig {
-    const EXPECTED: &'static str =
-        "a table such as { mac = \"02:00:00:00:00:01\", addresses = [\"10.0.0.1\", \"fd00::1\"] }";
-
-    fn scalar(value: &DeValue<'_>) -> Option<Self> {
-        let table = value.as_table()?;
-        let known = |key: &str| matches!(key, "mac" | "addresses");
-        if !table.iter().all(|(key, _)| known(key.get_ref())) {
-            return None;
-        }
-        let mac = Mac::scalar(table.get("mac")?.get_ref())?;
-        let addresses = match table.get("addresses") {
-            Some(list) => {
-                let list = list.get_ref().as_array()?.iter();
-                list.map(|address| IpAddr::scalar(address.get_ref())).collect::<Option<Vec<_>>>()?
-            }
-            None => Vec::new(),
-        };
-        Some(Self { mac, addresses })
-    }
-
-    fn write(&self) -> toml::Value {
-        let mut table = toml::Table::new();
-        table.insert("mac".to_owned(), self.mac.write());
-        if !self.addresses.is_empty() {
-            let addresses = self.addresses.iter().map(Value::write).collect();
-            table.insert("addresses".to_owned(), toml::Value::Array(addresses));
-        }
-        toml::Value::Table(table)
     }
 }
 
@@ -443,14 +425,15 @@ impl<T: Value> Value for Vec<Placed<T>> {
     fn read(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Mistake>) -> Option<Self> {
         let Some(array) = value.get_ref().as_array() else {
             let hint = Some("put it into square brackets".to_owned());
-            wrong.push(Mistake { span: value.span(), expected: Self::EXPECTED, element: false, hint });
+            wrong.push(Mistake { span: value.span(), expected: Self::EXPECTED, part: Part::Whole, hint });
             return None;
         };
         let before = wrong.len();
         let read =
             |element: &Spanned<_>| Some(Placed { value: T::read(element, wrong)?, span: element.span() });
         let list = array.iter().filter_map(read).collect();
-        wrong[before..].iter_mut().for_each(|mistake| mistake.element = true);
+        let whole = wrong[before..].iter_mut().filter(|mistake| mistake.part == Part::Whole);
+        whole.for_each(|mistake| mistake.part = Part::Element);
         Some(list)
     }
 

@@ -478,13 +478,17 @@ learn_limit = 100
              and [[remote]] have a `learn_limit` for what comes from peers",
         ]
     );
-    for wrong in [
-        r#"bind = [{ mca = "02:00:00:00:00:01" }]"#,
-        r#"bind = ["02:00:00:00:00:01"]"#,
-        r#"bind = [{ mac = "02:00:00:00:00:01", addresses = "10.0.0.1" }]"#,
+    for (wrong, what) in [
+        (r#"bind = [{ mac = "02:00:00:00:00:01", adresses = [] }]"#, "unknown key `adresses` in `bind`"),
+        (r#"bind = [{ mca = "02:00:00:00:00:01" }]"#, "a table such as { mac = "),
+        (r#"bind = ["02:00:00:00:00:01"]"#, "a table such as { mac = "),
+        (
+            r#"bind = [{ mac = "02:00:00:00:00:01", addresses = "10.0.0.1" }]"#,
+            "`addresses` in `bind` is \"10.0.0.1\"",
+        ),
     ] {
         let text = with(&format!("[[port]]\nname = \"x\"\nvni = 100\n{wrong}\n"));
         let said = faults_of(&text);
-        assert!(said.contains("a table such as { mac = "), "{said}");
+        assert!(said.contains(what), "{said}");
     }
 }

@@ -43,7 +43,7 @@ port = "w"
             "VNI 7 is not configured | configure VNI 7 first, or name one that is there: 100",
             "`members` holds 5; each element must be an IP address, or a table such as { remote = \"192.0.2.2\", weight = 2, backup = true } | write the remote's address in quotes",
             "`members` holds { weight = 2 }; each element must be an IP address, or a table such as { remote = \"192.0.2.2\", weight = 2, backup = true } | add `remote`, the address of a remote of the VNI",
-            "`members` holds weigth; each element must be an IP address, or a table such as { remote = \"192.0.2.2\", weight = 2, backup = true } | the keys of a member are `remote`, `weight` and `backup`",
+            "unknown key `weigth` in `members` | did you mean `weight`?",
             "FDB entry 02:00:00:00:00:01 points to group none, which VNI 100 does not have | add group none to VNI 100 first, or name one of its groups",
             "FDB entry 02:00:00:00:00:02 of VNI 100 points to a group and to something else | keep one of `port`, `remote` and `group`",
         ]
@@ -70,6 +70,10 @@ liveness = "on"
 vni = 100
 address = "192.0.2.6"
 liveness = { interval = 300 }
+[[remote]]
+vni = 100
+address = "192.0.2.7"
+liveness = { multiplier = 300 }
 "#,
     );
     let table = "true, false, or a table such as { interval = \"300ms\", multiplier = 3 }";
@@ -83,16 +87,15 @@ liveness = { interval = 300 }
             "remote 192.0.2.3 of VNI 100 would have to answer 2000 times before it is used again | use a recovery from 0 \
              to 1000, such as 10",
             "remote 192.0.2.3 of VNI 100 cannot be asked on 65 paths | use a number from 1 to 64, such as 8",
-            &format!(
-                "`liveness` is intervall; it must be {table} | its keys are `interval`, `multiplier`, `recovery`, `paths` \
-                 and `path_mtu`"
-            ),
+            "unknown key `intervall` in `liveness` | did you mean `interval`?",
             &format!(
                 "`liveness` is \"on\"; it must be {table} | `liveness` is whether it is asked by BFD whether it is there, \
                  and how; without it as the VNI says"
             ),
-            "`liveness` is 300; it must be whole milliseconds, as a string such as \"300ms\" or \"1s\" | `liveness` is \
+            "`interval` in `liveness` is 300; it must be whole milliseconds, as a string such as \"300ms\" or \"1s\" | `liveness` is \
              whether it is asked by BFD whether it is there, and how; without it as the VNI says",
+            "`multiplier` in `liveness` is 300; it must be an integer from 1 to 255 | `liveness` is whether it is asked by \
+             BFD whether it is there, and how; without it as the VNI says",
         ]
     );
 }

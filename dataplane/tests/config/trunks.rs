@@ -99,7 +99,7 @@ native = 4095
             format!("{row} 4095; {number}"),
             format!("{row} 5; {shape} | say which VNI the VLAN is"),
             format!("{row} {{ vlan = 1 }}; {shape} | both `vlan` and `vni` are needed"),
-            format!("{row} tag; {shape} | the keys of a VLAN are `vlan` and `vni`"),
+            "unknown key `tag` in `vlans` | its keys are `vlan`, `vni`".to_owned(),
             "`native` is 4095; it must be an integer from 1 to 4094, or 0 for none | `native` is the VLAN of a trunk's \
              untagged frames; 0 for none, which drops them"
                 .to_owned(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::{Mistake, Value, quoted};
+use super::{Mistake, Part, Value, keys, quoted};
 use crate::config::liveness::{LivenessConfig, LivenessWish};
 
 /// Milliseconds.
@@ -31,6 +31,26 @@ impl Value for Milliseconds {
     }
 }
 
+/// A number of packets. That zero is none is found with all else that a whole configuration may have wrong.
+#[derive(PartialEq)]
+struct Multiplier(u8);
+
+impl Value for Multiplier {
+    const EXPECTED: &'static str = "an integer from 1 to 255";
+
+    fn scalar(value: &DeValue<'_>) -> Option<Self> {
+        u8::scalar(value).map(Self)
+    }
+
+    fn hint(value: &DeValue<'_>) -> Option<String> {
+        u8::hint(value)
+    }
+
+    fn write(&self) -> toml::Value {
+        self.0.write()
+    }
+}
+
 const EXPECTED: &str = "true, false, or a table such as { interval = \"300ms\", multiplier = 3 }";
 const KEYS: [&str; 5] = ["interval", "multiplier", "recovery", "paths", "path_mtu"];
 
@@ -38,41 +58,31 @@ impl Value for LivenessWish {
     const EXPECTED: &'static str = EXPECTED;
 
     fn read(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Mistake>) -> Option<Self> {
-        let mut mistake = |span, hint: Option<&str>| {
-            let hint = hint.map(str::to_owned);
-            wrong.push(Mistake { span, expected: EXPECTED, element: false, hint });
-            None
-        };
         let table = match value.get_ref() {
             DeValue::Boolean(true) => return Some(Self::On(LivenessConfig::default())),
             DeValue::Boolean(false) => return Some(Self::Off),
             other => match other.as_table() {
                 Some(table) => table,
-                None => return mistake(value.span(), None),
+                None => {
+                    let span = value.span();
+                    wrong.push(Mistake { span, expected: EXPECTED, part: Part::Whole, hint: None });
+                    return None;
+                }
             },
         };
-        if let Some(key) = table.keys().find(|key| !KEYS.contains(&key.get_ref().as_ref())) {
-            return mistake(
-                key.span(),
-                Some("its keys are `interval`, `multiplier`, `recovery`, `paths` and `path_mtu`"),
-            );
+        if !keys::are_known(table, &KEYS, EXPECTED, wrong) {
+            return None;
         }
-        let mut config = LivenessConfig::default();
-        if let Some(value) = table.get("interval") {
-            config.interval = Milliseconds::read(value, wrong)?.0;
-        }
-        if let Some(value) = table.get("multiplier") {
-            config.multiplier = u8::read(value, wrong)?;
-        }
-        if let Some(value) = table.get("recovery") {
-            config.recovery = u16::read(value, wrong)?;
-        }
-        if let Some(value) = table.get("paths") {
-            config.paths = u8::read(value, wrong)?;
-        }
-        if let Some(value) = table.get("path_mtu") {
-            config.path_mtu = bool::read(value, wrong)?;
-        }
+        let default = LivenessConfig::default();
+        let interval: Option<Milliseconds> = keys::read(table, "interval", wrong)?;
+        let multiplier: Option<Multiplier> = keys::read(table, "multiplier", wrong)?;
+        let config = LivenessConfig {
+            interval: interval.map_or(default.interval, |interval| interval.0),
+            multiplier: multiplier.map_or(default.multiplier, |multiplier| multiplier.0),
+            recovery: keys::read(table, "recovery", wrong)?.unwrap_or(default.recovery),
+            paths: keys::read(table, "paths", wrong)?.unwrap_or(default.paths),
+            path_mtu: keys::read(table, "path_mtu", wrong)?.unwrap_or(default.path_mtu),
+        };
         Some(Self::On(config))
     }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::{Mistake, Value};
+use super::{Mistake, Part, Value, keys};
 use crate::config::group::GroupMember;
 
 const EXPECTED: &str =
@@ -19,19 +19,18 @@ impl Value for GroupMember {
             return IpAddr::read(value, wrong).map(Self::new);
         }
         let mut mistake = |span, hint: &str| {
-            wrong.push(Mistake { span, expected: EXPECTED, element: false, hint: Some(hint.to_owned()) });
+            wrong.push(Mistake { span, expected: EXPECTED, part: Part::Whole, hint: Some(hint.to_owned()) });
             None
         };
         let Some(table) = value.get_ref().as_table() else {
             return mistake(value.span(), "write the remote's address in quotes");
         };
-        let known = ["remote", "weight", "backup"];
-        if let Some(key) = table.keys().find(|key| !known.contains(&key.get_ref().as_ref())) {
-            return mistake(key.span(), "the keys of a member are `remote`, `weight` and `backup`");
-        }
         let Some(remote) = table.get("remote") else {
             return mistake(value.span(), "add `remote`, the address of a remote of the VNI");
         };
+        if !keys::are_known(table, &["remote", "weight", "backup"], EXPECTED, wrong) {
+            return None;
+        }
         let mut member = Self::new(IpAddr::read(remote, wrong)?);
         if let Some(weight) = table.get("weight") {
             member.weight = u16::read(weight, wrong)?;

@@ -4,7 +4,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 use wire::{Vlan, Vni};
 
-use super::{Mistake, Value, integer};
+use super::{Mistake, Part, Value, integer, keys};
 use crate::config::trunk::TrunkVlan;
 
 impl Value for Vlan {
@@ -53,18 +53,18 @@ impl Value for TrunkVlan {
 
     fn read(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Mistake>) -> Option<Self> {
         let mut mistake = |span, hint: &str| {
-            wrong.push(Mistake { span, expected: EXPECTED, element: false, hint: Some(hint.to_owned()) });
+            wrong.push(Mistake { span, expected: EXPECTED, part: Part::Whole, hint: Some(hint.to_owned()) });
             None
         };
         let Some(table) = value.get_ref().as_table() else {
             return mistake(value.span(), "say which VNI the VLAN is");
         };
-        if let Some(key) = table.keys().find(|key| !["vlan", "vni"].contains(&key.get_ref().as_ref())) {
-            return mistake(key.span(), "the keys of a VLAN are `vlan` and `vni`");
-        }
         let (Some(vlan), Some(vni)) = (table.get("vlan"), table.get("vni")) else {
             return mistake(value.span(), "both `vlan` and `vni` are needed");
         };
+        if !keys::are_known(table, &["vlan", "vni"], EXPECTED, wrong) {
+            return None;
+        }
         let (vlan, vni) = (Vlan::read(vlan, wrong), Vni::read(vni, wrong));
         Some(Self { vlan: vlan?, vni: vni? })
     }
