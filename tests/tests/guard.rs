@@ -145,7 +145,7 @@ fn a_bound_workload_forges_nothing(variant: Variant) {
         .ctl("port guard a2 bind 01:00:00:00:00:01")
         .assert_fails(1, &["port a2 cannot be bound to 01:00:00:00:00:01"]);
     daemon.ctl("port guard up0 trusted on").assert_fails(1, &["port up0 is an uplink and cannot be trusted"]);
-    daemon.ctl("port guard nobody").assert_fails(1, &["there is no port nobody"]);
+    daemon.ctl("port guard nobody locked on").assert_fails(1, &["there is no port nobody"]);
 }
 
 /// Nor does anybody learn that a bound protocol address is elsewhere, from a port or from a peer; what was learned before is

@@ -116,9 +116,9 @@ impl Arguments {
 
 /// How an object's commands are written.
 fn usages(object: &str) -> String {
-    let lines: Vec<String> =
-        grammar::forms(object).map(|form| format!("  vtep-ctl {}", form.usage())).collect();
-    format!("Commands:\n{}", lines.join("\n"))
+    let lines: Vec<String> = grammar::forms(object).map(|form| format!("  {}", form.usage())).collect();
+    let notes = grammar::notes(object);
+    format!("Commands:\n{}{}{notes}", lines.join("\n"), if notes.is_empty() { "" } else { "\n\n" })
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -217,7 +217,32 @@ fn line<T>(
     build: fn(&Given) -> Result<T, Usage>,
 ) -> Result<T, Usage> {
     let item = Given::collect(shape, words).and_then(|given| build(&given));
-    item.map_err(|error| Usage { usage: vec![usage.to_owned()], ..error })
+    item.map_err(|error| Usage { usage: vec![format!("a line is {usage}")], ..error })
+}
+
+/// What is to be known of an object's commands and tables beside their words.
+pub(crate) fn notes(object: &str) -> &'static str {
+    match object {
+        "port" => "del removes the port's forwarding entries too, whoever wrote them; the log says how many of whom.",
+        "vni" => "replace sets every word that is not given to its default.",
+        "remote" => {
+            "replace sets every word that is not given to its default.
+del takes the remote out of groups and removes its forwarding entries, whoever wrote them; the log says how many of whom.
+LIVENESS is init while the remote has never answered: frames are sent to it. It is up once it answers; when it does not
+any more it is down, until enough packets have come, and nothing is sent to it."
+        }
+        "group" => {
+            "replace sets every word that is not given to its default.
+del removes the group's forwarding entries too, whoever wrote them; the log says how many of whom."
+        }
+        "fdb" => {
+            "dynamic entries are the learned ones, also those that are frozen for having moved too often.
+flush removes dynamic entries, unless a kind or an owner is given; frozen ones may move again then.
+VERSION of a learned entry that has not moved tells where it is: the same for all entries of that port or remote."
+        }
+        "neigh" => "flush removes learned neighbours, unless an owner is given.",
+        _ => "",
+    }
 }
 
 /// The forms of an object.

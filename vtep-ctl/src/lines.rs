@@ -80,6 +80,11 @@ mod tests {
                 panic!("{text:?} is understood")
             };
             assert_eq!((number, usage.what.as_str()), (line, what));
+            let said = usage.to_string();
+            assert!(
+                said.contains("usage: a line is MAC vni N (dev PORT") && !said.contains("vtep-ctl"),
+                "{said}"
+            );
         }
     }
 }

@@ -105,6 +105,10 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("fdb re 02:00:00:00:00:01", "none of dev, dst and group is given", "dev PORT | dst IP"),
     ("neigh add 10.0.0.1 vni 100", "the Ethernet address is missing", "lladdr MAC"),
     ("drops show every", r#""every" is not understood"#, "port NAME | all"),
+    ("port set east", "nothing to change is given", "flood on|off | "),
+    ("port guard east", "nothing to change is given", "trusted on|off | "),
+    ("remote add 192.0.2.2 vni 1 multiplier 300", r#"multiplier "300" is not understood"#, "from 1 to 255"),
+    ("remote add 192.0.2.2 vni 1 multiplier 0", r#"multiplier "0" is not understood"#, "from 1 to 255"),
     ("reload now", r#""now" is not understood after reload"#, "nothing more"),
 ];
 

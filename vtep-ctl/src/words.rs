@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 /// The shape of what may follow a verb.
@@ -21,7 +22,7 @@ pub(crate) struct Shape {
 
 impl Shape {
     /// What may follow, for people.
-    fn expected(&self) -> String {
+    pub(crate) fn expected(&self) -> String {
         let keywords = self.keywords.iter().map(|(keyword, value)| format!("{keyword} {value}"));
         let all: Vec<String> = keywords.chain(self.flags.iter().map(ToString::to_string)).collect();
         if all.is_empty() { "nothing more".to_owned() } else { all.join(" | ") }
@@ -35,7 +36,7 @@ pub(crate) struct Usage {
     pub(crate) what: String,
     /// What would be right in its place.
     pub(crate) expected: String,
-    /// How the whole command is written, one line for each form.
+    /// How the whole is written, one line for each form.
     pub(crate) usage: Vec<String>,
 }
 
@@ -49,7 +50,7 @@ impl fmt::Display for Usage {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}\n  expected: {}", self.what, self.expected)?;
         self.usage.iter().enumerate().try_for_each(|(index, line)| {
-            write!(out, "\n  {} vtep-ctl {line}", if index == 0 { "usage:" } else { "      " })
+            write!(out, "\n  {} {line}", if index == 0 { "usage:" } else { "      " })
         })
     }
 }
@@ -92,6 +93,11 @@ impl Given {
         Ok(given)
     }
 
+    /// Whether any of a shape's keywords was given.
+    pub(crate) fn says_something(&self, shape: &Shape) -> bool {
+        shape.keywords.iter().any(|(keyword, _)| self.values.contains_key(keyword))
+    }
+
     /// Whether a word that stands alone was given.
     pub(crate) fn has(&self, flag: &str) -> bool {
         self.flags.contains(&flag)
@@ -109,13 +115,17 @@ impl Given {
 
     /// A whole number of at most `max`.
     pub(crate) fn number(&self, name: &str, max: u64) -> Result<Option<i64>, Usage> {
+        self.number_in(name, 0..=max)
+    }
+
+    /// A whole number in a range.
+    pub(crate) fn number_in(&self, name: &str, range: RangeInclusive<u64>) -> Result<Option<i64>, Usage> {
         let parsed = |text: &str| {
-            text.parse::<u64>()
-                .ok()
-                .filter(|number| *number <= max)
-                .and_then(|number| i64::try_from(number).ok())
+            let number = text.parse::<u64>().ok().filter(|number| range.contains(number))?;
+            i64::try_from(number).ok()
         };
-        self.checked(name, parsed, || format!("{name} and a whole number from 0 to {max}"))
+        let (least, most) = (range.start(), range.end());
+        self.checked(name, parsed, || format!("{name} and a whole number from {least} to {most}"))
     }
 
     /// A VNI.

@@ -18,7 +18,7 @@ pub(crate) struct Form {
 impl Form {
     /// The whole command, for people.
     pub(crate) fn usage(&self) -> String {
-        [self.object, self.verb, self.tail]
+        ["vtep-ctl", self.object, self.verb, self.tail]
             .iter()
             .filter(|part| !part.is_empty())
             .copied()

@@ -15,10 +15,10 @@ pub(super) const PATH_MTU: (&str, &str) = ("path-mtu", "on|off");
 pub(super) fn item(given: &Given) -> Result<Option<LivenessItem>, Usage> {
     let item = LivenessItem {
         on: given.switch("liveness")?.unwrap_or(true),
-        interval: given.number("interval", 60_000)?,
-        multiplier: given.number("multiplier", u8::MAX.into())?,
+        interval: given.number_in("interval", 50..=60_000)?,
+        multiplier: given.number_in("multiplier", 1..=u8::MAX.into())?,
         recovery: given.number("recovery", 1000)?,
-        paths: given.number("paths", 64)?,
+        paths: given.number_in("paths", 1..=64)?,
         path_mtu: given.switch("path-mtu")?,
     };
     let keywords = [ON, INTERVAL, MULTIPLIER, RECOVERY, PATHS, PATH_MTU];

@@ -103,6 +103,7 @@ pub(super) fn add(given: &Given) -> Result<Request, Usage> {
 }
 
 pub(super) fn set(given: &Given) -> Result<Request, Usage> {
+    some_change(given, &SET)?;
     Ok(Request::SetPort(api::SetPort {
         name: given.required("NAME")?,
         flood: given.switch("flood")?,
@@ -114,6 +115,15 @@ pub(super) fn set(given: &Given) -> Result<Request, Usage> {
         vlans: vlans(given)?,
         native: native(given)?,
     }))
+}
+
+/// That there is anything to change.
+fn some_change(given: &Given, shape: &Shape) -> Result<(), Usage> {
+    if given.says_something(shape) {
+        Ok(())
+    } else {
+        Err(Usage::new("nothing to change is given", shape.expected()))
+    }
 }
 
 /// The VLANs of a trunk; an empty word says that there are none.
@@ -134,6 +144,7 @@ fn native(given: &Given) -> Result<Option<i64>, Usage> {
 }
 
 pub(super) fn guard(given: &Given) -> Result<Request, Usage> {
+    some_change(given, &GUARD)?;
     Ok(Request::GuardPort(api::GuardPort { name: given.required("NAME")?, guard: held(given)? }))
 }
 

@@ -58,7 +58,7 @@ pub(super) fn show_fdb(request: api::ShowFdb, operator: &mut dyn Operator) -> Re
 }
 
 pub(super) fn set_fdb(request: api::SetFdb, operator: &mut dyn Operator) -> Result<Value, Refusal> {
-    let owner = request.owner.unwrap_or_else(|| owner::CONTROL.to_owned());
+    let owner = writer(request.owner.as_deref())?.to_owned();
     let api::SetFdb { mac, vni, dev, dst, group, kind, .. } = request;
     let entry = arguments::entry(api::FdbItem { mac, vni, dev, dst, group, kind }, owner)?;
     change(operator, Change::SetFdb { entry, replace: request.replace.unwrap_or(false) })
@@ -96,6 +96,7 @@ pub(super) fn remove_fdb(request: &api::RemoveFdb, operator: &mut dyn Operator) 
 
 pub(super) fn replace_fdb(request: api::ReplaceFdb, operator: &mut dyn Operator) -> Result<Value, Refusal> {
     let vni = known_vni(operator, request.vni)?;
+    writer(Some(&request.owner))?;
     let items = request.entries.into_iter();
     let items = items.map(|item| arguments::entry(item, request.owner.clone())).collect::<Result<_, _>>()?;
     let wanted = Replacement { owner: request.owner, vni, items };
@@ -124,7 +125,7 @@ pub(super) fn set_neighbour(
     request: &api::SetNeighbour,
     operator: &mut dyn Operator,
 ) -> Result<Value, Refusal> {
-    let owner = request.owner.as_deref().unwrap_or(owner::CONTROL);
+    let owner = writer(request.owner.as_deref())?;
     let api::SetNeighbour { dst, lladdr, vni, router, .. } = request.clone();
     let neighbour = arguments::neighbour(&api::NeighbourItem { dst, lladdr, vni, router }, owner)?;
     change(operator, Change::SetNeighbour { neighbour, replace: request.replace.unwrap_or(false) })
@@ -153,7 +154,7 @@ pub(super) fn replace_neighbours(
     operator: &mut dyn Operator,
 ) -> Result<Value, Refusal> {
     let vni = known_vni(operator, request.vni)?;
-    let owner = request.owner.as_str();
+    let owner = writer(Some(&request.owner))?;
     let items = request.neighbours.iter();
     let items = items.map(|item| arguments::neighbour(item, owner)).collect::<Result<_, _>>()?;
     let wanted = Replacement { owner: owner.to_owned(), vni, items };
@@ -176,6 +177,22 @@ pub(super) fn flush_neighbours(
     let owner = request.owner.clone().unwrap_or_else(|| owner::LEARNED.to_owned());
     let filter = NeighbourFilter { vni, address: None, owner: Some(owner) };
     reply::<api::FlushNeighbours>(&api::FlushReply { flushed: operator.neighbours_flush(&filter) })
+}
+
+/// In whose name a request writes: not in the file's, which wins back what is its own, nor that of what is learned.
+fn writer(named: Option<&str>) -> Result<&str, Refusal> {
+    match named.unwrap_or(owner::CONTROL) {
+        reserved @ (owner::CONFIGURATION | owner::LEARNED) => {
+            let of = if reserved == owner::LEARNED {
+                "what is seen on the wire"
+            } else {
+                "the configuration file"
+            };
+            let what = format!("\"{reserved}\" is the owner of {of}");
+            Err(Refusal::argument("owner", what, "choose another name for the owner"))
+        }
+        owner => Ok(owner),
+    }
 }
 
 /// What whoever removes an entry takes it to be.

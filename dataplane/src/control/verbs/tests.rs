@@ -207,7 +207,7 @@ fn a_replacement_is_made_as_a_whole_or_not_at_all() {
     }
     let outside = json!({ "owner": "evpn", "vni": 200, "entries": [item(0x20, "east")] });
     assert_eq!(refused(&mut ledger, "ReplaceFdb", outside).0, RefusalKind::InvalidArgument);
-    let nameless = json!({ "owner": "learned", "entries": [] });
+    let nameless = json!({ "owner": "configuration", "entries": [] });
     assert_eq!(refused(&mut ledger, "ReplaceFdb", nameless).1, "owner");
     let none = json!({ "owner": "evpn", "vni": 200, "entries": [] });
     assert_eq!(ask(&mut ledger, "ReplaceFdb", none), Ok(counts(0, 0, 0, 0)), "another VNI's stay");
