@@ -6,7 +6,7 @@
 //! what is no Varlink closes the connection it came in on, and what is wrong Varlink is answered with an error.
 //!
 //! Who may do what: whoever can open the socket may read. Changing something takes user id 0, the daemon's user id or
-//! the socket's group as primary group. While the socket's mode keeps others out (0660, as it is made), opening it
+//! membership in the socket's group. While the socket's mode keeps others out (0660, as it is made), opening it
 //! already took the group, so that every peer may write; the check matters once an administrator opens it further.
 
 mod connection;

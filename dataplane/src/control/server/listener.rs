@@ -1,6 +1,7 @@
 //! The listening socket in the file system: made with the right mode and owner, taken over from the dead only, and
 //! removed at the end.
 
+use std::ffi::CString;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
@@ -8,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use mio::net::UnixListener;
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 use rustix::fs::{FlockOperation, Mode, flock};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{geteuid, umask};
@@ -118,7 +120,10 @@ impl Listener {
     fn may_write(&self, stream: &mio::net::UnixStream) -> io::Result<bool> {
         let (peer, ours) = (socket_peercred(stream)?, geteuid());
         let socket = fs::metadata(&self.path)?;
-        Ok(may_write(peer.uid.as_raw(), peer.gid.as_raw(), ours.as_raw(), socket.mode(), socket.gid()))
+        let (user, group, socket_group) = (peer.uid.as_raw(), peer.gid.as_raw(), socket.gid());
+        // Asked last, as the name service may have to ask others in turn: of a socket that is as we made it, of nobody.
+        Ok(may_write(user, group, ours.as_raw(), socket.mode(), socket_group)
+            || is_member(user, group, socket_group))
     }
 }
 
@@ -130,10 +135,17 @@ impl Drop for Listener {
     }
 }
 
-/// Whether a peer may change something, from its user and group, our user, and the socket's mode and group.
+/// Whether a peer may change something, from its user and primary group, our user, and the socket's mode and group.
 const fn may_write(user: u32, group: u32, ours: u32, mode: u32, socket_group: u32) -> bool {
     let closed_to_others = mode & 0o002 == 0;
     user == 0 || user == ours || group == socket_group || closed_to_others
+}
+
+/// Whether the name service knows a user, whose primary group is `primary`, as a member of a group.
+fn is_member(user: u32, primary: u32, group: u32) -> bool {
+    let Ok(Some(user)) = User::from_uid(Uid::from_raw(user)) else { return false };
+    let Ok(name) = CString::new(user.name) else { return false };
+    getgrouplist(&name, Gid::from_raw(primary)).is_ok_and(|groups| groups.contains(&Gid::from_raw(group)))
 }
 
 /// Removes the socket of a daemon that is no more. The lock is ours, so that no vtepd listens; but another program might.
@@ -193,7 +205,7 @@ fn group_id(group: &str) -> Result<u32, BindError> {
     if let Ok(number) = group.parse() {
         return Ok(number);
     }
-    match nix::unistd::Group::from_name(group) {
+    match Group::from_name(group) {
         Ok(Some(found)) => Ok(found.gid.as_raw()),
         Ok(None) | Err(_) => Err(BindError::UnknownGroup { group: group.to_owned() }),
     }
@@ -214,6 +226,19 @@ mod tests {
         assert!(may_write(0, 0, DAEMON, 0o140_666, GROUP));
         assert!(may_write(DAEMON, 1000, DAEMON, 0o140_666, GROUP));
         assert!(may_write(1000, GROUP, DAEMON, 0o140_666, GROUP));
+    }
+
+    #[test]
+    fn members_are_those_whom_the_name_service_names() {
+        let ours = geteuid().as_raw();
+        let Ok(Some(user)) = User::from_uid(Uid::from_raw(ours)) else { return };
+        let primary = user.gid.as_raw();
+        let name = CString::new(user.name).unwrap();
+        for group in getgrouplist(&name, user.gid).unwrap() {
+            assert!(is_member(ours, primary, group.as_raw()), "{group}");
+        }
+        assert!(!is_member(ours, primary, u32::MAX - 7));
+        assert!(!is_member(u32::MAX - 7, primary, primary), "there is no such user");
     }
 
     #[test]

@@ -100,7 +100,8 @@ fn obey(name: &str, call: &Call<'_>, may_write: bool, operator: &mut dyn Operato
     };
     if verbs::is_write(&request) && !may_write {
         let what = format!("{name} changes something, and this user may only read");
-        let remedy = "become root or the daemon's user, or get the socket's group as primary group";
+        let remedy =
+            "become root or the daemon's user, or a member of the socket's group: `usermod -aG GROUP USER`";
         return refuse(&Refusal::new(RefusalKind::PermissionDenied, what, remedy));
     }
     match verbs::carry_out(request, operator) {
