@@ -160,8 +160,12 @@ impl OpenPort {
             patience: room.patience,
         };
         let device = Device::open(steering, &device_config).map_err(host)?;
-        let mut degraded: Vec<String> =
-            device.refused.iter().map(|refusal| refusal.error.to_string()).collect();
+        let (lacking, refused): (Vec<_>, Vec<_>) =
+            device.refused.iter().partition(|refusal| lacks_zero_copy(link.ifindex, &refusal.error));
+        if !lacking.is_empty() {
+            tracing::info!(port = config.name, device = config.device, mode = %device.mode, "the driver has no zero-copy");
+        }
+        let mut degraded: Vec<String> = refused.iter().map(|refusal| refusal.error.to_string()).collect();
         if wanted < present {
             degraded.push(format!("{wanted} of {present} queues are served; frames of the others are lost"));
         }
@@ -278,6 +282,14 @@ impl Retry {
     pub(super) const fn is_due(self, now: u32) -> bool {
         self.due <= now
     }
+}
+
+/// Whether a refusal says no more than that the driver has no zero-copy, as most have none: whoever leaves the mode to us
+/// misses nothing then. One that has it and does not give it is another matter.
+fn lacks_zero_copy(ifindex: u32, refusal: &xsk::Error) -> bool {
+    matches!(refusal, xsk::Error::ZeroCopyRefused { .. })
+        && refusal.errno() == Some(libc::EOPNOTSUPP)
+        && xsk::offers_zero_copy(ifindex) != Some(true)
 }
 
 /// The private chunks of each queue, or none.

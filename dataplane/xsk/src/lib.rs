@@ -32,7 +32,7 @@ pub use burst::{Burst, BurstReport, PortReport, Unsuitable, probe as probe_redir
 pub use cache::{advise_large_pages, prefetch};
 pub use device::{Device, DeviceConfig, Mode, Refusal};
 pub use error::Error;
-pub use netdev::{mtu, receive_queues, transmit_dropped};
+pub use netdev::{mtu, offers_zero_copy, receive_queues, transmit_dropped};
 pub use pages::Pages;
 pub use peer::{PeerError, TagsError, Wish, enable_peer_napi, see_tags};
 pub use rules::UplinkRules;

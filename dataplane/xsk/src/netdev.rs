@@ -116,6 +116,14 @@ pub(crate) fn zero_copy_segments(ifindex: u32) -> io::Result<u32> {
 /// Which device a request of the `ethtool` family is about.
 const ETHTOOL_A_HEADER_DEV_INDEX: u16 = 1;
 
+/// Whether a device's driver has zero-copy AF_XDP at all, as far as the kernel tells (Linux 6.3).
+#[must_use]
+pub fn offers_zero_copy(ifindex: u32) -> Option<bool> {
+    /// `enum netdev_xdp_act`: AF_XDP in zero-copy mode.
+    const XDP_FEATURE_ZERO_COPY: u64 = 1 << 3;
+    xdp_features(ifindex).ok().map(|features| features & XDP_FEATURE_ZERO_COPY != 0)
+}
+
 /// Receive queues in use, by the channels that ethtool shows. Drivers without channels have one queue.
 ///
 /// # Errors
