@@ -33,14 +33,15 @@ replies! {
         kind: EntryKind,
         /// Whether it stays or ages.
         state: EntryState,
-        /// Further properties, as `bridge fdb` names them: `extern_learn`, `sticky`; and `frozen`, one that moved too often and
-        /// stays where it is for a while.
+        /// Further properties, as `bridge fdb` names them: `extern_learn`, `sticky`; `frozen` of a learned one that has moved
+        /// too often, and `withdrawn` where its remote does not answer.
         flags: Vec<String>,
         /// Seconds since a frame from it was seen, or since it was written if it does not age.
         age: u32,
         /// Who wrote it: `learned`, `configuration` (the file), `control` (a request without a name) or another name.
         owner: String,
-        /// Grows with every change of the entry and is never given twice; 0 of a learned one that has not moved.
+        /// Grows with every change of the entry and is never given twice; of a learned one that has not moved, a
+        /// smaller number that says where it is.
         version: u64,
         /// How often it moved to another port or remote.
         moves: u32,

@@ -90,7 +90,7 @@ drop_reasons! {
     FloodOff "FLOOD_OFF" "The domain does not flood frames of this kind: unknown unicast, multicast or broadcast.",
     StormLimit "STORM_LIMIT" "More frames to be flooded came from this port or remote than its limit allows.",
     Isolated "ISOLATED" "The frame is from an isolated port to an isolated port.",
-    NoRemote "VXLAN_NO_REMOTE" "No receiver: the domain has no other port and no remote, or no remote of the group can be used.",
+    NoRemote "VXLAN_NO_REMOTE" "No receiver: the domain has no other port and no remote, the remote is withdrawn as it does not answer, or no remote of the group can be used.",
     NoRoute "NO_ROUTE" "There is no way to the remote by an uplink; `vtep-ctl remote show` says why.",
     NeighbourUnresolved "NEIGHBOUR_UNRESOLVED" "The Ethernet address of the remote's next hop is not known yet.",
     PacketTooBig "PKT_TOO_BIG" "The packet, with its outer header, exceeds the MTU of the egress port or of the path.",

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use forward::fdb::{Key, Kind};
+use forward::fdb::{Entry, Key, Kind};
 use forward::ids::DomainId;
 use forward::link::Place;
 use wire::{Mac, Vni};
@@ -124,6 +124,11 @@ impl Moves {
 }
 
 impl State {
+    /// Whether an entry is a learned one that is kept in its place for having moved too often.
+    pub(super) fn is_frozen(&self, key: Key, entry: &Entry) -> bool {
+        entry.kind == Kind::Sticky && self.is_learned(key, entry)
+    }
+
     /// An address came in elsewhere than before.
     pub(super) fn moved(&mut self, key: Key, from: Place, to: Place, now: u32) {
         let Some(vni) = self.vni(key.domain()) else { return };
@@ -143,6 +148,10 @@ impl State {
         if let Err(full) = self.fdb.set(key, home, Kind::Sticky, now) {
             tracing::warn!(vni = number, %mac, %full, "an address that moves too often is not frozen");
             return;
+        }
+        if home != to {
+            // It came in there last, and nobody would name that place otherwise.
+            self.provenance.fdb_frozen((vni, mac), other.clone());
         }
         tracing::warn!(
             vni = number,

@@ -2,6 +2,7 @@
 //! forwarding database and the book of neighbours do not say so themselves.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,6 +11,17 @@ use wire::{Mac, Vni};
 /// Learned entries whose moves are remembered. Of one more, the one that moved longest ago is forgotten; the database
 /// itself still counts its first fifteen moves.
 const MOST_MOVED: usize = 4096;
+
+/// What counted versions begin with at least, though the clock be wrong: all below are of places.
+const FIRST: u64 = 1 << 40;
+
+/// The version of a learned entry that has not moved, which says where it is and is the same for any there. It is a hash,
+/// below all versions that are counted, so that an entry's version grows when it moves.
+pub(super) fn place_version(place: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    place.hash(&mut hasher);
+    1 + hasher.finish() % (FIRST - 1)
+}
 
 /// What is known of one entry beside what it says.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -76,7 +88,7 @@ impl Provenance {
     /// is older than all that comes, unless it made more than a million changes a second.
     pub(super) fn new() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self::beginning_with(u64::try_from(since_epoch.as_micros()).unwrap_or_default())
+        Self::beginning_with(u64::try_from(since_epoch.as_micros()).unwrap_or_default().max(FIRST))
     }
 
     fn beginning_with(last: u64) -> Self {
@@ -106,6 +118,15 @@ impl Provenance {
     pub(super) fn fdb_moved(&mut self, key: (Vni, Mac), now: u32, from: String) {
         let version = self.next_version();
         self.moved.note(key, version, now, from);
+    }
+
+    /// A learned entry that moved was put back where it was first, away from `from`. It is the move that counts for it.
+    pub(super) fn fdb_frozen(&mut self, key: (Vni, Mac), from: String) {
+        if let Some((_, moved_from)) =
+            self.moved.records.get_mut(&key).and_then(|record| record.moved.as_mut())
+        {
+            *moved_from = from;
+        }
     }
 
     /// The record of a written entry.
@@ -172,6 +193,25 @@ mod tests {
         provenance.fdb_written(key(1), 10, None);
         assert_eq!(provenance.of_fdb(key(1)).unwrap().version, 104, "not one that was given before");
         assert!(Provenance::new().next_version() > 1_700_000_000_000_000);
+    }
+
+    #[test]
+    fn the_version_of_a_place_is_its_own_and_below_all_that_are_counted() {
+        let versions = ["p1", "p2", "192.0.2.1"].map(place_version);
+        assert!(versions.iter().all(|version| (1..FIRST).contains(version)));
+        assert!(versions[0] != versions[1] && versions[1] != versions[2]);
+        assert_eq!(place_version("p1"), versions[0]);
+        assert!(Provenance::new().next_version() > FIRST);
+    }
+
+    #[test]
+    fn where_a_frozen_address_came_in_last_is_where_it_was_before() {
+        let mut provenance = Provenance::beginning_with(0);
+        provenance.fdb_moved(key(1), 3, "p1".into());
+        provenance.fdb_frozen(key(1), "p2".into());
+        provenance.fdb_frozen(key(2), "p2".into());
+        assert_eq!(provenance.of_moved(key(1)).unwrap().moved, Some((3, "p2".into())));
+        assert_eq!(provenance.of_moved(key(2)), None);
     }
 
     #[test]

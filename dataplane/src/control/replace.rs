@@ -1,7 +1,7 @@
 //! Everything that an owner wrote, replaced in one step: found to be right as a whole first, and then made.
 
 use api::{Refusal, ReplaceReply};
-use forward::fdb::Key;
+use forward::fdb::{Key, Kind};
 use forward::ids::DomainId;
 use wire::Mac;
 
@@ -71,14 +71,18 @@ impl State {
         }
     }
 
-    /// Forgets the moves of entries that are gone, were learned anew, or were written since.
+    /// Forgets the moves of entries that are gone, were learned anew, or were written since. Those of a frozen entry say why
+    /// it is frozen, though it was put where it is anew.
     pub(super) fn forget_moves(&mut self) {
-        let Self { provenance, ids, fdb, .. } = self;
+        let Self { provenance, ids, fdb, moves, .. } = self;
         provenance.retain_moved(|(vni, mac)| {
             let domain = ids.domains.index(&vni).and_then(|index| u16::try_from(index).ok());
             domain.is_some_and(|domain| {
                 let key = Key::new(DomainId(domain), mac);
-                fdb.lookup(&fdb.probe(key)).is_some_and(|entry| entry.moves > 0)
+                fdb.lookup(&fdb.probe(key)).is_some_and(|entry| {
+                    let is_frozen = entry.kind == Kind::Sticky && moves.is_frozen((DomainId(domain), mac));
+                    entry.moves > 0 || is_frozen
+                })
             })
         });
     }

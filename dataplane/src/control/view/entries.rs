@@ -6,6 +6,7 @@ use forward::link::Place;
 use forward::tables::NeighbourFlags;
 use wire::Vni;
 
+use super::super::provenance::place_version;
 use super::super::state::State;
 use super::super::verbs::{FdbFilter, NeighbourFilter, Page};
 use crate::config::{Keyed, owner};
@@ -21,12 +22,30 @@ impl State {
             Place::Port(port) => Some(port),
             Place::Remote(_) | Place::Group(_) => None,
         };
-        filter.kind.is_none_or(|wanted| wanted == word(entry.kind))
+        filter.kind.is_none_or(|wanted| wanted == self.kind(key, entry))
             && filter.mac.is_none_or(|mac| mac == key.mac())
             && filter.vni.is_none_or(|vni| self.domain_id(vni) == Some(key.domain()))
             && filter.remote.is_none_or(|address| remote == Some(address))
             && filter.port.as_ref().is_none_or(|name| port.is_some() && self.port_id(name) == port)
             && filter.owner.as_ref().is_none_or(|owner| self.owner(key, entry) == owner)
+    }
+
+    /// The kind of an entry as others see it: a frozen one is a learned one.
+    fn kind(&self, key: Key, entry: &Entry) -> EntryKind {
+        if self.is_frozen(key, entry) { EntryKind::Dynamic } else { word(entry.kind) }
+    }
+
+    /// What `bridge fdb` says of an entry beside its state, whether it is kept in its place for moving too often, and whether
+    /// its remote is withdrawn, so that frames to it go nowhere.
+    fn flags(&self, key: Key, entry: &Entry) -> Vec<String> {
+        let of_kind = match entry.kind {
+            Kind::Dynamic | Kind::Static => None,
+            Kind::External => Some("extern_learn"),
+            Kind::Sticky if self.is_frozen(key, entry) => Some("frozen"),
+            Kind::Sticky => Some("sticky"),
+        };
+        let withdrawn = self.fleet.current().tables.is_withdrawn(entry.place).then_some("withdrawn");
+        of_kind.into_iter().chain(withdrawn).map(str::to_owned).collect()
     }
 
     /// Who wrote an entry.
@@ -84,12 +103,17 @@ impl State {
             ifname,
             dst,
             group,
-            kind: word(entry.kind),
+            kind: self.kind(key, &entry),
             state: if entry.kind.ages() { EntryState::Reachable } else { EntryState::Permanent },
-            flags: flags(entry.kind, self.moves.is_frozen((key.domain(), key.mac()))),
+            flags: self.flags(key, &entry),
             age: if entry.kind.ages() { entry.age(now) } else { now.saturating_sub(record.written) },
             owner: self.owner(key, &entry).to_owned(),
-            version: record.version,
+            // One that moved has a record. Of one that did not, or no longer has, what can be stale is where it is.
+            version: if record.version == 0 {
+                place_version(&self.describe(entry.place))
+            } else {
+                record.version
+            },
             // Control may not have heard of every move, and the database counts only so many.
             moves: record.moves.max(entry.moves.into()),
             last_move,
@@ -194,17 +218,6 @@ const fn word(kind: Kind) -> EntryKind {
         Kind::External => EntryKind::External,
         Kind::Sticky => EntryKind::Sticky,
     }
-}
-
-/// What `bridge fdb` says of an entry beside its state, and whether the entry is kept in its place for moving too often.
-fn flags(kind: Kind, is_frozen: bool) -> Vec<String> {
-    let flag = match kind {
-        Kind::Dynamic | Kind::Static => return Vec::new(),
-        Kind::External => "extern_learn",
-        Kind::Sticky if is_frozen => "frozen",
-        Kind::Sticky => "sticky",
-    };
-    vec![flag.to_owned()]
 }
 
 /// The flags in the words of the protocol.
