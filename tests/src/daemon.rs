@@ -156,6 +156,14 @@ impl<'a> Daemon<'a> {
         of_reason.filter_map(|drop| drop["count"].as_u64()).sum()
     }
 
+    /// Waits until the log tells of frames from a port that were refused.
+    pub fn wait_for_refusal(&self, reason: &str, port: &str) {
+        let (port, reason) = (format!("port=\"{port}\""), format!("reason=\"{reason}\""));
+        wait_until("the log tells of the refusal", SOON, || {
+            self.log().lines().any(|line| line.contains(&port) && line.contains(&reason))
+        });
+    }
+
     /// Waits until every configured port is up.
     pub fn wait_for_ports(&self) {
         wait_until("all ports are up", SOON, || {

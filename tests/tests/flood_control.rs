@@ -175,6 +175,7 @@ fn a_storm_costs_known_unicast_nothing(variant: Variant) {
     drop(storm);
     stream.stop().assert_complete();
     near.assert_balanced();
+    near.wait_for_refusal("STORM_LIMIT", "a1");
 }
 
 /// Frames that the kernel has dropped on any CPU because too many waited between two devices (`netdev_max_backlog`).
@@ -256,8 +257,21 @@ fn an_address_that_moves_too_often_is_frozen() {
     witnesses.expect("from elsewhere", "udp dst port 5002", &[0, 0]);
     assert!(near.drops("VXLAN_ENTRY_EXISTS") >= 10);
     assert!(near.log().contains("moves too often and is frozen"), "{}", near.log());
+    // It tells of its moves for as long as it is frozen, and is a learned entry as any other.
+    let frozen = || near.entry(100, mac).expect("the frozen entry");
+    let version = frozen()["version"].clone();
+    wait_until("the control thread has looked after its entries", SOON, || {
+        frozen()["last_move"].as_u64().is_none_or(|ago| ago > 2)
+    });
+    let entry = frozen();
+    assert_eq!(
+        (&entry["moves"], &entry["moved_from"], &entry["version"], &entry["kind"]),
+        (&5.into(), &"a2".into(), &version, &"dynamic".into()),
+        "{entry}"
+    );
+    assert!(near.list("fdb show vni 100 dynamic").contains(&frozen()));
     // Who has mended the loop need not wait.
-    near.change(&format!("fdb del {mac} vni 100"));
+    near.change("fdb flush vni 100 dev a1");
     let frame =
         frames::udp((octets(mac), BROADCAST), (senders[1].address, senders[1].address), (1, 5004), b"mine");
     RawSocket::of(senders[1]).send(&frame);

@@ -211,7 +211,9 @@ fn too_few_jumbo_chunks_cost_large_frames_and_no_small_ones() {
         lost > 0
     });
     wait_until("the log tells", SOON, || {
-        near.log().contains("frames lost for want of jumbo chunks")
+        near.log()
+            .lines()
+            .any(|line| line.contains("frames lost for want of memory") && line.contains("NO_JUMBO_CHUNK"))
             && near.log().contains("raise umem.jumbo_chunks")
     });
     wait_for_free(&near);

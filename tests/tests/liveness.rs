@@ -269,6 +269,7 @@ fn a_workload_cannot_speak_for_its_switch() {
     let frame = frames::datagram(&net.a1, [0, 0, 0x5e, 0, 0x52, 2], 3784);
     RawSocket::of(&net.a1).repeat(&frame, 20);
     wait_until("they are dropped", SOON, || near.drops("BFD_INVALID") == 20);
+    near.wait_for_refusal("BFD_INVALID", "a1");
     assert_eq!(far.drops("BFD_INVALID"), 0);
     net.a1.reaches(&net.b1);
     assert_eq!(wire.stop().count("ether dst 00:00:5e:00:52:02"), 0);

@@ -139,6 +139,7 @@ fn vlans_are_their_vnis_and_nothing_else(variant: Variant) {
     let before = daemon.drops("VLAN_NOT_ALLOWED");
     net.host.untagged.does_not_reach(net.b1.address);
     assert!(daemon.drops("VLAN_NOT_ALLOWED") > before);
+    daemon.wait_for_refusal("VLAN_NOT_ALLOWED", "t1");
     let port = daemon.port("t1");
     assert_eq!(port["vlans"], json!([{ "vlan": 10, "vni": 100 }, { "vlan": 20, "vni": 200 }]), "{port}");
     assert_eq!((&port["role"], &port["native"]), (&json!("trunk"), &json!(null)), "{port}");

@@ -114,6 +114,7 @@ fn each_reserved_bit_alone_is_refused_as_linux_refuses_it(variant: Variant) {
     let good: BTreeSet<u16> = bits.iter().map(|bit| 100 + bit).collect();
     assert_eq!(ends.delivered(), [good.clone(), good], "vtepd and Linux");
     assert_eq!(near.drops("VXLAN_INVALID_HDR"), 40);
+    near.wait_for_refusal("VXLAN_INVALID_HDR", "up0");
 }
 
 /// Sends every reserved bit alone.

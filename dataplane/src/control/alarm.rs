@@ -12,11 +12,20 @@ use super::state::State;
 /// Seconds between two warnings about one queue, or one port's jumbo frames.
 const REPEAT: u32 = 30;
 
-/// What was last said of each queue, and of each port's frames that found no jumbo chunk.
+/// Frames that found no memory, and what helps.
+const WITHOUT_MEMORY: [(DropReason, &str); 2] = [
+    (DropReason::NoJumboChunk, "raise umem.jumbo_chunks and start again"),
+    (
+        DropReason::NoChunk,
+        "raise umem.chunks and start again, or lower the storm limits of ports and remotes: each copy of a flooded frame takes a chunk",
+    ),
+];
+
+/// What was last said of each queue, and of each port's frames that found no memory.
 #[derive(Debug, Default)]
 pub(super) struct Alarms {
     queues: BTreeMap<(PortId, u32), [Told; 3]>,
-    jumbo: BTreeMap<PortId, Told>,
+    memory: BTreeMap<(PortId, DropReason), Told>,
 }
 
 /// Of a count that grows: what was last said of it, and when.
@@ -66,20 +75,24 @@ impl State {
         }
     }
 
-    /// Compares every port's count of frames without a jumbo chunk with what was last said.
-    pub(super) fn watch_jumbo(&mut self, now: u32) {
-        let lost: Vec<(String, PortId, u64)> = self
-            .ports
-            .iter()
-            .map(|(name, port)| {
-                (name.clone(), port.id, self.counts(port.id).drops_for(DropReason::NoJumboChunk))
-            })
-            .collect();
-        self.alarms.jumbo.retain(|id, _| lost.iter().any(|(_, port, _)| port == id));
-        for (port, id, all) in lost {
-            if let Some(count) = self.alarms.jumbo.entry(id).or_default().news(all, now, REPEAT) {
-                let remedy = "raise umem.jumbo_chunks and start again";
-                tracing::warn!(port, count, remedy, "frames lost for want of jumbo chunks");
+    /// Compares every port's counts of frames that found no memory with what was last said.
+    pub(super) fn watch_memory(&mut self, now: u32) {
+        let ports: Vec<(String, PortId)> =
+            self.ports.iter().map(|(name, port)| (name.clone(), port.id)).collect();
+        self.alarms.memory.retain(|(id, _), _| ports.iter().any(|(_, port)| port == id));
+        for (port, id) in ports {
+            let counts = self.counts(id);
+            for (reason, remedy) in WITHOUT_MEMORY {
+                let told = self.alarms.memory.entry((id, reason)).or_default();
+                if let Some(count) = told.news(counts.drops_for(reason), now, REPEAT) {
+                    tracing::warn!(
+                        port,
+                        reason = reason.name(),
+                        count,
+                        remedy,
+                        "frames lost for want of memory"
+                    );
+                }
             }
         }
     }

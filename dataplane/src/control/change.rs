@@ -54,8 +54,12 @@ impl State {
             }
             _ => {
                 let before = self.before(change);
+                let belongings = self.belongings(change);
                 self.config.apply(change)?;
                 self.record(change, before);
+                if let Some(belongings) = belongings {
+                    self.tell_gone(&belongings);
+                }
             }
         }
         match change {
@@ -78,6 +82,11 @@ impl State {
             | Change::SetGroup { .. }
             | Change::SetNeighbour { .. }
             | Change::RemoveNeighbour { .. } => {}
+        }
+        if let Change::SetVni { vni, .. } = change
+            && let Some(reason) = self.absent_local(vni)
+        {
+            tracing::warn!(vni = vni.vni.value(), reason, "the VNI does with less");
         }
         if let Change::RemoveVni(gone) = change {
             self.book.remove_vni(*gone);

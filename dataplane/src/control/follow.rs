@@ -118,7 +118,7 @@ impl State {
         let vnis = &self.config.vnis;
         self.stale.tables |= self.mdb.age(now, |vni| vnis.get(&vni).is_some_and(|vni| vni.mcast_snooping));
         self.watch_rings(now);
-        self.watch_jumbo(now);
+        self.watch_memory(now);
         self.resolve_awaited();
         self.watch_refusals(now);
         self.watch_neighbours(now);
@@ -159,6 +159,15 @@ impl State {
         self.stale.tables |= forgotten != 0;
         self.forget_aged();
         self.forget_moves();
+    }
+
+    /// What is to be said of a VNI whose local address is on none of our devices, so that nothing comes back to it.
+    pub(super) fn absent_local(&self, vni: &VniConfig) -> Option<String> {
+        let absent = vni.local.iter().find(|local| self.underlay.address(*local).is_empty())?;
+        let vni = vni.vni;
+        Some(format!(
+            "VNI {vni}: its local address {absent} is on no device here; `ip addr add` it to an uplink, or `vtep-ctl vni replace` the VNI with one that is"
+        ))
     }
 
     /// Whether a device can be burst to that could not when it was last published, or the reverse: a workload may turn

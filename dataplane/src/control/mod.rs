@@ -2,6 +2,7 @@
 //! frame, and workers never wait for it.
 
 mod alarm;
+mod belongings;
 mod book;
 mod buckets;
 mod bursts;

@@ -21,9 +21,17 @@ const REPEAT: u32 = 1;
 /// Looks for misplaced entries that are to find nothing, a second apart, before no more are expected.
 pub(super) const MISPLACED_LOOKS: u8 = 2;
 
-/// Reasons that somebody should hear of: whoever sends such frames is misconfigured or means harm.
-const REFUSALS: [DropReason; 9] = [
+/// Reasons that somebody should hear of: whoever sends such frames is misconfigured or means harm. `ISOLATED` and `FLOOD_OFF`
+/// are not among them: they are what was asked for, and any workload's every broadcast may meet them.
+const REFUSALS: [DropReason; 18] = [
     DropReason::MacInvalidSource,
+    DropReason::VxlanInvalidHeader,
+    DropReason::VxlanVniNotFound,
+    DropReason::GreVersion,
+    DropReason::GreFlags,
+    DropReason::GreInvalidHeader,
+    DropReason::VlanTagged,
+    DropReason::VlanNotAllowed,
     DropReason::PeerNotAllowed,
     DropReason::VxlanEntryExists,
     DropReason::SpoofedSource,
@@ -32,6 +40,8 @@ const REFUSALS: [DropReason; 9] = [
     DropReason::RogueRouter,
     DropReason::RogueDhcp,
     DropReason::Ipv6HeaderChain,
+    DropReason::StormLimit,
+    DropReason::BfdInvalid,
 ];
 
 /// What was last seen and said of each port.

@@ -188,6 +188,7 @@ impl State {
                 Some(format!("port {name}: {why}"))
             }))
             .chain(self.closed.iter().map(|(name, closed)| format!("port {name} is down: {}", closed.why)))
+            .chain(self.config.vnis.iter().filter_map(|vni| self.absent_local(vni)))
             .chain(self.routers.refusals().map(|(family, why)| {
                 format!("path MTUs over {family} are not learned from ICMP: no raw socket: {why}")
             }))
