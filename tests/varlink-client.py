@@ -205,7 +205,7 @@ def expect(found, **fields):
 def balanced(balance, chunks):
     for number in list(balance.values()) + list(chunks.values()):
         assert isinstance(number, int) and number >= 0, (balance, chunks)
-    assert set(balance) == {"rx", "copies", "tx", "dropped", "in_flight"}, balance
+    assert set(balance) == {"rx", "copies", "tx", "dropped", "taken", "in_flight"}, balance
     assert set(chunks) == {"free", "rings", "flight", "total"}, chunks
 
 

@@ -188,7 +188,8 @@ impl<'a> Daemon<'a> {
         let mut balanced = || {
             let stats = self.show("stats show");
             let of = |key: &str| number(&stats["balance"], key);
-            let frames = of("rx") + of("copies") == of("tx") + of("dropped") + of("in_flight");
+            let gone = of("tx") + of("dropped") + of("taken");
+            let frames = of("rx") + of("copies") == gone + of("in_flight");
             let chunks = ["chunks", "jumbo_chunks"].map(|memory| {
                 let of = |key: &str| number(&stats[memory], key);
                 of("free") + of("rings") + of("flight") == of("total")

@@ -67,6 +67,8 @@ fn a_silent_remote_is_withdrawn_and_comes_back(variant: Variant) {
     let shown = liveness(&near);
     assert!(shown["rtt_us"].as_u64().is_some_and(|rtt| rtt < 1_000_000), "{shown}");
     assert!(near.drops("BFD") > 0 && near.drops("BFD_INVALID") == 0);
+    // Healthy BFD is no loss.
+    assert!(near.show("status")["balance"]["taken"].as_u64() > Some(0));
 }
 
 #[test]

@@ -102,6 +102,7 @@ fn balance(balance: &api::Balance, moving: &mut Moving) -> String {
         ("copies", balance.copies),
         ("tx", balance.tx),
         ("dropped", balance.dropped),
+        ("taken", balance.taken),
         ("in flight", balance.in_flight),
     ];
     let text =

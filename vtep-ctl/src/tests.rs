@@ -331,6 +331,7 @@ fn stats(frames: u64) -> Answer {
             copies: 0,
             tx: frames,
             dropped: 0,
+            taken: 0,
             in_flight: 0,
             handed_over: 0,
             lost_events: 0,

@@ -58,7 +58,7 @@ replies! {
         total: u64,
     }
 
-    /// Frames since the start. `rx + copies = tx + dropped + in_flight`.
+    /// Frames since the start. `rx + copies = tx + dropped + taken + in_flight`.
     #[derive(Copy, Eq, Default)]
     Balance {
         /// Frames received on all ports.
@@ -69,6 +69,8 @@ replies! {
         tx: u64,
         /// Frames dropped, for whatever reason.
         dropped: u64,
+        /// Frames for this switch itself (BFD), which went no further and are no loss.
+        taken: u64,
         /// Frames between receive and transmit.
         in_flight: u64,
     }

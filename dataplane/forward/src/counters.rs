@@ -294,18 +294,24 @@ impl PortCounts {
         self.drops.get(reason.index()).copied().unwrap_or_default()
     }
 
-    /// Frames dropped for any reason.
+    /// Frames dropped for any reason, but those that were taken.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.drops.iter().sum()
+        self.drops.iter().sum::<u64>() - self.taken()
     }
 
-    /// `rx + copies - tx - drops`. Summed over all ports this is the number of frames in flight; of a single port it
+    /// Frames that were for this switch itself and went no further, which is no loss.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.drops_for(DropReason::Bfd)
+    }
+
+    /// `rx + copies - tx - drops - taken`. Summed over all ports this is the number of frames in flight; of a single port it
     /// may be negative, since frames come in at one port and leave at another.
     #[must_use]
     pub fn balance(&self) -> i64 {
         (self.received.frames + self.copies).cast_signed()
-            - (self.transmitted.frames + self.dropped()).cast_signed()
+            - (self.transmitted.frames + self.dropped() + self.taken()).cast_signed()
     }
 }
 

@@ -75,6 +75,8 @@ replies! {
         tx: u64,
         /// Frames dropped.
         dropped: u64,
+        /// Frames for this switch itself.
+        taken: u64,
         /// Frames between receive and transmit.
         in_flight: u64,
         /// Frames handed to another worker, which owns the egress queue.

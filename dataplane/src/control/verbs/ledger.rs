@@ -362,7 +362,14 @@ impl Operator for Ledger {
         let dropped = self.frames / 5 * self.ports_count();
         let ports = self.config.ports.iter().filter(|config| port.is_none_or(|port| port == config.name));
         StatsReply {
-            balance: Balance { rx: received, copies: 0, tx: received - dropped, dropped, in_flight: 0 },
+            balance: Balance {
+                rx: received,
+                copies: 0,
+                tx: received - dropped,
+                dropped,
+                taken: 0,
+                in_flight: 0,
+            },
             chunks: Chunks { free: 12_000, rings: 4_384, flight: 0, total: 16_384 },
             jumbo_chunks: Chunks { free: 1024, rings: 0, flight: 0, total: 1024 },
             workers: vec![api::WorkerStats {
@@ -372,6 +379,7 @@ impl Operator for Ledger {
                 copies: 0,
                 tx: received - dropped,
                 dropped,
+                taken: 0,
                 in_flight: 0,
                 handed_over: 0,
                 lost_events: 0,

@@ -72,6 +72,7 @@ impl State {
                 copies: counts.copies,
                 tx: counts.transmitted.frames,
                 dropped: counts.dropped(),
+                taken: counts.taken(),
                 in_flight: gauges.staged + gauges.crossing,
             }
         };
@@ -81,7 +82,7 @@ impl State {
     fn workers(&self, balances: &[Balance], buckets: bool) -> Vec<WorkerStats> {
         let observed = self.fleet.observe().zip(self.measured()).zip(balances);
         let workers = (0u32..).zip(observed).map(|(worker, (((config, _, gauges), measured), balance))| {
-            let Balance { rx, copies, tx, dropped, in_flight } = *balance;
+            let Balance { rx, copies, tx, dropped, taken, in_flight } = *balance;
             let (residence, batches, cost) = measured.view(buckets);
             WorkerStats {
                 worker,
@@ -90,6 +91,7 @@ impl State {
                 copies,
                 tx,
                 dropped,
+                taken,
                 in_flight,
                 handed_over: gauges.handed_over,
                 lost_events: gauges.lost_events,
@@ -117,6 +119,7 @@ impl State {
             sum.copies += balance.copies;
             sum.tx += balance.tx;
             sum.dropped += balance.dropped;
+            sum.taken += balance.taken;
             sum.in_flight += balance.in_flight;
         }
         sum
