@@ -42,6 +42,7 @@ impl State {
         match change {
             Change::RemoveFdb { vni, mac } if !self.config.fdb.contains(&(*vni, *mac)) => {
                 // Not configured, but perhaps learned.
+                self.provenance.forget_moved((*vni, *mac));
                 let learned = self.domain_id(*vni).and_then(|domain| self.fdb.remove(Key::new(domain, *mac)));
                 return learned.map_or_else(|| self.config.apply(change), |_| Ok(()));
             }

@@ -149,6 +149,11 @@ impl Provenance {
         self.fdb.remove(&key);
     }
 
+    /// Forgets the moves of a learned entry that was removed: learned anew, it has not moved.
+    pub(super) fn forget_moved(&mut self, key: (Vni, Mac)) {
+        self.moved.remove(key);
+    }
+
     /// Forgets a written neighbour.
     pub(super) fn forget_neighbour(&mut self, key: (Vni, IpAddr)) {
         self.neighbours.remove(&key);

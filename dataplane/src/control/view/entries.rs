@@ -124,7 +124,9 @@ impl State {
     /// Removes entries that satisfy a filter, and says how many.
     pub(in crate::control) fn flush_entries(&mut self, filter: &FdbFilter) -> u64 {
         if filter.kind == Some(EntryKind::Dynamic) {
-            return self.fdb.flush(|key, entry| self.matches(filter, key, entry)) as u64;
+            let flushed = self.fdb.flush(|key, entry| self.matches(filter, key, entry));
+            self.forget_moves();
+            return flushed as u64;
         }
         let mut doomed = Vec::new();
         self.fdb.for_each(|key, entry| {
