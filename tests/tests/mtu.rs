@@ -145,7 +145,7 @@ fn packets_that_may_be_cut_arrive_whole(variant: Variant) {
 
 /// Gives a node's route to another an MTU, and waits for the daemon to know.
 pub(crate) fn narrow(from: &Node, to: &Node, daemon: &Daemon<'_>, mtu: u32) {
-    from.namespace.ip(&format!("route add {}/32 dev up0 mtu {mtu}", to.address));
+    from.namespace.ip(&format!("route replace {}/32 dev up0 mtu {mtu}", to.address));
     wait_until("the route's MTU is known", SOON, || {
         let path = path_mtu(daemon);
         path["source"] == "route" && path["mtu"] == mtu && path["inner"] == mtu - 50
@@ -336,4 +336,24 @@ fn tunnel_packets_that_were_cut_are_counted() {
     let from_b = format!("src host {} and ip[6:2] & 0x1fff", b.address);
     wire.wait_for(&format!("{from_b} != 0"), 5);
     wait_until("each packet is counted once", SOON, || near.drops("OUTER_FRAGMENT") == 5);
+}
+
+/// Where less than IPv6's least MTU is left for workloads, larger IPv6 packets vanish, and nobody can tell their senders. So
+/// the operator is told.
+#[test]
+fn a_path_too_narrow_for_ipv6_says_so() {
+    let Pair { underlay: _underlay, a, b, a1, b1: _b1 } = Pair::new();
+    let near = Daemon::start(&a, Variant::ONE_WORKER, &[Segment::vxlan(100).access(&a1).remote(&b)]);
+    let words = "remote 192.0.2.2 in VNI 100: IPv6 packets of more than 1270 bytes are dropped";
+    let status = || near.show("status")["degraded"].to_string();
+    narrow(&a, &b, &near, 1330);
+    assert!(!status().contains("IPv6"), "{}", status());
+    narrow(&a, &b, &near, 1320);
+    assert!(status().contains(words), "{}", status());
+    let remote = near.list("remote show vni 100")[0]["degraded"][0].to_string();
+    assert!(remote.contains("1270 bytes") && remote.contains("packets of 1330 bytes"), "{remote}");
+    wait_until("it is logged", SOON, || near.log().contains(words));
+    narrow(&a, &b, &near, 1400);
+    assert!(!status().contains("IPv6"), "{}", status());
+    assert_eq!(near.log().matches(words).count(), 1);
 }

@@ -1,10 +1,11 @@
-//! What keeps packets from a remote: told to whoever asks, and once in the log when it begins.
+//! What keeps packets from a remote, or some of them: told to whoever asks, and once in the log when it begins.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use wire::Vni;
 
+use super::path_mtu::FLOOR_IPV6;
 use super::paths::Way;
 use super::state::State;
 use crate::config::{Keyed, PortRole, RemoteConfig};
@@ -17,10 +18,10 @@ const TOLD: usize = 8;
 pub(super) type Hindrances = BTreeMap<(Vni, IpAddr), String>;
 
 impl State {
-    /// Why packets do not reach a remote, if so.
+    /// Why packets do not reach a remote, or not all of them, if so.
     pub(super) fn hindrance(&self, remote: &RemoteConfig) -> Option<String> {
         let local = self.config.local_towards(remote.vni, remote.address)?;
-        self.no_way(local, remote.address)
+        self.no_way(local, remote.address).or_else(|| narrowness(self.path_mtu_view(local, remote)?))
     }
 
     /// Why there is no way from one of our addresses to a remote: the kernel has none, or one by a device that is no
@@ -68,6 +69,18 @@ impl State {
     }
 }
 
+/// Why larger IPv6 packets do not fit a path and nobody is told, if so: IPv6 demands 1280 bytes of each link and has no word
+/// for less (RFC 8200 section 5).
+fn narrowness(path: api::PathMtu) -> Option<String> {
+    let (floor, inner) = (u32::from(FLOOR_IPV6), path.inner?);
+    let missing = floor.checked_sub(inner).filter(|missing| *missing != 0)?;
+    let wanted = path.mtu + missing;
+    Some(format!(
+        "IPv6 packets of more than {inner} bytes are dropped, and their senders cannot be told, as IPv6 has no path MTU below \
+         {floor}; make the way there take packets of {wanted} bytes, or help TCP alone by `mss_clamp` of the VNI"
+    ))
+}
+
 fn sentences(hindrances: &Hindrances) -> Vec<String> {
     let told = hindrances.iter().take(TOLD);
     let mut sentences: Vec<String> =
@@ -83,6 +96,17 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+
+    #[test]
+    fn a_path_with_less_than_ipv6_demands_says_how_much_is_missing() {
+        let path = |inner| {
+            let (source, nobody) = (api::MtuSource::Link, None);
+            narrowness(api::PathMtu { mtu: 1320, inner, source, router: None, age: nobody, expires: nobody })
+        };
+        assert_eq!((path(None), path(Some(1280))), (None, None));
+        let why = path(Some(1270)).unwrap();
+        assert!(why.contains("more than 1270 bytes") && why.contains("packets of 1330 bytes"), "{why}");
+    }
 
     #[test]
     fn a_few_are_told_of_in_full_and_the_others_counted() {

@@ -12,7 +12,7 @@ use crate::config::RemoteConfig;
 
 impl State {
     /// The path MTU of a remote that is ready to be sent to.
-    pub(super) fn path_mtu_view(&self, local: IpAddr, remote: &RemoteConfig) -> Option<PathMtu> {
+    pub(in crate::control) fn path_mtu_view(&self, local: IpAddr, remote: &RemoteConfig) -> Option<PathMtu> {
         let pair = (local, remote.address);
         let Some(Way::Ready { ifindex, mtu: of_route, .. }) = self.paths.way(pair.0, pair.1) else {
             return None;
