@@ -142,10 +142,13 @@ fn port_table(ports: &[api::Port], moving: &mut Moving, paint: Paint) -> Printed
         ">TX PACKETS",
         ">TX BYTES",
         ">DROPPED",
+        ">KERNEL DROPPED",
+        ">TO KERNEL",
     ];
     let mut columns = Columns::new(HEADS);
     for port in ports {
-        let mut count = |what: &str, value| moving.count(format!("{} {what}", port.ifname), value).into();
+        let mut count =
+            |what: &str, value| -> Cell { moving.count(format!("{} {what}", port.ifname), value).into() };
         columns.row(vec![
             (&port.ifname).into(),
             (&port.device).into(),
@@ -160,6 +163,8 @@ fn port_table(ports: &[api::Port], moving: &mut Moving, paint: Paint) -> Printed
             count("tx_packets", port.tx_packets),
             count("tx_bytes", port.tx_bytes),
             count("dropped", port.dropped),
+            count("kernel_dropped", port.kernel_dropped),
+            port.to_kernel.map_or_else(|| "".into(), |frames| count("to_kernel", frames)),
         ]);
     }
     let mut printed = Printed::table(&columns, "no ports", paint);
@@ -219,7 +224,14 @@ fn port_alone(port: &api::Port, moving: &mut Moving, paint: Paint) -> String {
             ),
         ),
         ("dropped", count("dropped", port.dropped)),
+        (
+            "kernel",
+            format!("{} packets dropped before receipt", count("kernel_dropped", port.kernel_dropped)),
+        ),
     ];
+    if let Some(frames) = port.to_kernel {
+        pairs.push(("host", format!("{} packets left to it", count("to_kernel", frames))));
+    }
     if let Some(held) = &port.guard {
         let unlearned = count("unlearned", port.unlearned);
         let limit = held.learn_limit.unwrap_or_default();

@@ -240,6 +240,11 @@ replies! {
         tx_bytes: u64,
         /// Frames that came in here and were dropped.
         dropped: u64,
+        /// Frames that were dropped before they were received, which are in none of the numbers above.
+        kernel_dropped: u64,
+        /// Frames that were left to the host, being no tunnel packets for us; of an uplink.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to_kernel: Option<u64>,
     }
 
     /// A page of ports.
@@ -377,7 +382,7 @@ replies! {
         /// The next hop's Ethernet address, once resolved.
         #[serde(default, with = "text::optional", skip_serializing_if = "Option::is_none")]
         lladdr: Option<Mac>,
-        /// What keeps packets from it; one sentence each.
+        /// What keeps packets from it, or some of them; one sentence each.
         degraded: Vec<String>,
         /// Whether it gets flooded frames.
         flood: bool,

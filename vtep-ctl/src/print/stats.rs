@@ -1,7 +1,7 @@
 //! Counters and measurements as tables.
 
 use super::{balance, chunks, jumbo, lines, optional};
-use crate::columns::{Columns, Paint};
+use crate::columns::{Cell, Columns, Paint};
 use crate::moving::Moving;
 use crate::spread::Spread;
 
@@ -156,13 +156,16 @@ fn ports(ports: &[api::PortStats], moving: &mut Moving) -> Columns {
         ">TX PACKETS",
         ">TX BYTES",
         ">DROPPED",
+        ">KERNEL DROPPED",
+        ">TO KERNEL",
         ">FRAGMENTED",
         ">TOO BIG TOLD",
     ];
     let mut columns = Columns::new(HEADS);
     for port in ports {
-        let mut count =
-            |what: &str, value| moving.count(format!("port {} {what}", port.ifname), value).into();
+        let mut count = |what: &str, value| -> Cell {
+            moving.count(format!("port {} {what}", port.ifname), value).into()
+        };
         columns.row(vec![
             (&port.ifname).into(),
             count("rx_packets", port.rx_packets),
@@ -170,6 +173,8 @@ fn ports(ports: &[api::PortStats], moving: &mut Moving) -> Columns {
             count("tx_packets", port.tx_packets),
             count("tx_bytes", port.tx_bytes),
             count("dropped", port.dropped),
+            count("kernel_dropped", port.kernel_dropped),
+            port.to_kernel.map_or_else(|| "".into(), |frames| count("to_kernel", frames)),
             count("fragmented", port.fragmented),
             count("too_big_told", port.too_big_told),
         ]);

@@ -50,6 +50,8 @@ pub(super) fn port() -> api::Port {
         tx_packets: 0,
         tx_bytes: 0,
         dropped: 3,
+        kernel_dropped: 9,
+        to_kernel: None,
     }
 }
 
@@ -57,8 +59,8 @@ pub(super) fn port() -> api::Port {
 fn a_port_is_a_row_among_others_and_a_page_alone() {
     let row = printed(&Answer::Ports { ports: vec![port()], alone: false }).data;
     let expected = "\
-NAME  DEVICE     ROLE    VNI  STATE  TRANSMIT  RX PACKETS  RX BYTES  TX PACKETS  TX BYTES  DROPPED
-east  veth-east  access  100  DOWN   ring            1000     64000           0         0        3
+NAME  DEVICE     ROLE    VNI  STATE  TRANSMIT  RX PACKETS  RX BYTES  TX PACKETS  TX BYTES  DROPPED  KERNEL DROPPED
+east  veth-east  access  100  DOWN   ring            1000     64000           0         0        3               9
 degraded: east: there is no device veth-east
 ";
     assert_eq!(row, expected);
@@ -76,11 +78,17 @@ degraded: east: there is no device veth-east
         "isolated  on",
         "leave     once nobody answers",
         "storm     500/s",
+        "kernel    9 packets dropped before receipt",
         "QUEUE  WORKER  RX_DROPPED  RX_INVALID  RX_RING_FULL  FILL_EMPTY  TX_INVALID  TX_EMPTY",
         "degraded: there is no device veth-east",
     ] {
         assert!(page.lines().any(|found| found == line), "{line:?} is not in\n{page}");
     }
+    let uplink = api::Port { to_kernel: Some(40), ..port() };
+    let row = printed(&Answer::Ports { ports: vec![uplink.clone()], alone: false }).data;
+    assert!(row.contains("KERNEL DROPPED  TO KERNEL\n") && row.contains(" 9         40\n"), "{row}");
+    let page = printed(&Answer::Ports { ports: vec![uplink], alone: true }).data;
+    assert!(page.contains("host      40 packets left to it\n"), "{page}");
     assert_eq!(Answer::Ports { ports: vec![port()], alone: false }.json().unwrap()[0]["mode"], "");
 }
 

@@ -129,6 +129,11 @@ replies! {
         tx_bytes: u64,
         /// Frames that came in here and were dropped.
         dropped: u64,
+        /// Frames that were dropped before they were received, which are in none of the numbers above.
+        kernel_dropped: u64,
+        /// Frames that were left to the host, being no tunnel packets for us; of an uplink.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to_kernel: Option<u64>,
         /// Packets that came in here and were cut into fragments to fit the path to a remote.
         fragmented: u64,
         /// Packets that came in here and whose senders were told that they do not fit the path to a remote.

@@ -85,6 +85,8 @@ impl Ledger {
             tx_packets: 0,
             tx_bytes: 0,
             dropped: self.frames / 5,
+            kernel_dropped: 1,
+            to_kernel: None,
         }
     }
 
@@ -400,6 +402,8 @@ impl Operator for Ledger {
                     tx_packets: port.tx_packets,
                     tx_bytes: port.tx_bytes,
                     dropped: port.dropped,
+                    kernel_dropped: port.kernel_dropped,
+                    to_kernel: port.to_kernel,
                     fragmented: 0,
                     too_big_told: 0,
                 })

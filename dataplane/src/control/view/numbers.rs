@@ -231,6 +231,8 @@ impl State {
                 tx_packets: counts.transmitted.frames,
                 tx_bytes: counts.transmitted.bytes,
                 dropped: counts.dropped(),
+                kernel_dropped: self.kernel_dropped(&config.name),
+                to_kernel: self.to_kernel(&config.name),
                 fragmented: counts.fragmented,
                 too_big_told: counts.too_big_told,
             }
@@ -296,6 +298,19 @@ impl State {
             ("NO_SOCKET", "The frame came to a queue of the device that no socket serves.", strays),
             (STRANGERS.0, STRANGERS.1, steered.strangers),
         ]
+    }
+
+    /// How many frames those are.
+    pub(super) fn kernel_dropped(&self, name: &str) -> u64 {
+        let drops = self.ports.get(name).map(|port| self.kernel_drops(port)).unwrap_or_default();
+        drops.iter().map(|(_, _, count)| count).sum()
+    }
+
+    /// Frames that an uplink has left to the host since it was opened.
+    pub(super) fn to_kernel(&self, name: &str) -> Option<u64> {
+        let port = self.ports.get(name).filter(|port| port.config.role == PortRole::Uplink)?;
+        let steered = self.steering.counters(port.id.0).ok()?;
+        Some(steered.to_kernel + steered.no_socket)
     }
 
     /// Configured ports, all or the one of this name.

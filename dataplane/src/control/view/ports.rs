@@ -87,6 +87,8 @@ impl State {
             tx_packets: counts.transmitted.frames,
             tx_bytes: counts.transmitted.bytes,
             dropped: counts.dropped(),
+            kernel_dropped: self.kernel_dropped(&config.name),
+            to_kernel: self.to_kernel(&config.name),
         }
     }
 
