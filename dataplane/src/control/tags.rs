@@ -42,6 +42,10 @@ impl OpenPort {
         }
         let namespace = self.config.namespace_path();
         let outcome = xsk::see_tags(self.ifindex, namespace.as_deref());
+        // The device has just gone, and the port goes with it.
+        if outcome.as_ref().is_err_and(TagsError::is_of_no_device) {
+            return;
+        }
         // Where nobody said which namespace it is, an access port is none the worse.
         let is_told = self.config.role.trunk().is_some()
             || !matches!(outcome, Err(TagsError::Peer(PeerError::Unknown { .. })));

@@ -184,6 +184,14 @@ pub enum TagsError {
     },
 }
 
+impl TagsError {
+    /// Whether there is no such device any more.
+    #[must_use]
+    pub fn is_of_no_device(&self) -> bool {
+        matches!(self, Self::Features { source, .. } if source.raw_os_error() == Some(libc::ENODEV))
+    }
+}
+
 fn see_own_tags(ifindex: u32) -> Result<(), TagsError> {
     let device = netdev::name(ifindex);
     match netdev::active_features(ifindex, &TAGS_TAKEN) {

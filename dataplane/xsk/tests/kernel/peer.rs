@@ -83,3 +83,9 @@ fn other_devices_tell_whether_they_take_tags_out() {
         assert!(gone.to_string().contains("cannot be read"), "{gone}");
     });
 }
+
+#[test]
+fn of_a_device_that_is_gone_it_is_said() {
+    let error = see_tags(999_999, None).unwrap_err();
+    assert!(error.is_of_no_device(), "{error}");
+}
