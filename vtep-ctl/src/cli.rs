@@ -13,7 +13,8 @@ use crate::words::Usage;
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true, infer_subcommands = true, disable_help_subcommand = true)]
 #[command(
-    after_help = "Words are iproute2's: `show` may be left out, `list` and `ls` mean `show`, `delete` means `del`.
+    after_help = "Words are iproute2's: `list` and `ls` mean `show`, `delete` means `del`, and `show` may be
+left out (`fdb vni 100`), but not before a name or a number (`port show NAME`).
 Exit status: 0 done, 1 failed, 2 command not understood."
 )]
 pub(crate) struct Arguments {

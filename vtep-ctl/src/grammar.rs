@@ -286,7 +286,7 @@ fn choose<'a>(object: &str, words: &'a [String]) -> Result<(&'static Form, &'a [
         all.iter().map(|form| form.verb).filter(|verb| !verb.is_empty() && !verb.contains(' ')).collect();
     let expected = if verbs.is_empty() { "nothing more".to_owned() } else { verbs.join(" | ") };
     let usage = Usage::new(format!("{first:?} is not understood after {object}"), expected);
-    Err(Usage { usage: all.iter().map(|form| form.usage()).collect(), ..usage })
+    Err(Usage { usage: vec![format!("vtep-ctl {object} --help")], ..usage })
 }
 
 fn mac(given: &Given) -> Result<String, Usage> {

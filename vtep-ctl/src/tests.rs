@@ -90,6 +90,11 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("vni add 100 local 192.0.2.1/24", r#"local "192.0.2.1/24" is not understood"#, "without a prefix length"),
     ("vni add 100 local 192.0.2.1 learning yes", r#"learning "yes" is not understood"#, "on | off"),
     ("vni add 100 local 192.0.2.1 key -1", r#"key "-1" is not understood"#, "vni | none | a number from 0 to 4294967295"),
+    ("vni add 100 local 192.0.2.1 ttl 0", r#"ttl "0" is not understood"#, "inherit | a number from 1 to 255"),
+    ("vni add 100 local 192.0.2.1 tos 256", r#"tos "256" is not understood"#, "inherit | a number from 0 to 255"),
+    ("vni add 100 local 192.0.2.1 srcport 9-5", r#"srcport "9-5" is not understood"#, "the lower one first"),
+    ("vni add 100 local 192.0.2.1 srcport 0-5", r#"srcport "0-5" is not understood"#, "from 1 to 65535"),
+    ("vni add 100 local 192.0.2.1 udp-port 4789,0", r#"udp-port "4789,0" is not understood"#, "from 1 to 65535"),
     ("port guard east bind 02:00:00:00:00:01,nowhere", r#"bind "02:00:00:00:00:01,nowhere" is not understood"#, "MAC[,IP...]"),
     ("vni del", "vni is missing", "vni"),
     ("vni show 100 200", r#""200" is not understood"#, "nothing more"),
@@ -122,6 +127,8 @@ fn a_wrong_word_is_named_with_what_was_expected() {
         assert!(second.starts_with("  expected: ") && second.contains(expected), "{line}: {second}");
         let object = line.split(' ').next().unwrap();
         assert!(said.next().unwrap().starts_with(&format!("  usage: vtep-ctl {object}")), "{line}");
+        let longest = refused(line).lines().skip(2).map(|line| line.chars().count()).max();
+        assert!(longest.is_some_and(|longest| longest <= 100), "{}", refused(line));
     }
 }
 

@@ -49,10 +49,38 @@ impl Usage {
 impl fmt::Display for Usage {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}\n  expected: {}", self.what, self.expected)?;
-        self.usage.iter().enumerate().try_for_each(|(index, line)| {
+        let lines = self.usage.iter().flat_map(|usage| wrapped(usage));
+        lines.enumerate().try_for_each(|(index, line)| {
             write!(out, "\n  {} {line}", if index == 0 { "usage:" } else { "      " })
         })
     }
+}
+
+/// A usage line in lines of a terminal's width; what stands in brackets stays together.
+fn wrapped(usage: &str) -> Vec<String> {
+    const WIDTH: usize = 90;
+    let mut lines = vec![String::new()];
+    let (mut depth, mut word) = (0, String::new());
+    for character in usage.chars().chain([' ']) {
+        match character {
+            '[' | '(' => depth += 1,
+            ']' | ')' => depth -= 1,
+            _ => {}
+        }
+        if character != ' ' || depth > 0 {
+            word.push(character);
+            continue;
+        }
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => *line = std::mem::take(&mut word),
+            Some(line) if line.len() + word.len() < WIDTH => {
+                line.push(' ');
+                line.push_str(&std::mem::take(&mut word));
+            }
+            _ => lines.push(format!("  {}", std::mem::take(&mut word))),
+        }
+    }
+    lines
 }
 
 /// What was given, by position or keyword.
@@ -196,25 +224,30 @@ impl Given {
 
     /// UDP ports with commas between them.
     pub(crate) fn ports(&self, name: &str) -> Result<Option<Vec<i64>>, Usage> {
-        let parsed =
-            |text: &str| text.split(',').map(|port| port.parse::<u16>().ok().map(i64::from)).collect();
-        self.checked(name, parsed, || "UDP ports such as 4789,8472, without spaces".to_owned())
+        let parsed = |text: &str| text.split(',').map(udp_port).collect();
+        self.checked(name, parsed, || {
+            "UDP ports from 1 to 65535 such as 4789,8472, without spaces".to_owned()
+        })
     }
 
     /// A range of UDP ports.
     pub(crate) fn range(&self, name: &str) -> Result<Option<api::PortRange>, Usage> {
         let parsed = |text: &str| {
             let (low, high) = text.split_once('-')?;
-            let port = |text: &str| text.parse::<u16>().ok().map(i64::from);
-            Some(api::PortRange { low: port(low)?, high: port(high)? })
+            let (low, high) = (udp_port(low)?, udp_port(high)?);
+            (low <= high).then_some(api::PortRange { low, high })
         };
-        self.checked(name, parsed, || "two UDP ports such as 49152-65535, without spaces".to_owned())
+        self.checked(name, parsed, || {
+            "two UDP ports from 1 to 65535, the lower one first, such as 49152-65535, without spaces"
+                .to_owned()
+        })
     }
 
-    /// An octet of outer headers, or `inherit`.
-    pub(crate) fn octet(&self, name: &str) -> Result<Option<String>, Usage> {
-        let parsed = |text: &str| (text == "inherit" || text.parse::<u8>().is_ok()).then(|| text.to_owned());
-        self.checked(name, parsed, || "inherit | a number from 0 to 255".to_owned())
+    /// An octet of outer headers that is `least` at least, or `inherit`.
+    pub(crate) fn octet(&self, name: &str, least: u8) -> Result<Option<String>, Usage> {
+        let is_number = |text: &str| text.parse().is_ok_and(|octet: u8| octet >= least);
+        let parsed = |text: &str| (text == "inherit" || is_number(text)).then(|| text.to_owned());
+        self.checked(name, parsed, || format!("inherit | a number from {least} to 255"))
     }
 
     /// What is done about the maximum segment size.
@@ -249,6 +282,11 @@ impl Given {
             .ok_or_else(|| Usage::new(format!("{name} {text:?} is not understood"), expected()))?;
         Ok(Some(value))
     }
+}
+
+/// A UDP port that packets may be sent to.
+fn udp_port(text: &str) -> Option<i64> {
+    text.parse::<u16>().ok().filter(|port| *port != 0).map(i64::from)
 }
 
 fn binding(text: &str) -> Option<api::Binding> {

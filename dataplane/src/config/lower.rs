@@ -257,8 +257,9 @@ impl<'r, 's> Lowering<'r, 's> {
                 None
             }
             (Some(Wrapping::Gre), Some(at), _) => {
-                let what = format!("`udp_port` is of VXLAN, but {subject} is GRE");
-                self.reader.fault(at, what, "remove `udp_port`, or set encapsulation = \"vxlan\"");
+                let what = format!("`udp_port` is of VXLAN and GRE in UDP, but {subject} is GRE");
+                let remedy = "remove `udp_port`, or set encapsulation = \"vxlan\" or \"greudp\"";
+                self.reader.fault(at, what, remedy);
                 None
             }
             (Some(Wrapping::Nvgre), Some(at), _) | (Some(Wrapping::Nvgre), None, Some(at)) => {

@@ -30,7 +30,7 @@ pub(super) struct UdpPorts {
 }
 
 impl Value for UdpPorts {
-    const EXPECTED: &'static str = "an integer from 0 to 65535, or an array of such";
+    const EXPECTED: &'static str = "an integer from 1 to 65535, or an array of such";
 
     fn read(value: &Spanned<DeValue<'_>>, wrong: &mut Vec<Mistake>) -> Option<Self> {
         let list: Vec<u16> = if value.get_ref().is_array() {

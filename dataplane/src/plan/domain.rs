@@ -180,8 +180,9 @@ pub(super) fn check_checksum(
     faults: &mut Vec<Fault>,
 ) {
     if wish.is_some() && encapsulation.udp_port().is_none() {
-        let what = format!("`udp_checksum` is of VXLAN, but {subject} is {}", encapsulation.name());
-        let remedy = "remove `udp_checksum`, or set encapsulation = \"vxlan\"";
+        let what =
+            format!("`udp_checksum` is of VXLAN and GRE in UDP, but {subject} is {}", encapsulation.name());
+        let remedy = "remove `udp_checksum`, or set encapsulation = \"vxlan\" or \"greudp\"";
         faults.push(Fault::invalid(subject, "udp_checksum", what, remedy));
     }
 }

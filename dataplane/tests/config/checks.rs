@@ -40,7 +40,8 @@ remote = "192.0.2.2"
         [
             "port x is an uplink and cannot be in VNI 100 | remove `vni` for an uplink, or `role` for an access port",
             "`key` is of GRE, but VNI 5 is VXLAN | remove `key`, or set encapsulation = \"gre\"",
-            "`udp_port` is of VXLAN, but VNI 6 is GRE | remove `udp_port`, or set encapsulation = \"vxlan\"",
+            "`udp_port` is of VXLAN and GRE in UDP, but VNI 6 is GRE | remove `udp_port`, or set encapsulation = \"vxlan\" or \
+             \"greudp\"",
             "remote 192.0.2.2 of VNI 5 has a `udp_port` of VXLAN and a `key` of GRE | keep one of the two",
             "FDB entry 02:00:00:00:00:01 of VNI 100 points to a port and to a remote | keep one of `port` and `remote`",
         ]
@@ -257,7 +258,7 @@ fn an_underlay_of_both_families_is_checked_as_one() {
     ];
     let end = "use the address of an uplink that the peers send to";
     let mapped = "it is an IPv4 address written as an IPv6 one";
-    let vxlan = "remove `udp_checksum`, or set encapsulation = \"vxlan\"";
+    let vxlan = "remove `udp_checksum`, or set encapsulation = \"vxlan\" or \"greudp\"";
     assert_eq!(
         words_of(&wrong.concat()),
         [
@@ -266,8 +267,10 @@ fn an_underlay_of_both_families_is_checked_as_one() {
             "remote 2001:db8::1 is the local address of VNI 1 | remove it: a switch is no peer of its own",
             &format!("VNI 2 cannot have the local address 127.0.0.1: it never leaves the host | {end}"),
             &format!("VNI 2 cannot have the local address ::ffff:192.0.2.1: {mapped} | {end}"),
-            &format!("`udp_checksum` is of VXLAN, but VNI 3 is GRE | {vxlan}"),
-            &format!("`udp_checksum` is of VXLAN, but remote 192.0.2.2 of VNI 3 is GRE | {vxlan}"),
+            &format!("`udp_checksum` is of VXLAN and GRE in UDP, but VNI 3 is GRE | {vxlan}"),
+            &format!(
+                "`udp_checksum` is of VXLAN and GRE in UDP, but remote 192.0.2.2 of VNI 3 is GRE | {vxlan}"
+            ),
         ]
     );
 }
