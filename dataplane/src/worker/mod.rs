@@ -194,6 +194,7 @@ impl Worker {
             queues: Vec::new(),
             egress: Vec::new(),
             neighbours,
+            copies: 0,
             handed: Vec::with_capacity(bells.len()),
             bells,
             staged: Vec::with_capacity(STAGE),
@@ -266,6 +267,7 @@ impl Worker {
     /// Some batches of one queue through the pipeline.
     fn serve(&mut self, index: usize) -> usize {
         let mut frames = 0;
+        self.plane.copies = self.plane.free.len() / 2;
         for _ in 0..BATCHES_PER_ROUND {
             self.plane.meter.lap(Stage::Rest);
             let Some(received) = self.plane.receive(index, &mut self.received) else { break };

@@ -33,6 +33,9 @@ pub(super) struct Plane {
     /// The UMEM that all copy-mode sockets share, and our free chunks of it.
     pub(super) umem: Arc<Umem>,
     pub(super) free: Vec<Chunk>,
+    /// Of these, how many the queue that has its turn may still take for copies of what it floods. Half of what there was at
+    /// the beginning of its turn: who floods much leaves the next one's broadcasts the chunks that they need.
+    pub(super) copies: usize,
     /// Chunks whose home is one worker: `chunk.index() / home_chunks` names it.
     pub(super) home_chunks: u32,
     /// For frames that no chunk of it takes, unless there are to be none.
@@ -224,6 +227,7 @@ impl Plane {
     /// A chunk of the same UMEM, for a copy.
     fn spare(&mut self, like: &Chunk) -> Option<Chunk> {
         if like.umem() == self.umem.id() {
+            self.copies = self.copies.checked_sub(1)?;
             return self.free.pop();
         }
         if let Some(jumbo) = self.jumbo.as_mut().filter(|jumbo| jumbo.owns(like)) {
