@@ -21,7 +21,7 @@ use aya::programs::BtfTracePoint;
 use aya::{Btf, Ebpf};
 
 use crate::mapping::Mapping;
-use crate::steering::Shared;
+use crate::steering::{Shared, patiently};
 use crate::{Chunk, Error, MAX_BURST, MAX_PORTS, MAX_WORKERS, Umem, netdev, syscall};
 
 /// Bytes of the ring of one worker (`struct burst`), and where its parts are.
@@ -361,7 +361,7 @@ pub(crate) fn count_drops(ebpf: &mut Ebpf) -> Option<String> {
         for (name, tracepoint) in [("devmap_xmit", "xdp_devmap_xmit"), ("redirect_err", "xdp_redirect_err")] {
             let program: &mut BtfTracePoint =
                 ebpf.program_mut(name).ok_or("missing from the object")?.try_into()?;
-            program.load(tracepoint, &btf)?;
+            patiently(|| program.load(tracepoint, &btf))?;
             program.attach()?;
         }
         Ok(())

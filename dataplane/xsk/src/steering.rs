@@ -2,12 +2,13 @@
 //! counters. Used by the control thread only; the program itself is bpf/steering.bpf.c.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aya::maps::xdp::{DevMap, XskMap};
 use aya::maps::{Array, Map, MapData, MapError, PerCpuArray};
-use aya::programs::{ProgramFd, ProgramType, Xdp};
+use aya::programs::{ProgramError, ProgramFd, ProgramType, Xdp};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 
 use crate::mapping::Mapping;
@@ -375,7 +376,7 @@ fn load_program(ebpf: &mut Ebpf) -> Result<ProgramFd, Error> {
             .program_mut(name)
             .and_then(|program| program.try_into().ok())
             .ok_or_else(|| Error::Program(format!("the object has no program `{name}`")))?;
-        program.load().map_err(|error| load_failure(&error))?;
+        patiently(|| program.load()).map_err(|error| load_failure(&error))?;
         let program = program.fd().map_err(|error| load_failure(&error))?;
         program.try_clone().map_err(|error| load_failure(&error))
     };
@@ -384,6 +385,19 @@ fn load_program(ebpf: &mut Ebpf) -> Result<ProgramFd, Error> {
         Err(Error::Program(_)) => load("steer_linear"),
         result => result,
     }
+}
+
+/// Loads a program, and once more if the kernel's verifier left off because a signal was pending: then it says `EAGAIN`
+/// (`bpf_check`), which is nothing that anybody has to hear of. libbpf tries five times, too.
+pub(crate) fn patiently(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+    const ATTEMPTS: u32 = 5;
+    for _ in 1..ATTEMPTS {
+        match load() {
+            Err(ProgramError::LoadError { io_error, .. }) if io_error.kind() == ErrorKind::WouldBlock => {}
+            result => return result,
+        }
+    }
+    load()
 }
 
 fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, Error> {
