@@ -67,7 +67,7 @@ fn unknown<D: Database>() -> (D, Vec<(Key, Place)>) {
 #[library_benchmark]
 #[bench::encap(args = (Mix::Encapsulate), setup = lane, config = at_most(550))]
 #[bench::decap(args = (Mix::Decapsulate), setup = lane, config = at_most(585))]
-#[bench::arp(args = (Mix::Arp), setup = lane, config = at_most(1_430))]
+#[bench::arp(args = (Mix::Arp), setup = lane, config = at_most(1_670))]
 #[bench::flood(args = (Mix::Flood), setup = lane, config = at_most(3_700))]
 fn pipeline((overlay, mut lane): (Overlay, Lane)) -> (Overlay, Lane) {
     lane.run_at(&overlay, START);
