@@ -48,7 +48,11 @@ const REFUSED: &[(&str, i32, &str)] = &[
     ("remote add 192.0.2.2 vni 100", 1, "remote 192.0.2.2 of VNI 100 exists already"),
     ("remote add 192.0.2.3 vni 999", 1, "VNI 999 is not configured"),
     ("remote del 192.0.2.9 vni 100", 1, "there is no remote 192.0.2.9 of VNI 100"),
-    ("fdb add 00:00:5e:00:52:02 vni 100 dev a1", 1, "where every switch takes BFD packets"),
+    (
+        "fdb add 00:00:5e:00:52:02 vni 100 dev a1",
+        1,
+        "00:00:5e:00:52:02 is where every switch takes BFD packets (RFC 8971)",
+    ),
     ("fdb add 01:00:00:00:00:01 vni 100 dev a1", 1, "01:00:00:00:00:01 is a multicast address"),
     (
         "fdb add 02:00:00:00:00:01 vni 100 dev nobody",

@@ -324,6 +324,8 @@ fn a_loop_is_found_and_ended() {
     });
     let entry = daemon.entry(100, &near.mac).expect("an entry");
     assert_eq!((&entry["ifname"], &entry["flags"][0]), (&"a1".into(), &"frozen".into()));
+    // The loop brought the answers' source too, which is frozen in its turn.
+    near.reaches(&far);
     assert!(daemon.drops("VXLAN_ENTRY_EXISTS") > 0);
     near.ping(far.address, 5);
     daemon.assert_balanced();

@@ -172,8 +172,14 @@ impl State {
             let entry = self.fdb.lookup(&self.fdb.probe(key))?;
             (entry.kind == Kind::Sticky).then_some(entry.place)
         };
-        // Whoever removed the entry, or let it age, has ended the matter.
-        self.moves.keep_frozen(|(domain, mac)| frozen_at(Key::new(domain, mac)).is_some());
+        let is_written = |domain: DomainId, mac| {
+            let vni = self.ids.domains.key(u32::from(domain.0));
+            vni.is_some_and(|vni| self.config.fdb.contains(&(*vni, mac)))
+        };
+        // Whoever removed the entry, let it age, or wrote one of their own has ended the matter.
+        self.moves.keep_frozen(|(domain, mac)| {
+            frozen_at(Key::new(domain, mac)).is_some() && !is_written(domain, mac)
+        });
         for (domain, mac) in self.moves.expire(now) {
             let key = Key::new(domain, mac);
             if let Some(place) = frozen_at(key)
