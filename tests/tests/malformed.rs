@@ -109,7 +109,8 @@ fn rubbish_from_a_workload_harms_nobody(variant: Variant) {
     }
     for stream in streams {
         stream.wait_for_more(20);
-        stream.stop().assert_complete();
+        // Much of the rubbish is forwarded, by another worker than the stream where there are two.
+        stream.stop().assert_none_lost();
     }
     a1.ping(b1.address, 10);
     assert!(daemon.is_running() && daemon.id() == id);
