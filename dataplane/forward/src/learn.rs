@@ -34,7 +34,10 @@ pub fn learn(
     let domain = probe.key().domain();
     let mut learned = fdb.learn(probe, place, now, Some(limits), &ageing);
     // Where it is the domain that is full and not the place, who has most makes room.
-    if learned == Learned::Limited && fdb.learned_at(place) < limits.place && fdb.make_room(domain, place) {
+    if learned == Learned::Limited
+        && fdb.learned_at(place) < limits.place
+        && fdb.make_room(domain, place, now)
+    {
         learned = fdb.learn(probe, place, now, Some(limits), &ageing);
     }
     match learned {

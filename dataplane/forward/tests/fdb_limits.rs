@@ -52,6 +52,23 @@ fn sixteen_sources_at_limit_eight_leave_exactly_eight() {
     }
 }
 
+/// In a database of the usual size, of which the domain has next to nothing.
+#[test]
+fn who_comes_to_a_full_domain_gets_a_place_at_once() {
+    let fdb = Fdb::new(4096, [1, 2]);
+    let limits = domain_limit(20);
+    let known = (0..100).filter(|mac| learn(&fdb, key(1, *mac), PORT, limits) == Learned::New);
+    assert_eq!(known.count(), 20);
+    assert!((0..3000).all(|mac| learn(&fdb, key(2, mac), REMOTE, Limits::NONE) == Learned::New));
+    let newcomer = Place::Remote(RemoteId(1));
+    for mac in 1000..1010 {
+        assert!(fdb.make_room(DomainId(1), newcomer, 7), "{mac}");
+        assert_eq!(learn(&fdb, key(1, mac), newcomer, limits), Learned::New);
+    }
+    assert!(!fdb.make_room(DomainId(1), newcomer, 8), "it has half of the domain");
+    assert_eq!((fdb.learned_at(PORT), fdb.learned_at(newcomer)), (10, 10));
+}
+
 #[test]
 fn the_limit_of_a_domain_spans_its_places() {
     let fdb = Fdb::new(64, [1, 2]);

@@ -17,8 +17,11 @@ pub(super) struct Shared {
     pub(super) wants_growth: AtomicBool,
     /// Where the next look for an entry that gives way begins.
     pub(super) cursor: AtomicUsize,
-    /// Looks for one that are left out first. Changed and read under the lock.
+    /// Looks for one that are left out first. Changed and read under the lock, as what follows.
     pub(super) patience: AtomicU32,
+    /// The second of the last look, and how many long ones it has left.
+    pub(super) second: AtomicU32,
+    pub(super) long_looks: AtomicU32,
     pub(super) counts: Counts,
     pub(super) advise: Advise,
 }
@@ -32,6 +35,8 @@ impl Shared {
             wants_growth: AtomicBool::new(false),
             cursor: AtomicUsize::new(0),
             patience: AtomicU32::new(0),
+            second: AtomicU32::new(0),
+            long_looks: AtomicU32::new(0),
             counts: Counts::new(),
             advise,
         }
