@@ -9,6 +9,7 @@
 //! ```
 
 use std::net::IpAddr;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -78,7 +79,8 @@ impl OvsVtep {
             "ovsdb-server",
             &[text("", "conf.db"), text("--remote=punix:", "db.sock"), text("--unixctl=", "database.ctl")],
         );
-        wait_until("ovsdb-server listens", SOON, || path("db.sock").exists());
+        // The socket is there before anybody listens at it.
+        wait_until("ovsdb-server listens", SOON, || UnixStream::connect(path("db.sock")).is_ok());
         configure(directory.path(), "--no-wait init");
         if let PortKind::Afxdp { cpu } = ports {
             let mask = 1_u64 << cpu;
