@@ -344,33 +344,16 @@ fn launch(worker: usize, equipment: Equipment) -> std::io::Result<JoinHandle<Rem
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use forward::fdb::Fdb;
-    use forward::protection::Protection;
-    use forward::tables::{Tables, TablesParts};
     use xsk::{Memory, UmemConfig};
 
     use super::*;
-    use crate::publish::Wiring;
 
     const CHUNKS: u32 = 1024;
 
     /// Workers that share frame memory and have no queues, and what is kept of the memory from them.
     fn workers(count: usize, kept: u32) -> (Arc<Umem>, Fleet, Vec<Chunk>) {
-        let parts = TablesParts {
-            protection: Protection::default(),
-            version: 1,
-            ports: Vec::new(),
-            trunks: BTreeMap::new(),
-            domains: Vec::new(),
-            remotes: Vec::new(),
-            groups: Vec::new(),
-            neighbours: Arc::default(),
-            fdb: Arc::new(Fdb::new(64, [1, 2])),
-        };
-        let first =
-            Published { version: 1, tables: Tables::build(parts).unwrap(), wiring: Wiring::default() };
+        let first = Published::empty(1, Arc::new(Fdb::new(64, [1, 2]))).unwrap();
         let config = UmemConfig { chunks: CHUNKS, chunk_size: 2048, memory: Memory::Anonymous };
         let (umem, mut chunks) = Umem::new(&config).unwrap();
         let kept = chunks.split_off((CHUNKS - kept) as usize);

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 use crossbeam_utils::CachePadded;
+use forward::fdb::Fdb;
 use forward::ids::PortId;
-use forward::tables::Tables;
+use forward::tables::{Inconsistency, Tables, TablesParts};
 
 /// One published state.
 #[derive(Debug)]
@@ -21,6 +22,17 @@ pub struct Published {
     pub tables: Tables,
     /// Which workers own queues of which port.
     pub wiring: Wiring,
+}
+
+impl Published {
+    /// What is published first: nothing but the forwarding database.
+    ///
+    /// # Errors
+    /// As [`Tables::build`]: a defect of this program.
+    pub fn empty(version: u64, fdb: Arc<Fdb>) -> Result<Self, Vec<Inconsistency>> {
+        let tables = Tables::build(TablesParts::empty(version, fdb))?;
+        Ok(Self { version, tables, wiring: Wiring::default() })
+    }
 }
 
 /// For each port, by index, the workers that own one of its queues. Frames of one flow always go to the same one.
@@ -185,24 +197,10 @@ impl Subscription {
 
 #[cfg(test)]
 mod tests {
-    use forward::fdb::Fdb;
-    use forward::tables::TablesParts;
-
     use super::*;
 
     fn state(version: u64) -> Published {
-        let parts = TablesParts {
-            protection: forward::protection::Protection::default(),
-            version,
-            ports: Vec::new(),
-            trunks: BTreeMap::new(),
-            domains: Vec::new(),
-            remotes: Vec::new(),
-            groups: Vec::new(),
-            neighbours: Arc::default(),
-            fdb: Arc::new(Fdb::new(64, [1, 2])),
-        };
-        Published { version, tables: Tables::build(parts).unwrap(), wiring: Wiring::default() }
+        Published::empty(version, Arc::new(Fdb::new(64, [1, 2]))).unwrap()
     }
 
     #[test]

@@ -53,6 +53,24 @@ pub struct TablesParts {
     pub fdb: Arc<Fdb>,
 }
 
+impl TablesParts {
+    /// Nothing but the forwarding database.
+    #[must_use]
+    pub fn empty(version: u64, fdb: Arc<Fdb>) -> Self {
+        Self {
+            version,
+            ports: Vec::new(),
+            trunks: BTreeMap::new(),
+            domains: Vec::new(),
+            remotes: Vec::new(),
+            groups: Vec::new(),
+            neighbours: Arc::default(),
+            protection: Protection::default(),
+            fdb,
+        }
+    }
+}
+
 /// What a neighbour entry says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Neighbour {

@@ -12,8 +12,6 @@ use forward::fdb::{Fdb, Kind};
 use forward::ids::{DomainId, GroupId, PortId, RemoteId};
 use forward::limits::{MAX_DOMAINS, MAX_GROUPS, MAX_PORTS, MAX_REMOTES};
 use forward::link::Place;
-use forward::protection::Protection;
-use forward::tables::{Tables, TablesParts};
 use wire::{Mac, Vni};
 use xsk::{Chunk, Steering, SteeringConfig, Umem};
 
@@ -36,7 +34,7 @@ use super::trunks::Lanes;
 use super::view::measurements::Measured;
 use crate::config::{Config, Keyed, Origin, PortConfig, TransmitWish};
 use crate::fleet::Fleet;
-use crate::publish::{Published, Wiring};
+use crate::publish::Published;
 use crate::underlay::{RouterMessages, Underlay};
 use crate::worker::Remains;
 use crate::worker::bell::Bell;
@@ -204,7 +202,8 @@ impl State {
         };
         let seed = [random.hash_one(0), random.hash_one(1)];
         let fdb = Arc::new(Fdb::advised(config.fdb.len() + FDB_CAPACITY, seed, advise));
-        let first = nothing(&fdb)?;
+        let first = Published::empty(1, Arc::clone(&fdb))
+            .map_err(|faults| StartError::Tables(format!("{faults:?}")))?;
         let mut burst_unsupported = (!steering.bursts()).then(|| RINGS_ALONE.to_owned());
         let jumbo_umem = jumbo.as_ref().map(|(umem, _)| Arc::clone(umem));
         let mut burst_longest = u16::MAX;
@@ -359,23 +358,6 @@ impl State {
         self.ids.remotes.reclaim();
         self.ids.groups.reclaim();
     }
-}
-
-/// What is published first: nothing but the forwarding database.
-fn nothing(fdb: &Arc<Fdb>) -> Result<Published, StartError> {
-    let parts = TablesParts {
-        protection: Protection::default(),
-        version: 1,
-        ports: Vec::new(),
-        trunks: BTreeMap::new(),
-        domains: Vec::new(),
-        remotes: Vec::new(),
-        groups: Vec::new(),
-        neighbours: Arc::default(),
-        fdb: Arc::clone(fdb),
-    };
-    let tables = Tables::build(parts).map_err(|faults| StartError::Tables(format!("{faults:?}")))?;
-    Ok(Published { version: 1, tables, wiring: Wiring::default() })
 }
 
 /// Indices whose owners are no longer configured.

@@ -60,9 +60,7 @@ impl Fdb {
         // If it fails, a frame has just refreshed or moved the entry; the next one tries again.
         self.shared.remove(slot, key, value)
     }
-}
 
-impl Fdb {
     /// How many buckets the next look may take in, if there is to be one now. For the holder of the writer lock.
     fn look(&self, now: u32) -> Option<usize> {
         let Shared { patience, second, long_looks, .. } = &*self.shared;
