@@ -217,12 +217,7 @@ fn a_bound_address_is_claimed_by_no_peer_and_no_other_port(variant: Variant) {
     assert_eq!(place(), at_a2);
     refuse(5002);
     assert_eq!((place(), daemon.entry(100, mac).unwrap()["moves"].clone()), (at_a2, json!(0)));
-    wait_until("the log tells of the peer and of the port", SOON, || {
-        let log = daemon.log();
-        let told =
-            |port: &str| log.lines().any(|line| line.contains("SPOOFED_SOURCE") && line.contains(port));
-        told("port=\"up0\"") && told("port=\"a1\"")
-    });
+    ["up0", "a1"].iter().for_each(|port| daemon.wait_for_refusal("SPOOFED_SOURCE", port));
     for seen in seen {
         assert_eq!(seen.stop().count("udp dst port 5002"), 0, "a forged frame came through");
     }

@@ -70,10 +70,7 @@ impl<'t> Held<'t> {
 impl Binding {
     /// Whether a protocol address may be claimed; that of nobody may, by whoever looks for one.
     fn admits(&self, address: IpAddr) -> Result<(), DropReason> {
-        let allowed = self.addresses.is_empty()
-            || address.is_unspecified()
-            || self.addresses.contains(&address)
-            || address == IpAddr::V6(link_local(self.mac));
+        let allowed = self.addresses.is_empty() || address.is_unspecified() || self.has(address);
         if allowed { Ok(()) } else { Err(DropReason::SpoofedSource) }
     }
 

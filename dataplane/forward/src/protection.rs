@@ -65,6 +65,12 @@ pub struct Binding {
 }
 
 impl Binding {
+    /// Whether a protocol address is among those that it names, or made from its Ethernet address with them.
+    #[must_use]
+    pub fn has(&self, address: IpAddr) -> bool {
+        self.claimed().any(|claimed| claimed == address)
+    }
+
     /// What nobody else may say to have: the protocol addresses, and the link-local one with them.
     pub fn claimed(&self) -> impl Iterator<Item = IpAddr> {
         let link_local = (!self.addresses.is_empty()).then(|| IpAddr::V6(guard::link_local(self.mac)));
@@ -153,7 +159,7 @@ impl Shield {
         }
         let Place::Port(port) = from else { return false };
         let bindings = self.guard(port).map_or(&[][..], |guard| &guard.bindings);
-        bindings.iter().any(|binding| binding.claimed().any(|claimed| claimed == address))
+        bindings.iter().any(|binding| binding.has(address))
     }
 
     /// How much may be learned from a place in a domain.

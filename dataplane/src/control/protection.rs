@@ -137,9 +137,7 @@ impl State {
             .is_some_and(|domain| self.enforced.claims.addresses.contains(&(domain, address)));
         let ports = || self.config.ports.iter().filter(|port| port.role.vnis().any(|of| of == vni));
         let bindings = || ports().flat_map(|port| &port.guard.bind);
-        !is_claimed
-            || bindings()
-                .any(|config| config.mac == mac && bound(config).claimed().any(|claimed| claimed == address))
+        !is_claimed || bindings().any(|config| config.mac == mac && bound(config).has(address))
     }
 
     /// Forgets what is learned where it must not be: an address that is bound elsewhere, or anything at a remote that does not
