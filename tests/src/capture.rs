@@ -71,9 +71,12 @@ impl Capture {
         self.captured.decoded(filter, fields)
     }
 
-    /// Ends the capture, which must not have lost anything.
+    /// Ends the capture, which must not have lost anything. What has passed before the call is in it.
     #[must_use]
     pub fn stop(mut self) -> Captured {
+        // tcpdump leaves what it has not read yet when it is told to end, and tells nobody. Each frame wakes it, so it
+        // sleeps only after it has read them all.
+        wait_until("tcpdump has read every frame", SOON, || self.process.is_idle());
         self.process.signal(Signal::INT);
         let finished = self.process.wait(Duration::from_secs(10));
         assert!(finished.success(), "{finished}");

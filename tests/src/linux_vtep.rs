@@ -36,6 +36,10 @@ impl<'a> LinuxVtep<'a> {
             let ttl = if words.contains("ttl ") { "" } else { "ttl 64" };
             let port = if words.contains("dstport ") { "" } else { "dstport 4789" };
             namespace.ip(&format!("link add vx{vni} type vxlan id {vni} {port} {ttl} local {local} {words}"));
+            // No addresses of their own: what they would say about these is sent at times of its own, and learned.
+            for device in ["br", "vx"] {
+                namespace.ip(&format!("link set {device}{vni} addrgenmode none"));
+            }
             for remote in remotes {
                 namespace.bridge(&format!("fdb append 00:00:00:00:00:00 dev vx{vni} dst {remote}"));
             }

@@ -150,6 +150,14 @@ impl Process {
         });
     }
 
+    /// Whether it has nothing to do now: it waits for something to happen, or has ended (`proc_pid_stat(5)`).
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("the state of a child");
+        let (_, state) = stat.rsplit_once(") ").expect("a state after the name");
+        !state.starts_with(['R', 'D'])
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);

@@ -3,8 +3,9 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long anything that should happen at once may take on a busy machine.
-pub const SOON: Duration = Duration::from_secs(10);
+/// How long anything that should happen at once may take on a busy machine. The kernel attaches and detaches XDP programs
+/// under its one lock for all devices and namespaces, and waits for RCU meanwhile: tests that run beside wait for it too.
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// Waits until `condition` holds and fails the test, naming `what`, when it does not within `limit`.
 pub fn wait_until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
