@@ -6,13 +6,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt::set_socket_recv_buffer_size;
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 
 use crate::topology::Workload;
 use crate::wait::{SOON, wait_until};
 
 /// The number of datagrams is not known yet.
 const UNKNOWN: u64 = u64::MAX;
+/// After so many looks in vain, of [`LOOK`] each, nothing more of an ended stream is under way. Looks, rather than time: a
+/// receiver that the machine did not let run has not looked.
+const LOOKS: u32 = 100;
+/// How long one look waits.
+const LOOK: Duration = Duration::from_millis(50);
 /// The port that the datagrams go to.
 pub const PORT: u16 = 7777;
 
@@ -79,10 +84,12 @@ impl UdpStream {
     /// The same with datagrams of `longest` bytes among the others, one in four.
     #[must_use]
     pub fn mixed(from: &Workload, to: &Workload, interval: Duration, longest: usize) -> Self {
+        // A neighbour that is yet to be found has room for few datagrams, and the kernel drops the others.
+        from.reaches(to);
         let destination = SocketAddr::from((to.address, PORT));
         let socket = to.namespace.within(|| UdpSocket::bind(destination)).expect("bind a UDP socket");
-        set_socket_recv_buffer_size(&socket, 4 << 20).expect("enlarge a socket buffer");
-        socket.set_read_timeout(Some(Duration::from_millis(50))).expect("set a timeout");
+        set_socket_recv_buffer_size_force(&socket, 64 << 20).expect("enlarge a socket buffer");
+        socket.set_read_timeout(Some(LOOK)).expect("set a timeout");
         let source = from.namespace.within(|| UdpSocket::bind((from.address, 0))).expect("bind a UDP socket");
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
@@ -129,25 +136,29 @@ fn send(socket: &UdpSocket, to: SocketAddr, interval: Duration, shared: &Shared)
         if socket.send_to(&payload(number, shared.longest), to).is_ok() {
             number += 1;
         }
-        due += interval;
+        // Who was not scheduled does not make up for it: that would be a burst, which rings may have no room for.
+        due = (due + interval).max(Instant::now());
         thread::sleep(due.saturating_duration_since(Instant::now()));
     }
     number
 }
 
-/// Receives until everything that was sent is here, or nothing has come for a second after the end.
+/// Receives until everything that was sent is here, or nothing more comes after the end.
 fn receive(socket: &UdpSocket, shared: &Shared) -> Report {
     let mut report = Report { sent: 0, received: 0, repeated: 0, reordered: 0 };
-    let (mut seen, mut newest, mut last) = (Vec::new(), 0_u64, Instant::now());
+    let (mut seen, mut newest, mut in_vain) = (Vec::new(), 0_u64, 0);
     let mut buffer = vec![0; 1 << 16];
     loop {
         let sent = shared.sent.load(Ordering::Relaxed);
-        let over = sent != UNKNOWN && (report.received == sent || last.elapsed() > Duration::from_secs(1));
+        let over = sent != UNKNOWN && (report.received == sent || in_vain >= LOOKS);
         if over {
             return Report { sent, ..report };
         }
-        let Ok(length) = socket.recv(&mut buffer) else { continue };
-        last = Instant::now();
+        let Ok(length) = socket.recv(&mut buffer) else {
+            in_vain += u32::from(sent != UNKNOWN);
+            continue;
+        };
+        in_vain = 0;
         let number = buffer.first_chunk().map_or(UNKNOWN, |bytes| u64::from_be_bytes(*bytes));
         assert_eq!(buffer[..length], payload(number, shared.longest), "a datagram has changed on its way");
         let index = usize::try_from(number).expect("a number of datagrams");

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_recv_buffer_size;
+
 use crate::netns::Namespace;
 use crate::topology::{Node, Workload};
 use crate::wait::SOON;
@@ -36,6 +38,10 @@ impl<'a> From<&'a Node> for Host<'a> {
     }
 }
 
+/// Room of a receiver: less in segments of full size than any ring on the way holds. Left to itself a transfer has whatever
+/// its receiver could take under way, fills rings when somebody does not run for a while, and takes others' frames along.
+const WINDOW: usize = 256 << 10;
+
 /// How much is sent, and in what pieces.
 #[derive(Clone, Copy, Debug)]
 pub struct Transfer {
@@ -56,6 +62,7 @@ impl Transfer {
     pub fn run<'a>(self, from: impl Into<Host<'a>>, to: impl Into<Host<'a>>) {
         let (from, to) = (from.into(), to.into());
         let listener = to.namespace.within(|| TcpListener::bind((to.address, 0))).expect("listen");
+        set_socket_recv_buffer_size(&listener, WINDOW).expect("set the size of a socket buffer");
         let address = listener.local_addr().expect("the address of a listener");
         let result = thread::scope(|scope| {
             let sender = scope.spawn(|| from.namespace.within(|| self.send(address)));
