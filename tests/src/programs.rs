@@ -41,6 +41,8 @@ pub fn use_release() {
 /// Builds the programs under test in the profile of a directory.
 fn build(profile: &Path) -> PathBuf {
     run_build(profile, &["--package=dataplane", "--package=vtep-ctl"]);
+    // In the middle of other tests its build would take the machine from them.
+    run_build(profile, &["--package=vtep-bench", "--bin=pktgen"]);
     profile.to_owned()
 }
 
@@ -67,10 +69,8 @@ pub fn vtep_ctl() -> PathBuf {
     directory().join("vtep-ctl")
 }
 
-/// The load generator, which is built when it is first asked for.
+/// The load generator.
 #[must_use]
 pub fn pktgen() -> PathBuf {
-    static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| run_build(directory(), &["--package=vtep-bench", "--bin=pktgen"]));
     directory().join("pktgen")
 }
