@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 
 use crate::topology::Workload;
+use crate::wait::{SOON, wait_until};
 
 /// After so long without one, no more datagrams are under way.
 const QUIET: Duration = Duration::from_millis(50);
@@ -70,6 +71,16 @@ impl Surge {
             self.last = Some(number);
             self.received += 1;
         }
+    }
+
+    /// Asserts that so many tenths of the datagrams arrive, in order.
+    #[track_caller]
+    pub fn assert_arrived(&mut self, tenths: u64) {
+        let what = format!("{tenths} of 10 datagrams arrive");
+        wait_until(&what, SOON, || {
+            self.assert_in_order();
+            self.received * 10 >= self.sent * tenths
+        });
     }
 
     /// Datagrams that the sender's kernel took.

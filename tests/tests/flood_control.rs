@@ -133,7 +133,8 @@ fn isolated_ports_hear_what_they_do_behind_a_linux_bridge() {
         }
     }
     witnesses.expect("unicast from an isolated port", "udp dst port 5099", &[0, 0, 1, 1]);
-    assert_eq!(near.drops("ISOLATED"), 1);
+    // And what a2's kernel asks a1's meanwhile, to see whether a1 is still there.
+    assert!(near.drops("ISOLATED") >= 1);
 }
 
 #[test]

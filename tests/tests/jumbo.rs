@@ -27,8 +27,11 @@ pub(crate) const WORKLOADS: u32 = UNDERLAY - 50;
 pub(crate) const ECHO: usize = WORKLOADS as usize - 28;
 
 pub(crate) fn pings(from: &Workload, words: &str, to: &Workload) {
-    let finished = from.namespace.attempt(&format!("ping -c 5 -i 0.1 -W 10 {words} {}", to.address));
-    assert!(finished.stdout.contains("5 received"), "{finished}");
+    // One at a time: once one has been answered quickly, ping leaves the last of several little time.
+    for _ in 0..5 {
+        let finished = from.namespace.attempt(&format!("ping -c 1 -W 10 {words} {}", to.address));
+        assert!(finished.stdout.contains("1 received"), "{finished}");
+    }
 }
 
 /// `[umem]` with so many jumbo chunks, and the rest.
@@ -124,8 +127,7 @@ fn large_and_small_packets_of_a_flow_arrive_whole_and_in_order(variant: Variant)
                 surge.assert_in_order();
             }
         }
-        surge.assert_in_order();
-        assert!(surge.received() > surge.sent() / 2, "{} of {}", surge.received(), surge.sent());
+        surge.assert_arrived(5);
     }
     Transfer::FULL.run(&net.a1, &net.b1);
     Transfer::FULL.run(&net.b1, &net.a1);
@@ -203,12 +205,15 @@ fn too_few_jumbo_chunks_cost_large_frames_and_no_small_ones() {
             large.send_of([ECHO; 150]);
             small.send(150);
         });
-        large.assert_in_order();
-        small.assert_in_order();
-        assert_eq!(small.received(), small.sent());
-        let lost = near.drops("NO_JUMBO_CHUNK");
-        assert_eq!(large.received() + lost, large.sent(), "{lost} lost");
-        lost > 0
+        wait_until("no small frame is lost", SOON, || {
+            small.assert_in_order();
+            small.received() == small.sent()
+        });
+        wait_until("each large frame arrives or is counted", SOON, || {
+            large.assert_in_order();
+            large.received() + near.drops("NO_JUMBO_CHUNK") == large.sent()
+        });
+        near.drops("NO_JUMBO_CHUNK") > 0
     });
     wait_until("the log tells", SOON, || {
         near.log()

@@ -111,6 +111,7 @@ fn floods_reach_every_member_once_and_unicast_one(variant: Variant) {
     witnesses.expect("unicast from a1 to a2", "udp dst port 5004", &[0, 10, 0, 0, 0]);
     witnesses.expect("broadcast from b1", "udp dst port 5005", &[10, 10, 0, 10, 0]);
     witnesses.expect("unicast from b1 to a1", "udp dst port 5006", &[10, 0, 0, 0, 0]);
+    let wire = wire.stop();
     let sent = |port| wire.count(&format!("{} and src host {}", Tunnel::vxlan(100).udp(port), a.address));
     assert_eq!([5001, 5002, 5003, 5004, 5005, 5006].map(sent), [10, 10, 10, 0, 0, 0], "sent by node 1");
 }

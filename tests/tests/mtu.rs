@@ -14,6 +14,8 @@ use vtep_tests::{
     wait_until,
 };
 
+use crate::jumbo::pings;
+
 in_every_variant!(
     tcp_completes_through_a_narrow_underlay,
     tcp_over_ipv6_completes_through_a_narrow_ipv6_underlay,
@@ -131,8 +133,7 @@ fn packets_that_may_be_cut_arrive_whole(variant: Variant) {
     a1.reaches(&b1);
     narrow(&a, &b, &near, 1200);
     let wire = Capture::start(&underlay.namespace, &a.underlay_device);
-    let pings = a1.namespace.attempt("ping -c 5 -i 0.2 -W 10 -s 3000 -M dont 10.0.0.2");
-    assert!(pings.stdout.contains("5 received"), "{pings}");
+    pings(&a1, "-s 3000 -M dont", &b1);
     let from_a = format!("{} and src host {}", Tunnel::vxlan(100).all(), a.address);
     // 1500 + 1500 + 68 bytes, each 1500 cut into two.
     wire.wait_for(&format!("{from_a} and greater 200"), 5 * 4);

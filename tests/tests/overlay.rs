@@ -54,6 +54,7 @@ fn vnis_with_the_same_addresses_are_apart(variant: Variant) {
     witnesses.expect("broadcast in VNI 300", "udp dst port 5003", &[0, 0, 0, 0, 0, 10]);
     witnesses.expect("broadcast in VNI 200", "udp dst port 5002", &[0, 0, 0, 0, 10, 0]);
     witnesses.expect("broadcast in VNI 100", "udp dst port 5001", &[0, 0, 0, 10, 0, 0]);
+    let wire = wire.stop();
     let tunnels = [Tunnel::vxlan(100), Tunnel::vxlan(200), Tunnel::gre(300)];
     assert_eq!(tunnels.map(|tunnel| wire.count(&tunnel.udp(5001))), [10, 0, 0]);
     assert_eq!(tunnels.map(|tunnel| wire.count(&tunnel.udp(5003))), [0, 0, 10]);

@@ -37,6 +37,7 @@ fn workloads_ping_and_both_sides_learn(variant: Variant) {
     assert!(far.learned(KEY).contains(&(net.a1.mac.clone(), 101)), "{:?}", far.learned(KEY));
     assert_eq!(near.entry(33, &net.a1.mac).expect("an entry for a1")["ifname"], "a1");
     assert_eq!(near.entry(33, &net.b1.mac).expect("an entry for b1")["dst"], "192.0.2.2");
+    let wire = wire.stop();
     let echoes = |node: &Node, mac: &str| {
         wire.count(&format!("{} and src host {} and ip[51] = 1", Tunnel::gre(KEY).to(mac), node.address))
     };
@@ -63,5 +64,6 @@ fn floods_are_sent_once(variant: Variant) {
     socket.repeat(&frames::datagram(&net.a1, frames::octets(&net.b1.mac), 5002), 10);
     at_b1.wait_for("udp dst port 5002", 10);
     assert_eq!(at_b1.stop().count("udp dst port 5001"), 10);
+    let wire = wire.stop();
     assert_eq!([5001, 5002].map(|port| wire.count(&Tunnel::gre(KEY).udp(port))), [10, 10]);
 }

@@ -83,7 +83,7 @@ fn a_daemon_that_may_not_run_programs_uses_its_rings() {
         surge.send(100);
         surge.assert_in_order();
     }
-    assert!(surge.received() * 10 >= surge.sent() * 9, "{surge:?}");
+    surge.assert_arrived(9);
     let transmit = transmit(&daemon, "a2");
     assert_eq!(transmit["active"], "ring", "{transmit}");
     for part in ["BPF_PROG_RUN", "CAP_BPF", "seccomp"] {
@@ -120,7 +120,8 @@ fn bursts_refused_under_way_fall_back_to_rings_and_come_back() {
     let mut surge = Surge::open(&net.a1, &net.a2);
     let mut until = |what: &str, daemon: &Daemon<'_>, reached: &dyn Fn() -> bool| {
         wait_until(what, SOON * 2, || {
-            surge.send(200);
+            // Well within the queue of the device's other end, also when some still wait there.
+            surge.send(100);
             surge.assert_in_order();
             assert_eq!(daemon.drops("TX_REFUSED") + daemon.drops("TX_RING_FULL"), 0, "{surge:?}");
             reached()
@@ -138,5 +139,5 @@ fn bursts_refused_under_way_fall_back_to_rings_and_come_back() {
         transmit(&daemon, "a2")["active"] == "burst" && daemon.calls("bursts") > before
     });
     assert!(daemon.log().contains("bursts are tried again"), "the log does not tell");
-    assert!(surge.received() * 10 >= surge.sent() * 9, "{surge:?}");
+    surge.assert_arrived(9);
 }

@@ -87,6 +87,7 @@ fn floods_are_replicated_exactly(variant: Variant) {
     witnesses.expect("unknown unicast", "udp dst port 5003", &[0, 10, 10, 10, 10]);
     witnesses.expect("unicast to c1", "udp dst port 5004", &[0, 0, 0, 0, 10]);
 
+    let wire = wire.map(Capture::stop);
     let sent = |from: usize, to: usize, port: u16| {
         let (source, destination): (Ipv4Addr, Ipv4Addr) = (net.nodes[from].address, net.nodes[to].address);
         let filter =

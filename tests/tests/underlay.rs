@@ -8,9 +8,6 @@ use vtep_tests::frames::{self, BROADCAST, RawSocket};
 use vtep_tests::wait::SOON;
 use vtep_tests::{Capture, Daemon, LinuxVtep, Pair, Segment, UdpStream, Underlay, Variant, wait_until};
 
-/// How long a change in the kernel may take to show in what is sent.
-const AT_ONCE: Duration = Duration::from_secs(1);
-
 /// ```text
 ///   a1 ── node 1 (vtepd) ── underlay ── node 2 (Linux vxlan + bridge) ── b1
 /// ```
@@ -25,7 +22,7 @@ fn a_next_hop_with_a_new_ethernet_address_is_followed() {
     let stream = UdpStream::start(&a1, &b1, Duration::from_millis(2));
     b.namespace.ip(&format!("link set up0 address {new}"));
     a.namespace.ip(&format!("neigh replace {} lladdr {new} dev up0 nud reachable", b.address));
-    wait_until("frames go to the new address", AT_ONCE, || {
+    wait_until("frames go to the new address", SOON, || {
         wire.count(&format!("ether dst {new} and {}", Tunnel::vxlan(100).all())) > 0
     });
     assert_eq!(near.list("remote show vni 100")[0]["lladdr"], new);
@@ -66,7 +63,7 @@ fn a_changed_route_is_followed() {
     at_b.wait_for(&to(mac_b, 5001), 10);
 
     a.namespace.ip(&format!("route replace {anycast}/32 via {}", c.address));
-    wait_until("the remote has the new next hop", AT_ONCE, || {
+    wait_until("the remote has the new next hop", SOON, || {
         near.list("remote show vni 100")[0]["lladdr"] == mac_c
     });
     send(5002);
@@ -74,9 +71,7 @@ fn a_changed_route_is_followed() {
     assert_eq!(at_b.count(&to(mac_b, 5002)), 0);
 
     a.namespace.ip(&format!("route del {anycast}/32"));
-    wait_until("the remote has no route", AT_ONCE, || {
-        near.list("remote show vni 100")[0]["state"] == "noroute"
-    });
+    wait_until("the remote has no route", SOON, || near.list("remote show vni 100")[0]["state"] == "noroute");
     let before = near.drops("NO_ROUTE");
     send(5003);
     wait_until("frames without a route are counted", SOON, || near.drops("NO_ROUTE") - before == 10);
