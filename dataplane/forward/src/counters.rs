@@ -232,6 +232,13 @@ impl Amount {
     pub const fn frame(bytes: usize) -> Self {
         Self { frames: 1, bytes: bytes as u64 }
     }
+
+    /// So many of these frames, and their share of the bytes, rounded down.
+    #[must_use]
+    pub const fn share(self, frames: u64) -> Self {
+        let all = if self.frames == 0 { 1 } else { self.frames };
+        Self { frames, bytes: (self.bytes as u128 * frames as u128 / all as u128) as u64 }
+    }
 }
 
 impl AddAssign for Amount {
@@ -348,6 +355,15 @@ impl AddAssign<&Self> for PortCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_of_frames_has_its_share_of_the_bytes() {
+        let amount = Amount { frames: 12, bytes: 4301 };
+        assert_eq!(amount.share(12), amount, "all frames have all bytes, also of unequal lengths");
+        assert_eq!(amount.share(3), Amount { frames: 3, bytes: 1075 });
+        assert_eq!(amount.share(0), Amount::default());
+        assert_eq!(Amount::default().share(0), Amount::default());
+    }
 
     #[test]
     fn what_is_added_is_read_and_out_of_range_is_ignored() {

@@ -98,7 +98,7 @@ drop_reasons! {
     NoChunk "NO_CHUNK" "No free chunk to copy a frame into, to flood it or to cut it up.",
     NoJumboChunk "NO_JUMBO_CHUNK" "No free chunk of jumbo memory for a frame that takes several others; raise `umem.jumbo_chunks`.",
     TxRingFull "TX_RING_FULL" "The egress port did not take the frame in time.",
-    TxRefused "TX_REFUSED" "The kernel took the frame from the TX ring and the device would not send it.",
+    TxRefused "TX_REFUSED" "The kernel took the frame, from the TX ring or in a burst, and the device did not.",
     HandoverFull "HANDOVER_FULL" "The ring to the worker that owns the egress port is full.",
     Bfd "BFD" "A BFD packet for this switch itself: taken, and not forwarded. No fault.",
     BfdInvalid "BFD_INVALID" "A BFD packet that is malformed, comes from a workload, or is one of too many in a second.",

@@ -132,6 +132,7 @@ impl Plane {
         let sent = self.scatter(index, &mut chunk);
         if let Err(reason) = sent {
             self.counters.dropped(port, reason, 1);
+            self.meter.stay();
         }
         self.recycle_jumbo(chunk);
     }

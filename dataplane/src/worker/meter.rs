@@ -2,7 +2,7 @@
 //!
 //! *Residence* begins when a frame is taken from its receive ring and ends when the system call that gave it to the
 //! kernel has returned. A frame that another worker sends takes its time of receipt along and is counted by that
-//! worker. A frame that the pipeline drops is not counted. Time in the receive ring, before the worker came to it, is
+//! worker. A frame that is dropped before such a call is not counted. Time in the receive ring, before the worker came to it, is
 //! not known and not part of it.
 //!
 //! The clock is read once per batch, which the pipeline needs anyway, and once more per round with frames to send;
@@ -20,7 +20,7 @@ use super::plane::STAGE;
 /// Measurements of one worker, for others to read.
 #[derive(Debug, Default)]
 pub struct Measurements {
-    /// Nanoseconds from receive to transmit, of every frame that was sent or that a ring refused.
+    /// Nanoseconds from receive to transmit, of every frame that was given to the kernel.
     pub residence: Histogram,
     /// Frames that were received at once.
     pub batches: Histogram,
@@ -115,7 +115,7 @@ impl Meter {
         }
     }
 
-    /// The frame that was about to be sent has gone to another worker.
+    /// The frame that was about to be sent has gone to another worker, or is dropped.
     pub(super) fn stay(&mut self) {
         if let Some((_, frames)) = self.leaving.last_mut() {
             *frames = frames.saturating_sub(1);

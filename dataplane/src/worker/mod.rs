@@ -200,7 +200,7 @@ impl Worker {
             staged: Vec::with_capacity(STAGE),
             burst: equipment.burst,
             threshold: Threshold::new(),
-            burst_bytes: Vec::with_capacity(xsk::MAX_BURST),
+            burst_amounts: Vec::with_capacity(xsk::MAX_BURST),
             unsent: Vec::with_capacity(xsk::MAX_BURST),
             bursts: 0,
             refused_bursts: 0,

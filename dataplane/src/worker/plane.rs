@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use forward::counters::Counters;
+use forward::counters::{Amount, Counters};
 use forward::frame::Frame;
 use forward::ids::PortId;
 use forward::link::{Event, Link, Pass};
@@ -53,7 +53,7 @@ pub(super) struct Plane {
     /// From how many frames on it does.
     pub(super) threshold: Threshold,
     /// Bytes of the burst under way, by port.
-    pub(super) burst_bytes: Vec<(u16, u64)>,
+    pub(super) burst_amounts: Vec<(u16, Amount)>,
     /// Frames of a refused burst, on their way to rings.
     pub(super) unsent: Vec<(u16, Chunk)>,
     pub(super) bursts: u64,
@@ -249,6 +249,7 @@ impl Plane {
 
     pub(super) fn drop_frame(&mut self, port: PortId, reason: DropReason, chunk: Chunk) {
         self.counters.dropped(port, reason, 1);
+        self.meter.stay();
         self.recycle(chunk);
     }
 }

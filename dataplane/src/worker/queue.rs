@@ -30,6 +30,8 @@ pub struct Queue {
     refused: Option<Instant>,
     /// Descriptors that the kernel left in the tx ring when last asked.
     pending: u32,
+    /// It left some when it was asked for room, within the round under way.
+    crowded: bool,
 }
 
 /// A queue taken apart again.
@@ -62,6 +64,7 @@ impl Queue {
             closing: false,
             refused: None,
             pending: 0,
+            crowded: false,
         }
     }
 
@@ -223,6 +226,15 @@ impl Queue {
         self.pending != 0 && !self.is_refusing()
     }
 
+    /// Whether there is no use in asking for room again before the round ends.
+    pub(super) const fn is_crowded(&self) -> bool {
+        self.crowded
+    }
+
+    pub(super) const fn set_crowded(&mut self, crowded: bool) {
+        self.crowded = crowded;
+    }
+
     /// Whether the device would not transmit when last asked.
     pub(super) const fn is_refusing(&self) -> bool {
         self.refused.is_some()
@@ -294,8 +306,7 @@ impl Accounts {
         let dropped = self.owed.min(taken.frames);
         self.owed -= dropped;
         // Which ones it dropped is not known: their share of the bytes is.
-        taken.bytes -= taken.bytes / taken.frames.max(1) * dropped;
-        taken.frames -= dropped;
+        taken = taken.share(taken.frames - dropped);
         Told { taken, dropped, was_asked: true }
     }
 }

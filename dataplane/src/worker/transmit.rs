@@ -84,15 +84,15 @@ impl Plane {
         if self.burst.as_ref().is_some_and(|burst| burst.len() == xsk::MAX_BURST) {
             self.flush_burst();
         }
-        let bytes = u64::from(chunk.len());
+        let amount = Amount::frame(usize::from(chunk.len()));
         let pushed = match &mut self.burst {
             Some(burst) => burst.push(port.0, chunk),
             None => Err(chunk),
         };
         match pushed {
-            Ok(()) => match self.burst_bytes.iter_mut().find(|(of, _)| *of == port.0) {
-                Some((_, sum)) => *sum += bytes,
-                None => self.burst_bytes.push((port.0, bytes)),
+            Ok(()) => match self.burst_amounts.iter_mut().find(|(of, _)| *of == port.0) {
+                Some((_, sum)) => *sum += amount,
+                None => self.burst_amounts.push((port.0, amount)),
             },
             Err(chunk) => self.send_by_ring(Crossing { port, is_flooded, flow, received, chunk }),
         }
@@ -124,23 +124,21 @@ impl Plane {
         let report = burst.flush(&mut self.free);
         let took = begin.elapsed();
         for port in report.ports {
-            let bytes = self.burst_bytes.iter().find(|(of, _)| *of == port.slot).map_or(0, |(_, sum)| *sum);
-            let frames = u64::from(port.sent);
-            let all = frames + u64::from(port.refused) + u64::from(port.dropped);
-            // Which ones were lost is not known: their share of the bytes is.
-            let bytes = bytes / all.max(1) * frames;
+            let given = self.burst_amounts.iter().find(|(of, _)| *of == port.slot);
+            // Which ones were lost, or left in a burst that was refused, is not known: their share of the bytes is.
+            let sent = given.map_or_else(Amount::default, |(_, sum)| sum.share(port.sent.into()));
             let id = PortId(port.slot);
             if let Some(egress) =
                 self.egress.get_mut(usize::from(port.slot)).filter(|egress| egress.is_shared)
             {
                 egress.last_burst = Some(begin + took);
             }
-            self.counters.transmitted(id, Amount { frames, bytes });
+            self.counters.transmitted(id, sent);
             self.counters.dropped(id, DropReason::PortDown, u64::from(port.refused));
             self.counters.dropped(id, DropReason::TxRefused, u64::from(port.dropped));
         }
         let refusal = report.refusal;
-        self.burst_bytes.clear();
+        self.burst_amounts.clear();
         self.send_home(before);
         if let Some(refusal) = refusal {
             self.fall_back(&refusal);
@@ -173,6 +171,7 @@ impl Plane {
     fn enqueue(&mut self, port: PortId, index: usize, chunk: Chunk) {
         let Some(chunk) = self.bring(index, chunk) else {
             self.counters.dropped(port, DropReason::NoChunk, 1);
+            self.meter.stay();
             return;
         };
         let mut refused = self.push_ring(index, chunk);
@@ -186,11 +185,14 @@ impl Plane {
     }
 
     /// The tx ring of a queue is full: lets the kernel work it off, so that it is worth another try. A device that would not
-    /// transmit is asked at the end of rounds alone.
+    /// transmit, or that left frames in the ring when asked here, is asked at the end of rounds alone: not once per frame.
     pub(super) fn make_room(&mut self, index: usize) {
-        if self.queues.get(index).is_some_and(|queue| !queue.is_refusing()) {
+        if self.queues.get(index).is_some_and(|queue| !queue.is_refusing() && !queue.is_crowded()) {
             self.flush(index);
             self.reap_queue(index);
+            if let Some(queue) = self.queues.get_mut(index) {
+                queue.set_crowded(queue.is_waiting());
+            }
         }
     }
 
@@ -266,6 +268,9 @@ impl Plane {
     fn flush_queues(&mut self) {
         for index in 0..self.queues.len() {
             self.flush(index);
+            if let Some(queue) = self.queues.get_mut(index) {
+                queue.set_crowded(false);
+            }
         }
     }
 
@@ -275,8 +280,10 @@ impl Plane {
         let (port, frames, begin) = (queue.port(), queue.comparable(), Instant::now());
         let Told { taken, dropped, was_asked } = queue.flush(begin);
         self.flushes += u64::from(was_asked && taken.frames + dropped != 0);
-        // Only where there is a choice: what a ring costs on another kind of device says nothing about it.
-        if frames != 0 && self.egress.get(usize::from(port.0)).is_some_and(|egress| egress.burst.is_some()) {
+        // Only where there is a choice: what a ring costs on another kind of device says nothing about it, nor does a call
+        // after which frames are left.
+        let is_comparable = frames != 0 && queue.is_idle() && !queue.is_refusing();
+        if is_comparable && self.egress.get(usize::from(port.0)).is_some_and(|egress| egress.burst.is_some()) {
             self.threshold.ring_took(frames, begin.elapsed());
         }
         if taken.frames != 0 {
