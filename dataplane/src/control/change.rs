@@ -166,7 +166,7 @@ impl State {
                 }
             }
         }
-        self.reconcile();
+        self.put_in_force();
         reloaded
     }
 

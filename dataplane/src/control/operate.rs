@@ -14,8 +14,7 @@ impl Operator for State {
         let outcome = self.change(&change);
         if outcome.is_ok() {
             tracing::debug!(?change, "changed by request");
-            // The reply says that it is so, hence it must be so.
-            self.reconcile();
+            self.put_in_force();
         }
         outcome
     }

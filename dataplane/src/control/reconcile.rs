@@ -41,6 +41,14 @@ impl State {
         }
     }
 
+    /// Acts upon a change that somebody waits for: the reply says that it is so, hence it must be so in every worker.
+    pub(super) fn put_in_force(&mut self) {
+        self.reconcile();
+        if let Err(stuck) = self.fleet.settle() {
+            tracing::error!(%stuck, "a change is answered before it is in force everywhere");
+        }
+    }
+
     /// Takes out every open port that is not configured as it is open, or whose device is gone.
     fn take_obsolete(&mut self) -> Vec<OpenPort> {
         let Self { ports, config, underlay, .. } = self;

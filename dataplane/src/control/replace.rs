@@ -51,7 +51,7 @@ impl State {
     /// Makes changes that are known to be right.
     fn make_all(&mut self, changes: &[Change]) -> Result<(), Refusal> {
         let made = changes.iter().try_for_each(|change| self.make(change));
-        self.reconcile();
+        self.put_in_force();
         Ok(made?)
     }
 
