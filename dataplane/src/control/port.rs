@@ -166,6 +166,8 @@ impl OpenPort {
             tracing::info!(port = config.name, device = config.device, mode = %device.mode, "the driver has no zero-copy");
         }
         let mut degraded: Vec<String> = refused.iter().map(|refusal| refusal.error.to_string()).collect();
+        // Each queue, or each way to open it, may have been refused for the same reason.
+        degraded.dedup();
         if wanted < present {
             degraded.push(format!("{wanted} of {present} queues are served; frames of the others are lost"));
         }

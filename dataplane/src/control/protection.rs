@@ -23,13 +23,19 @@ pub(super) const MISPLACED_LOOKS: u8 = 2;
 
 /// Reasons that somebody should hear of: whoever sends such frames is misconfigured or means harm. `ISOLATED` and `FLOOD_OFF`
 /// are not among them: they are what was asked for, and any workload's every broadcast may meet them.
-const REFUSALS: [DropReason; 18] = [
+const REFUSALS: [DropReason; 24] = [
     DropReason::MacInvalidSource,
     DropReason::VxlanInvalidHeader,
     DropReason::VxlanVniNotFound,
     DropReason::GreVersion,
     DropReason::GreFlags,
     DropReason::GreInvalidHeader,
+    DropReason::UdpChecksum,
+    DropReason::GreChecksum,
+    DropReason::IpChecksum,
+    DropReason::OuterFragment,
+    DropReason::IpTunnelEcn,
+    DropReason::FrameTooShort,
     DropReason::VlanTagged,
     DropReason::VlanNotAllowed,
     DropReason::PeerNotAllowed,

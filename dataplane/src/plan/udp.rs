@@ -77,7 +77,7 @@ pub(super) fn check_set(config: &Config, subject: &Subject, faults: &mut Vec<Fau
 
 fn one_too_many(subject: Subject, port: u16, others: &[u16]) -> Fault {
     let what = format!(
-        "UDP port {port} is one too many: an uplink takes VXLAN on {MAX_UDP_PORTS} different ports, and there are {}",
+        "UDP port {port} is one too many: an uplink takes tunnels on {MAX_UDP_PORTS} different UDP ports, and there are {}",
         some_of(others.iter())
     );
     Fault::error(RefusalKind::LimitReached, subject, what, "use one of these ports").at("udp_port")

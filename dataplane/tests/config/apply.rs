@@ -305,7 +305,7 @@ fn udp_ports_are_counted_once_each() {
     for value in 1..8 {
         config.apply(&set_vni(on(value, 5000 + u16::try_from(value).unwrap()))).unwrap();
     }
-    let words = "UDP port 6000 is one too many: an uplink takes VXLAN on 8 different ports, and there are 4789, 5001, \
+    let words = "UDP port 6000 is one too many: an uplink takes tunnels on 8 different UDP ports, and there are 4789, 5001, \
                  5002, 5003, 5004 and 3 more; use one of these ports";
     refused(&config, &set_vni(on(8, 6000)), RefusalKind::LimitReached, words);
     let wish = Some(EncapsulationConfig::Vxlan { port: 6000 });

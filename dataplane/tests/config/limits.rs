@@ -37,7 +37,7 @@ fn an_uplink_takes_so_many_udp_ports() {
         .collect();
     assert_eq!(
         faults_of(&vnis),
-        "t.toml:36:12: error: UDP port 5009 is one too many: an uplink takes VXLAN on 8 different ports, and there are \
+        "t.toml:36:12: error: UDP port 5009 is one too many: an uplink takes tunnels on 8 different UDP ports, and there are \
          5001, 5002, 5003, 5004, 5005 and 3 more\n   36 | udp_port = 5009\n      |            ^^^^\n  help: use one of \
          these ports\n"
     );
