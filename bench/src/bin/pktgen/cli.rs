@@ -79,7 +79,8 @@ pub(crate) struct LoadArguments {
 /// What frames look like.
 #[derive(Debug, Args)]
 pub(crate) struct TrafficArguments {
-    /// Bytes of a frame without frame check sequence and tunnel headers, from 60 on; or `imix`: 7 of 60, 4 of 590, 1 of 1514.
+    /// Bytes of a frame without frame check sequence and tunnel headers, from 60 to some 3,400, which is what one page of
+    /// the kernel's holds; or `imix`: 7 of 60, 4 of 590, 1 of 1514.
     #[arg(long, default_value = "60", value_parser = size)]
     size: Size,
     /// Flows (UDP ports).

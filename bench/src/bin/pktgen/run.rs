@@ -79,9 +79,12 @@ struct Quantiles {
 }
 
 impl Quantiles {
-    fn of(histogram: &Histogram<u64>) -> Self {
+    /// None of an empty one.
+    fn of(histogram: &Histogram<u64>) -> Option<Self> {
         let at = |quantile| histogram.value_at_quantile(quantile);
-        Self { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: histogram.max() }
+        let of_some =
+            || Self { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: histogram.max() };
+        (!histogram.is_empty()).then(of_some)
     }
 }
 
@@ -97,9 +100,10 @@ impl fmt::Display for Quantiles {
 struct LatencyReport {
     probes_sent: u64,
     probes_received: u64,
-    latency_ns: Quantiles,
-    /// Of that, the generator's own.
-    generator_ns: Quantiles,
+    /// None if no probe arrived.
+    latency_ns: Option<Quantiles>,
+    /// Of that, the generator's own. None if no probe was sent.
+    generator_ns: Option<Quantiles>,
 }
 
 /// Does what the command line says.
@@ -269,7 +273,10 @@ fn print(report: &Report) {
     }
     if let Some(latency) = &report.latency {
         println!("probes    {:>14} sent, {} received", latency.probes_sent, latency.probes_received);
-        println!("latency   {}", latency.latency_ns);
-        println!("  of it, before it was sent: {}", latency.generator_ns);
+        let told = |quantiles: &Option<Quantiles>| {
+            quantiles.as_ref().map_or_else(|| "unknown: there is no probe".to_owned(), ToString::to_string)
+        };
+        println!("latency   {}", told(&latency.latency_ns));
+        println!("  of it, before it was sent: {}", told(&latency.generator_ns));
     }
 }
