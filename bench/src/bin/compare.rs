@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
 use vtep_bench::compare::case::{Case, Scope};
-use vtep_bench::compare::contestant::Kind;
+use vtep_bench::compare::contestant::{Kind, vtepd};
 use vtep_bench::compare::fault::Fault;
 use vtep_bench::compare::progress::Progress;
 use vtep_bench::compare::report::{plot, table};
@@ -51,6 +51,9 @@ struct Arguments {
     /// Leave out the frames lost to changes of the forwarding database, which need the base case too.
     #[arg(long)]
     no_changes: bool,
+    /// Descriptors of vtepd's rings instead of the default: longer ones outlast longer absences of its worker from the CPU.
+    #[arg(long, value_name = "DESCRIPTORS")]
+    ring_size: Option<u32>,
     /// Where results go.
     #[arg(long, value_name = "DIRECTORY")]
     output: Option<PathBuf>,
@@ -98,6 +101,9 @@ fn run(arguments: &Arguments) -> Result<(), Fault> {
         let armed = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&interrupted))
             .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&interrupted)));
         armed.map_err(|error| Fault::file(Path::new("signal handler"), error))?;
+    }
+    if let Some(descriptors) = arguments.ring_size {
+        vtepd::use_ring_size(descriptors);
     }
     if plan.has_vtepd() {
         programs::use_release();

@@ -3,7 +3,7 @@
 mod linux;
 mod open_vswitch;
 mod redirect;
-pub(super) mod vtepd;
+pub mod vtepd;
 
 use std::fmt;
 

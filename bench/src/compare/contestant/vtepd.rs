@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use vtep_tests::{Daemon, Variant};
 
@@ -10,6 +11,15 @@ use crate::compare::case::{Case, Direction};
 use crate::compare::memory::Memory;
 use crate::compare::placement::SWITCH_CPU;
 use crate::compare::stage::{ACCESS, FAR, Stage, UPLINK, VNI, text};
+
+/// Descriptors of each ring, where they are not to be the daemon's default.
+static RING_SIZE: OnceLock<u32> = OnceLock::new();
+
+/// From now on its rings have so many descriptors, and its frame memory four times as many chunks as the rings of both ports
+/// can hold received frames.
+pub fn use_ring_size(descriptors: u32) {
+    let _ = RING_SIZE.set(descriptors);
+}
 
 /// A daemon on the stage's node.
 pub(in crate::compare) struct Vtepd<'a> {
@@ -34,7 +44,7 @@ impl<'a> Vtepd<'a> {
     }
 }
 
-/// The configuration: defaults, but for the worker's CPU and the static entries.
+/// The configuration: defaults, but for the worker's CPU, the static entries, and rings if they were asked for.
 pub(in crate::compare) fn config(
     stage: &Stage,
     case: &Case,
@@ -43,8 +53,13 @@ pub(in crate::compare) fn config(
 ) -> String {
     let variant = Variant { workers: 1, transmit };
     let mut out = format!("[[worker]]\ncpu = {SWITCH_CPU}\n\n");
-    out += &variant.port(UPLINK, "role = \"uplink\"");
-    out += &variant.port(ACCESS, &format!("vni = {VNI}"));
+    let mut ring = String::new();
+    if let Some(size) = RING_SIZE.get() {
+        let _ = writeln!(out, "[umem]\nchunks = {}\n", size * 8);
+        let _ = write!(ring, "\nring_size = {size}");
+    }
+    out += &variant.port(UPLINK, &format!("role = \"uplink\"{ring}"));
+    out += &variant.port(ACCESS, &format!("vni = {VNI}{ring}"));
     out += &vtep_tests::config_text::vni(&stage.node, &segment(stage, case));
     let place = match entries.direction {
         Direction::Encap => format!("remote = \"{FAR}\""),
