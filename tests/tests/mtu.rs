@@ -89,7 +89,7 @@ fn what_a_router_tells_is_measured_and_no_black_hole() {
     let (a, b) = (near_side.node(1), far_side.node(2));
     let _router = Router::between((&near_side, &a), (&far_side, &b), 1400);
     let (a1, b1) = (a.workload("a1", "10.0.0.1"), b.workload("b1", "10.0.0.2"));
-    let segment = Segment::vxlan(100).key("liveness = { interval = \"50ms\", multiplier = 20 }");
+    let segment = Segment::vxlan(100).key("liveness = { interval = \"50ms\", multiplier = 200 }");
     let start = |node, workload, other| {
         Daemon::start(node, Variant::ONE_WORKER, &[segment.clone().access(workload).remote(other)])
     };

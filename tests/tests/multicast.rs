@@ -165,7 +165,7 @@ fn a_withdrawn_peer_is_reached_by_the_underlay_group() {
             let others = nodes.iter().filter(|other| other.number != node.number);
             let segment = others.fold(Segment::vxlan(100).access(workload), Segment::remote);
             let segment = segment.key("mcast_group = \"239.1.1.1\"");
-            let liveness = "liveness = { interval = \"100ms\", multiplier = 10 }";
+            let liveness = "liveness = { interval = \"100ms\", multiplier = 30 }";
             Daemon::start(node, Variant::ONE_WORKER, &[segment.key(liveness)])
         })
         .collect();
@@ -309,7 +309,11 @@ fn a_loop_is_found_and_ended() {
     let _far = LinuxVtep::start(&b, &[Segment::vxlan(100).remote(&a).access(&far)]);
     let daemon = Daemon::start(&a, Variant::ONE_WORKER, &[Segment::vxlan(100).remote(&b).access(&near)]);
     near.reaches(&far);
-    a.namespace.run("sysctl -qw net.ipv6.conf.default.disable_ipv6=1");
+    // What anybody else floods would loop as well, and its source be frozen at any of the places.
+    for namespace in [&a.namespace, &b.namespace, &near.namespace, &far.namespace] {
+        let _ =
+            namespace.run("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1");
+    }
     a.namespace.ip("link add l1 type veth peer name l2");
     for end in ["l1", "l2"] {
         a.namespace.ip(&format!("link set {end} up"));
@@ -324,7 +328,12 @@ fn a_loop_is_found_and_ended() {
     });
     let entry = daemon.entry(100, &near.mac).expect("an entry");
     assert_eq!((&entry["ifname"], &entry["flags"][0]), (&"a1".into(), &"frozen".into()));
-    // The loop brought the answers' source too, which is frozen in its turn.
+    // The answers' source is frozen in its turn, where it was before the loop.
+    RawSocket::of(&far).send(&frames::datagram(&far, BROADCAST, 5002));
+    wait_until("the far address is frozen", SOON, || {
+        let entry = daemon.entry(100, &far.mac);
+        entry.is_some_and(|entry| entry["flags"][0] == "frozen" && entry["dst"] == "192.0.2.2")
+    });
     near.reaches(&far);
     assert!(daemon.drops("VXLAN_ENTRY_EXISTS") > 0);
     near.ping(far.address, 5);
