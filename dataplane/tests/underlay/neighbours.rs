@@ -209,16 +209,16 @@ fn one_neighbour_is_asked_for_once_a_second() {
     let pair = Pair::new();
     let (mut follower, ifindex) = follow(&pair);
     let address = ip("10.0.0.44");
+    let asked = Instant::now();
     follower.underlay.resolve(ifindex, address).unwrap();
     follower.until("it is being resolved", |_| state(&pair.near, address) == "INCOMPLETE");
     pair.near.ip(&format!("neighbour del {address} dev up0"));
     // It is back only when the kernel is asked once more.
-    let asked = Instant::now();
     follower.until("it is asked for again", |view: &mut Underlay| {
         view.resolve(ifindex, address).unwrap();
         state(&pair.near, address) == "INCOMPLETE"
     });
-    assert!(asked.elapsed() > Duration::from_millis(500), "after {:?}", asked.elapsed());
+    assert!(asked.elapsed() >= Duration::from_secs(1), "after {:?}", asked.elapsed());
 }
 
 #[test]
