@@ -19,9 +19,14 @@ fn daemons<'n>(net: &'n Pair, variant: Variant, key: &str) -> [Daemon<'n>; 2] {
     [Daemon::start(&net.a, variant, &[near]), Daemon::start(&net.b, variant, &[far])]
 }
 
-/// Requests for an address that node 1 has sent into the underlay.
+/// Requests for an address that node 1 sends into the underlay, as a filter.
+fn requests(net: &Pair, target: Ipv4Addr) -> String {
+    format!("{} and src host {}", Tunnel::vxlan(100).arp_requests(target), net.a.address)
+}
+
+/// How many of them there have been.
 fn asked(net: &Pair, wire: &Capture, target: Ipv4Addr) -> usize {
-    wire.count(&format!("{} and src host {}", Tunnel::vxlan(100).arp_requests(target), net.a.address))
+    wire.count(&requests(net, target))
 }
 
 /// A request that nobody answers and that is therefore flooded: what was sent before it has gone its way.
@@ -56,9 +61,11 @@ fn the_proxy_answers_for_a_target_that_is_down(variant: Variant) {
     at_a1.wait_for(&replies(net.b1.address, &net.b1.mac), 10);
     // The kernel's own resolution takes the answer as well.
     net.a1.namespace.ip("neigh flush dev eth0");
-    net.a1.does_not_reach(net.b1.address);
-    let neighbour = net.a1.namespace.ip("neigh show dev eth0");
-    assert!(neighbour.contains(&format!("10.0.0.2 lladdr {}", net.b1.mac)), "{neighbour}");
+    wait_until("the kernel takes the answer", SOON, || {
+        net.a1.does_not_reach(net.b1.address);
+        let neighbours = net.a1.namespace.ip("neigh show dev eth0");
+        neighbours.contains(&format!("10.0.0.2 lladdr {}", net.b1.mac))
+    });
     fence(&net, &wire);
     assert_eq!(asked(&net, &wire, net.b1.address), 0, "requests on the underlay");
 }
@@ -100,7 +107,7 @@ fn probes_announcements_and_unicast_requests_pass() {
     let mut socket = RawSocket::of(&net.a1);
     let request = Arp::request(&net.a1, net.b1.address);
     let asked = |target, count| {
-        wire.wait_for(&Tunnel::vxlan(100).arp_requests(target), count);
+        wire.wait_for(&requests(&net, target), count);
         assert_eq!(asked(&net, &wire, target), count);
     };
 

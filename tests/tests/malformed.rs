@@ -18,7 +18,7 @@ in_every_variant!(rubbish_from_the_underlay_harms_nobody, rubbish_from_a_workloa
 const ROUNDS: usize = 4000;
 /// Rounds between two looks at the traffic: no more rubbish is on its way at a time than fits into a receive ring, for
 /// this is a test of what is in the frames, not of how many there are.
-const PAUSE: usize = 100;
+const PAUSE: usize = 20;
 
 /// Inner addresses of the rubbish; no workload has them.
 const STRANGERS: ([u8; 6], [u8; 6]) = ([2, 0, 0, 0, 0x66, 1], [2, 0, 0, 0, 0x66, 2]);
@@ -124,7 +124,7 @@ fn rubbish_from_a_workload_harms_nobody(variant: Variant) {
 #[test]
 fn a_million_malformed_frames_end_nothing() {
     const MILLION: usize = 1_000_000;
-    const AT_ONCE: usize = 50;
+    const AT_ONCE: usize = 20;
     let underlay = Underlay::new();
     let (a, b) = (underlay.node(1), underlay.node(2));
     let (a1, a2) = (a.workload("a1", "10.0.0.1"), a.workload("a2", "10.0.0.3"));

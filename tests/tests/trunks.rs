@@ -138,7 +138,7 @@ fn vlans_are_their_vnis_and_nothing_else(variant: Variant) {
     // Without a native VLAN there is nobody for untagged frames, nor for those of other VLANs.
     let before = daemon.drops("VLAN_NOT_ALLOWED");
     net.host.untagged.does_not_reach(net.b1.address);
-    assert!(daemon.drops("VLAN_NOT_ALLOWED") > before);
+    wait_until("they are counted", SOON, || daemon.drops("VLAN_NOT_ALLOWED") > before);
     daemon.wait_for_refusal("VLAN_NOT_ALLOWED", "t1");
     let port = daemon.port("t1");
     assert_eq!(port["vlans"], json!([{ "vlan": 10, "vni": 100 }, { "vlan": 20, "vni": 200 }]), "{port}");

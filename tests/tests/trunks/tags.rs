@@ -66,7 +66,7 @@ fn tags_that_may_be_hidden_are_told_and_go_nowhere() {
     assert_eq!(warnings(&daemon.log()), 1, "of the trunk alone, and once");
     // The tag is beside the frame: nobody named a VLAN for that.
     net.v10.does_not_reach(net.b1.address);
-    assert!(daemon.drops("VLAN_NOT_ALLOWED") > 0);
+    wait_until("it is counted", SOON, || daemon.drops("VLAN_NOT_ALLOWED") > 0);
     let host = &net.host.untagged.namespace;
     assert_eq!(left(host, "eth0"), [true; 2], "nobody's namespace is touched");
     let _ = host.run("ethtool -K eth0 txvlan off");
