@@ -7,12 +7,11 @@ use std::process::Command;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::process::{Finished, Process};
-use crate::wait::wait_until;
+use crate::wait::{SOON, wait_until};
 
 /// Where iproute2 keeps named namespaces.
 const DIRECTORY: &str = "/run/netns";
@@ -151,7 +150,7 @@ fn delete(name: &str) {
     if !remaining.is_empty() {
         let _ = Command::new("kill").arg("-9").args(&remaining).output();
         if !thread::panicking() {
-            wait_until("processes of a namespace end", Duration::from_secs(5), || processes().is_empty());
+            wait_until("processes of a namespace end", SOON, || processes().is_empty());
         }
     }
     let _ = ip(&["netns", "del", name]);

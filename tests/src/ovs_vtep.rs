@@ -155,7 +155,7 @@ impl OvsVtep {
 /// Runs `ovs-vsctl` on the database in a directory.
 fn configure(directory: &Path, words: &str) -> String {
     let mut command = Command::new("ovs-vsctl");
-    command.arg("--timeout=10").arg(format!("--db=unix:{}", directory.join("db.sock").display()));
+    command.arg("--timeout=60").arg(format!("--db=unix:{}", directory.join("db.sock").display()));
     Finished::of(command.args(words.split_whitespace())).output()
 }
 

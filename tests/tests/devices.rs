@@ -77,8 +77,10 @@ fn a_device_that_is_down_costs_the_others_little() {
         wait_for_state(&daemon, "a2", "UP");
         net.a1.reaches(&net.a2);
         thread::scope(|scope| {
-            scope.spawn(|| surge.send(500));
-            net.a.namespace.ip("link set a2 down");
+            let down = scope.spawn(|| net.a.namespace.ip("link set a2 down"));
+            while !down.is_finished() {
+                surge.send(10);
+            }
         });
         wait_for_state(&daemon, "a2", "DOWN");
         strace.count("ENETDOWN") != 0

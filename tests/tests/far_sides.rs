@@ -4,6 +4,7 @@
 use vtep_tests::filter::Tunnel;
 use vtep_tests::frames::{self, RawSocket};
 use vtep_tests::traffic::Transfer;
+use vtep_tests::wait::SOON;
 use vtep_tests::{Capture, LinuxVtep, Namespace, OvsVtep, Pair, Segment, UdpStream, Underlay, wait_until};
 
 use std::time::Duration;
@@ -33,7 +34,7 @@ fn linux_vxlan_carries_the_traffic_of_the_tests() {
     capture.wait_for(&tunnel.udp(vtep_tests::stream::PORT), usize::try_from(report.sent).unwrap());
     let captured = capture.stop();
     assert_eq!(captured.count(&tunnel.udp(vtep_tests::stream::PORT)), usize::try_from(report.sent).unwrap());
-    assert_eq!(captured.count(&tunnel.arp_requests(b1.address)), 1);
+    assert!(captured.count(&tunnel.arp_requests(b1.address)) >= 1);
     assert!(captured.count(&format!("{} and greater 1500", tunnel.to(&b1.mac))) > 100, "no full-size frames");
     assert_eq!(captured.count(&Tunnel::vxlan(101).all()), 0);
     assert!(captured.decoded("vxlan.vni == 100 && arp", &["eth.src", "arp.opcode"]).len() >= 2);
@@ -92,10 +93,10 @@ fn namespaces_go_with_their_processes() {
     let name = namespace.name().to_owned();
     let mut sleeper = namespace.spawn("sleep 1000");
     assert!(sleeper.is_running());
-    wait_until("the process is in the namespace", Duration::from_secs(5), || {
+    wait_until("the process is in the namespace", SOON, || {
         namespace.attempt(&format!("ip netns pids {name}")).stdout.contains(&sleeper.id().to_string())
     });
     drop(namespace);
     assert!(!std::path::Path::new("/run/netns").join(&name).exists());
-    wait_until("the process ends", Duration::from_secs(5), || !sleeper.is_running());
+    wait_until("the process ends", SOON, || !sleeper.is_running());
 }

@@ -95,7 +95,7 @@ fn a_moved_workload_is_found_at_once(variant: Variant) {
 /// b1 only receives: its entry at node 1 ages out although traffic to it goes on, and a1's at node 2 stays.
 fn entries_age_while_traffic_goes_one_way(variant: Variant) {
     let Pair { underlay: _underlay, a, b, a1, b1 } = Pair::new();
-    let segment = || Segment::vxlan(100).key("ageing = 2");
+    let segment = || Segment::vxlan(100).key("ageing = 5");
     let near = Daemon::start(&a, variant, &[segment().access(&a1).remote(&b)]);
     let far = Daemon::start(&b, variant, &[segment().access(&b1).remote(&a)]);
     a1.reaches(&b1);

@@ -17,9 +17,8 @@
 use std::fs;
 
 use vtep_tests::process::Process;
+use vtep_tests::wait::SOON;
 use vtep_tests::{LinuxVtep, Segment, Underlay, programs};
-
-use std::time::Duration;
 
 /// The commands of a document's console blocks.
 fn commands(text: &str) -> Vec<String> {
@@ -88,7 +87,7 @@ fn every_command_in_the_readme_is_run() {
         script.replace("ip netns exec workload ", &format!("ip netns exec {} ", workload.namespace.name()));
     let mut command = host.namespace.command("bash");
     command.arg("-c").arg(script).current_dir(repository).env("PATH", path);
-    let finished = Process::start(&mut command).wait(Duration::from_secs(60));
+    let finished = Process::start(&mut command).wait(SOON * 3);
     assert!(finished.success(), "{finished}");
 }
 
