@@ -34,6 +34,7 @@ mod jumbo;
 mod linux_vxlan;
 mod liveness;
 mod malformed;
+mod many_ports;
 mod marking;
 mod measurements;
 mod mtu;

@@ -77,6 +77,11 @@ impl Liveness {
         self.peers.keys().copied()
     }
 
+    /// Whether any peer answers, and so counts on hearing from us.
+    pub(super) fn has_used(&self) -> bool {
+        self.peers.values().any(|peer| peer.verdict().0 == Verdict::Up)
+    }
+
     /// Whether a peer is known not to answer.
     pub(super) fn is_down(&self, vni: Vni, remote: IpAddr) -> bool {
         self.peer(vni, remote).is_some_and(|peer| peer.verdict().0 == Verdict::Down)
@@ -157,6 +162,15 @@ impl State {
             self.heed(*key, &mut news);
         }
         self.liveness = liveness;
+    }
+
+    /// Hears and says what sessions need, in the midst of what takes control longer than they can wait: a silence of ours
+    /// would be a loss to every peer. What comes of it is published with what is being done.
+    pub(super) fn attend_sessions(&mut self) {
+        if !self.liveness.peers.is_empty() {
+            self.follow_workers();
+            self.drive_liveness();
+        }
     }
 
     /// A packet has come from a remote, at this time of frames.

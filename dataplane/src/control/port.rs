@@ -216,36 +216,42 @@ impl OpenPort {
             let returning = fleet.take_back(queue.worker, self.id, queue.index);
             (queue, returning)
         };
-        LeavingPort { name: self.config.name, queues: self.queues.into_iter().map(ask).collect() }
+        let queues: Vec<_> = self.queues.into_iter().map(ask).collect();
+        LeavingPort { name: self.config.name, queues: queues.into_iter() }
     }
 }
 
 /// A port whose queues the workers have been asked for.
 pub(super) struct LeavingPort {
     name: String,
-    queues: Vec<(OpenQueue, Returning)>,
+    queues: std::vec::IntoIter<(OpenQueue, Returning)>,
 }
 
 impl LeavingPort {
-    /// Waits for the queues and closes their sockets.
-    pub(super) fn close(self, fleet: &Fleet) {
-        for (OpenQueue { index, worker, .. }, returning) in self.queues {
-            let Some(queue) = returning.wait() else {
-                tracing::error!(
-                    port = self.name,
-                    queue = index,
-                    worker,
-                    "the worker does not give the queue back; its chunks are lost"
-                );
-                continue;
-            };
-            let QueueParts { socket, private } = queue.into_parts();
-            let chunks = socket.close();
-            // The UMEM of a zero-copy port goes with its last socket.
-            if private.is_none() {
-                fleet.give_chunks(chunks);
-            }
+    /// Waits for all queues and closes their sockets.
+    pub(super) fn close(mut self, fleet: &Fleet) {
+        while self.close_next(fleet) {}
+    }
+
+    /// Waits for the next queue and closes its socket; says whether there was one.
+    pub(super) fn close_next(&mut self, fleet: &Fleet) -> bool {
+        let Some((OpenQueue { index, worker, .. }, returning)) = self.queues.next() else { return false };
+        let Some(queue) = returning.wait() else {
+            tracing::error!(
+                port = self.name,
+                queue = index,
+                worker,
+                "the worker does not give the queue back; its chunks are lost"
+            );
+            return true;
+        };
+        let QueueParts { socket, private } = queue.into_parts();
+        let chunks = socket.close();
+        // The UMEM of a zero-copy port goes with its last socket.
+        if private.is_none() {
+            fleet.give_chunks(chunks);
         }
+        true
     }
 }
 

@@ -1,19 +1,22 @@
 //! Brings what is into line with what is wanted: closes and opens ports, installs static entries, publishes. Called
 //! whenever something is stale, and safe to call at any time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use forward::fdb::{Entry, Key, Kind};
 use forward::link::Place;
 use wire::{Mac, Vni};
 
-use super::port::{LeavingPort, OpenPort, Room};
+use super::port::{OpenPort, Room};
 use super::state::{FDB_CAPACITY, Stale, State};
 use crate::config::{FdbKind, Keyed, PortConfig, PortRole};
 
 /// How long a new port waits for a queue that another socket is about to let go of.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The same while there are remotes that want to hear from us: about what the end of another port takes. The port is tried
+/// again a second later.
+const HASTE: Duration = Duration::from_millis(50);
 
 impl State {
     /// Acts upon everything that is stale.
@@ -75,19 +78,25 @@ impl State {
         if let Err(stuck) = self.fleet.settle() {
             tracing::error!(%stuck, "ports are closed all the same");
         }
-        let places: Vec<Place> = ports.iter().map(|port| Place::Port(port.id)).collect();
+        let places: BTreeSet<Place> = ports.iter().map(|port| Place::Port(port.id)).collect();
         for port in &ports {
             tracing::info!(port = port.config.name, device = port.config.device, "port closed");
         }
-        let leaving: Vec<LeavingPort> = ports.into_iter().map(|port| port.leave(&self.fleet)).collect();
-        for port in leaving {
-            port.close(&self.fleet);
+        // The kernel takes some 20 ms for the end of each program and each socket. Sessions wait for one of them at most: many
+        // ports that end together would else take every remote away.
+        let mut leaving = Vec::new();
+        for port in ports {
+            leaving.push(port.leave(&self.fleet));
+            self.attend_sessions();
         }
-        for place in places {
-            self.mdb.forget(|_, other| other == place);
-            // What was written stays, for when the device is back.
-            self.fdb.flush(|key, entry| entry.place == place && self.is_learned(key, entry));
+        for port in &mut leaving {
+            while port.close_next(&self.fleet) {
+                self.attend_sessions();
+            }
         }
+        self.mdb.forget(|_, place| places.contains(&place));
+        // What was written stays, for when the device is back.
+        self.fdb.flush(|key, entry| places.contains(&entry.place) && self.is_learned(key, entry));
     }
 
     /// Opens every configured port that is not open, whose device is there, and for which it is time; says whether any did.
@@ -102,9 +111,12 @@ impl State {
                 Some(closed) if !closed.retry.is_due(now) => continue,
                 // It has been waited for. There are remotes that want to hear from us.
                 Some(_) => Duration::ZERO,
+                None if self.liveness.has_used() => HASTE,
                 None => PATIENCE,
             };
-            match self.open(&port, patience) {
+            let outcome = self.open(&port, patience);
+            self.attend_sessions();
+            match outcome {
                 Ok(open) => {
                     self.opened(open);
                     opened = true;
