@@ -101,7 +101,8 @@ impl StormLimit {
 const SECOND: u64 = 1_000_000_000;
 
 /// One worker's token buckets, one for each port and remote that frames come from. Each is the moment at which it will
-/// be full again: taking a token moves it ahead, and further ahead than the bucket holds it cannot be moved.
+/// be full again: taking a token moves it ahead, and further ahead than the bucket holds it cannot be moved. What another,
+/// slower limit has left there, of before a change or of an earlier owner of the index, counts as an empty bucket.
 #[derive(Debug)]
 pub(crate) struct Meters {
     ports: Box<[u64]>,
@@ -126,8 +127,13 @@ impl Meters {
         };
         // An index beyond the tables has been refused before.
         let Some(full_at) = bucket else { return false };
+        let empty = now.nanoseconds + limit.depth();
+        // Twice as far, because readings of the clock differ: each that is a little older must not give tokens back.
+        if *full_at > empty + limit.depth() {
+            *full_at = empty;
+        }
         let next = (*full_at).max(now.nanoseconds) + u64::from(limit.cost);
-        let admitted = next <= now.nanoseconds + limit.depth();
+        let admitted = next <= empty;
         if admitted {
             *full_at = next;
         }
@@ -201,6 +207,20 @@ mod tests {
     ) -> usize {
         let now = Now { nanoseconds: 5 * SECOND + milliseconds * 1_000_000 };
         (0..frames).filter(|_| meters.admit(place, limit, now)).count()
+    }
+
+    #[test]
+    fn a_raised_limit_takes_effect_at_once_and_a_new_owner_of_an_index_is_not_held_to_the_debts_of_the_last()
+    {
+        let [slow, fast] = [1, 1000].map(StormLimit::frames_per_second);
+        for place in [Place::Port(PortId(3)), Place::Remote(RemoteId(3))] {
+            let mut meters = Meters::new();
+            assert_eq!(admitted(&mut meters, place, slow, 0, 5000), 32, "its bucket is full again in 32 s");
+            assert_eq!(admitted(&mut meters, place, fast, 1, 5000), 0, "an empty bucket of the new limit");
+            assert_eq!(admitted(&mut meters, place, fast, 11, 5000), 10);
+            assert_eq!(admitted(&mut meters, place, fast, 60_000, 5000), 100);
+            assert_eq!(admitted(&mut meters, place, slow, 60_000, 5000), 31, "a tenth of a second is owed");
+        }
     }
 
     #[test]
