@@ -5,7 +5,9 @@ use std::fmt::Debug;
 use wire::Vni;
 
 use super::fault::Refusal;
-use crate::config::{Change, Config, Items, Keyed, PortConfig, PortTuning, RemoteConfig, VniConfig};
+use crate::config::{
+    Change, Config, GroupConfig, Items, Keyed, PortConfig, PortTuning, RemoteConfig, VniConfig,
+};
 
 /// A setting that differs and takes effect at the next start only.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -83,7 +85,28 @@ impl Way {
         if changed >= Changed::Anew {
             self.remove_changed(new)?;
         }
+        self.hush_groups(new)?;
         self.set(new)
+    }
+
+    /// Turns off `flood` of groups that are about to give a remote to another group with `flood`, or to nobody: in whatever
+    /// order the rest follows, no remote is flooded to by two groups, or against its own word, meanwhile.
+    fn hush_groups(&mut self, new: &Config) -> Result<(), Refusal> {
+        let is_in_the_way = |group: &GroupConfig| {
+            group.members.iter().any(|member| {
+                let remote = new.remotes.get(&(group.vni, member.remote));
+                let mut others = new.groups.in_vni(group.vni).filter(|other| other.name != group.name);
+                remote.is_some_and(|remote| !remote.flood)
+                    || others.any(|other| other.flood && other.has(member.remote))
+            })
+        };
+        let hushed: Vec<GroupConfig> =
+            self.at.groups.iter().filter(|group| group.flood && is_in_the_way(group)).cloned().collect();
+        for group in hushed {
+            let group = GroupConfig { flood: false, ..group };
+            self.step(Change::SetGroup { group, replace: true })?;
+        }
+        Ok(())
     }
 
     fn step(&mut self, change: Change) -> Result<(), Refusal> {

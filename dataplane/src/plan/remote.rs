@@ -9,7 +9,7 @@ use wire::{Vni, gre};
 
 use super::domain::{check_checksum, check_encapsulation, missing_vni, unusable};
 use super::fault::{Fault, RefusalKind, Subject};
-use super::{liveness, udp};
+use super::{group, liveness, udp};
 use crate::config::{Config, PortRole, RemoteConfig, VniConfig};
 
 /// What a packet on the underlay shows of the VNI it belongs to. No two VNIs may have the same.
@@ -108,6 +108,7 @@ pub(super) fn check_set(config: &Config, remote: &RemoteConfig, faults: &mut Vec
         faults.push(limit(config, remote));
     }
     check_alone(config, remote, faults);
+    group::check_remote(config, remote, faults);
     udp::check_set(config, &Subject::Remote(remote.vni, remote.address), faults);
     let Some(vni) = config.vnis.get(&remote.vni) else { return };
     let tunnels = Tunnel::between(vni, remote);

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use dataplane::config;
+use dataplane::config::{self, Change, GroupConfig, RemoteConfig};
+use dataplane::plan::diff;
+use wire::Vni;
 
 use super::{with, words_of};
 
@@ -48,6 +50,87 @@ port = "w"
             "FDB entry 02:00:00:00:00:02 of VNI 100 points to a group and to something else | keep one of `port`, `remote` and `group`",
         ]
     );
+}
+
+#[test]
+fn no_remote_is_flooded_to_twice_or_against_its_word() {
+    let text = with(
+        r#"
+[[remote]]
+vni = 100
+address = "192.0.2.3"
+[[remote]]
+vni = 100
+address = "192.0.2.4"
+flood = false
+[[group]]
+vni = 100
+name = "one"
+members = ["192.0.2.2", "192.0.2.3"]
+flood = true
+[[group]]
+vni = 100
+name = "two"
+members = ["192.0.2.4", "192.0.2.3", "192.0.2.2"]
+flood = true
+[[group]]
+vni = 100
+name = "three"
+members = ["192.0.2.4", "192.0.2.3", "192.0.2.2"]
+"#,
+    );
+    let unasked = "group two of VNI 100 has `flood`, but its remote 192.0.2.4 has `flood = false`: it would get flooded frames \
+                   all the same | leave `flood` off in the group, or on in the remote";
+    let twice = "groups one and two of VNI 100 both have remote 192.0.2.3 and `flood`: it would get flooded frames twice | \
+                 leave `flood` off in one of them";
+    let lines = ["(remote 192.0.2.4 of VNI 100 is on line 16)", "(group one of VNI 100 is on line 20)"];
+    assert_eq!(words_of(&text), [format!("{unasked} {}", lines[0]), format!("{twice} {}", lines[1])]);
+
+    let right = text.replacen("flood = true", "", 1).replacen("flood = false", "", 1);
+    let (mut config, _) = config::parse(Path::new("t.toml"), &right).unwrap();
+    let mut refused = |change: Change| config.apply(&change).unwrap_err().what;
+    let vni = Vni::new(100).unwrap();
+    let (one, four) = ((vni, "one".to_owned()), (vni, "192.0.2.4".parse().unwrap()));
+    let (before, _) = config::parse(Path::new("t.toml"), &right).unwrap();
+    let one = GroupConfig { flood: true, ..before.groups.get(&one).unwrap().clone() };
+    let what = refused(Change::SetGroup { group: one, replace: true });
+    assert_eq!(
+        what,
+        twice.replace("one and two", "two and one").replace("2.3", "2.2").split(" | ").next().unwrap()
+    );
+    let four = RemoteConfig { flood: false, ..before.remotes.get(&four).unwrap().clone() };
+    let what = refused(Change::SetRemote { remote: four, replace: true });
+    assert_eq!(what, unasked.split(" | ").next().unwrap());
+    assert_eq!(config, before, "nothing has changed");
+}
+
+#[test]
+fn groups_that_are_flooded_to_may_exchange_remotes_in_one_reload() {
+    let text = |one: &str, two: &str| {
+        let group = |name: &str, members: &str| {
+            format!("[[group]]\nvni = 100\nname = \"{name}\"\nmembers = [\"{members}\"]\nflood = true\n")
+        };
+        let third = "[[remote]]\nvni = 100\naddress = \"192.0.2.3\"\n";
+        with(&(third.to_owned() + &group("one", one) + &group("two", two)))
+    };
+    let before = text("192.0.2.2", "192.0.2.3");
+    let exchanged = text("192.0.2.3", "192.0.2.2");
+    let lost = text("192.0.2.2", "192.0.2.2")
+        .replacen("flood = true", "", 1)
+        .replace("2.3\"\n", "2.3\"\nflood = false\n");
+    for after in [exchanged, lost] {
+        let [(old, _), (new, _)] =
+            [&before, &after].map(|text| config::parse(Path::new("t.toml"), text).unwrap());
+        let mut at = old.clone();
+        let changes = diff(&old, &new);
+        for change in &changes {
+            at.apply(change).unwrap();
+        }
+        assert_eq!(at, new);
+        assert!(
+            changes.iter().all(|change| matches!(change, Change::SetGroup { .. } | Change::SetRemote { .. }))
+        );
+    }
 }
 
 #[test]
@@ -119,13 +202,13 @@ group = "pair"
     );
     let (mut config, warnings) = config::parse(Path::new("t.toml"), &text).unwrap();
     assert!(warnings.is_empty(), "{warnings}");
-    let (vni, address) = (wire::Vni::new(100).unwrap(), "192.0.2.3".parse().unwrap());
-    config.apply(&config::Change::RemoveRemote { vni, address }).unwrap();
+    let (vni, address) = (Vni::new(100).unwrap(), "192.0.2.3".parse().unwrap());
+    config.apply(&Change::RemoveRemote { vni, address }).unwrap();
     let group = config.groups.get(&(vni, "pair".to_owned())).unwrap();
     assert_eq!((group.members.len(), config.fdb.len()), (1, 1));
-    config.apply(&config::Change::RemoveGroup { vni, name: "pair".to_owned() }).unwrap();
+    config.apply(&Change::RemoveGroup { vni, name: "pair".to_owned() }).unwrap();
     assert!(config.groups.is_empty() && config.fdb.is_empty());
-    let refusal = config.apply(&config::Change::RemoveGroup { vni, name: "pair".to_owned() }).unwrap_err();
+    let refusal = config.apply(&Change::RemoveGroup { vni, name: "pair".to_owned() }).unwrap_err();
     assert_eq!(
         refusal.to_string(),
         "there is no group pair of VNI 100; `vtep-ctl group show` tells what there is"
