@@ -98,6 +98,19 @@ impl State {
         }
     }
 
+    /// Says whose memberships found no room: hosts behind one port that join so many groups are broken, or mean harm.
+    fn tell_crowded_out(&mut self) {
+        for (vni, count, port) in self.mdb.take_crowded_out() {
+            let (vni, most) = (vni.value(), self.describe(Place::Port(port)));
+            tracing::warn!(
+                vni,
+                count,
+                most,
+                "more multicast groups are joined than are kept: the oldest of the port with most are forgotten"
+            );
+        }
+    }
+
     /// Frames wait for nothing, but the next ones should find the next hop resolved.
     fn resolve(&mut self, remote: u32) {
         let Some(&(vni, address)) = self.ids.remotes.key(remote) else { return };
@@ -117,6 +130,7 @@ impl State {
         self.thaw(now);
         let vnis = &self.config.vnis;
         self.stale.tables |= self.mdb.age(now, |vni| vnis.get(&vni).is_some_and(|vni| vni.mcast_snooping));
+        self.tell_crowded_out();
         self.watch_rings(now);
         self.watch_memory(now);
         self.resolve_awaited();

@@ -1,7 +1,7 @@
 //! Who listens to which multicast group, as the workers hear it (RFC 4541): memberships, the ports of multicast routers,
 //! and the queriers, without which nobody can be known to listen. All of it ages by the querier's own rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::net::IpAddr;
 
 use forward::ids::PortId;
@@ -15,8 +15,11 @@ const MEMBERSHIP: u32 = 260;
 const QUERIER: u32 = 255;
 /// Queries that a querier sends about one group before it takes it that nobody listens (RFC 3376 section 8.9).
 const LAST_MEMBER_QUERIES: u32 = 2;
-/// Mdb of one VNI that are known at most. Further ones stay unknown, and are flooded.
+/// Groups of one VNI that are known at most. One host can join as many; what it has too many of becomes unknown, and is
+/// flooded.
 const GROUPS_PER_VNI: usize = 4096;
+/// How many of them are forgotten at once when there are more: a look at all is then one in so many new ones.
+const AT_ONCE: usize = 128;
 
 /// A router that asks who listens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +50,8 @@ pub(super) struct Mdb {
     /// By VNI, and whether it speaks MLD.
     queriers: BTreeMap<(Vni, bool), Querier>,
     routers: BTreeMap<(Vni, PortId), u32>,
+    /// Memberships that were forgotten for want of room since that was last told, by VNI, and whose the first of them was.
+    crowded_out: BTreeMap<Vni, (u64, PortId)>,
     /// The last look at the clock, for what begins to count by the passing of time alone.
     last: u32,
 }
@@ -56,10 +61,44 @@ impl Mdb {
     pub(super) fn joined(&mut self, (vni, group): (Vni, IpAddr), port: PortId, now: u32) -> bool {
         let is_known = self.members.contains_key(&(vni, group));
         if !is_known && self.members.range(within(vni)).count() >= GROUPS_PER_VNI {
-            return false;
+            self.make_room(vni);
         }
         let member = Member { seen: now, until: now + MEMBERSHIP };
         self.members.entry((vni, group)).or_default().insert(port, member).is_none()
+    }
+
+    /// Forgets some groups of a VNI: again and again the port with most memberships loses what it said longest ago, until so
+    /// many groups are left without any. So whoever joins more than there is room for makes it himself.
+    fn make_room(&mut self, vni: Vni) {
+        let mut held: BTreeMap<PortId, Vec<(u32, IpAddr)>> = BTreeMap::new();
+        for (&(_, group), ports) in self.members.range(within(vni)) {
+            for (port, member) in ports {
+                held.entry(*port).or_default().push((member.seen, group));
+            }
+        }
+        let mut holders: Vec<_> = held.into_iter().collect();
+        // The oldest at the end, from where they are taken.
+        holders.iter_mut().for_each(|(_, held)| held.sort_unstable_by(|one, other| other.cmp(one)));
+        let mut largest: BinaryHeap<(usize, usize)> =
+            holders.iter().enumerate().map(|(holder, (_, held))| (held.len(), holder)).collect();
+        let mut freed = 0;
+        while freed < AT_ONCE {
+            let Some((count, holder)) = largest.pop() else { break };
+            let Some((port, held)) = holders.get_mut(holder) else { break };
+            let Some((_, group)) = held.pop() else { break };
+            let key = (vni, group);
+            self.left(key, *port, true);
+            freed += usize::from(!self.members.contains_key(&key));
+            self.crowded_out.entry(vni).or_insert((0, *port)).0 += 1;
+            largest.push((count - 1, holder));
+        }
+    }
+
+    /// What was forgotten for want of room since this was last asked: in which VNI, how many memberships, and behind which
+    /// port there were most.
+    pub(super) fn take_crowded_out(&mut self) -> impl Iterator<Item = (Vni, u64, PortId)> + use<> {
+        let crowded_out = std::mem::take(&mut self.crowded_out);
+        crowded_out.into_iter().map(|(vni, (count, port))| (vni, count, port))
     }
 
     /// A host behind a port listens no longer. If it `is_last`, that is so of the port, and whether that changes who gets what
@@ -267,15 +306,39 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_bounded_and_members_of_known_ones_are_not_refused() {
+    fn groups_are_bounded_and_whoever_joins_most_gives_way() {
+        let group = |number: u32| (vni(), std::net::Ipv4Addr::from(0xef00_0000 + number).into());
         let mut mdb = Mdb::default();
-        for number in 0..=GROUPS_PER_VNI as u32 {
-            let address = std::net::Ipv4Addr::from(0xef00_0000 + number);
-            mdb.joined((vni(), address.into()), A, 1);
+        let (early, shared, late) = (group(1_000_000), group(5), group(1_000_001));
+        assert!(mdb.joined(early, B, 1));
+        for number in 0..3 * GROUPS_PER_VNI as u32 {
+            assert!(mdb.joined(group(number), A, 2 + number / 1000));
+            assert!(mdb.members.len() <= GROUPS_PER_VNI);
+            if number == 5 {
+                assert!(mdb.joined(shared, B, 2));
+            }
         }
-        assert_eq!(mdb.members().count(), GROUPS_PER_VNI);
-        assert!(mdb.joined(group(0), B, 1));
+        assert!(mdb.joined(late, B, 20) && !mdb.joined(late, B, 21));
+        let of = |mdb: &Mdb, port| mdb.members().filter(|(_, _, of, _)| *of == port).count();
+        assert_eq!(of(&mdb, B), 3, "who has few of them keeps them");
+        assert!(!mdb.members.contains_key(&group(0)), "the oldest of who has most are gone");
+        assert!(mdb.members.contains_key(&group(3 * GROUPS_PER_VNI as u32 - 1)));
+        let gone = 3 * GROUPS_PER_VNI as u64 - of(&mdb, A) as u64;
+        assert_eq!(mdb.take_crowded_out().collect::<Vec<_>>(), [(vni(), gone, A)]);
+        assert_eq!(mdb.take_crowded_out().count(), 0, "said once");
         let other = Vni::new(8).unwrap();
-        assert!(mdb.joined((other, group(0).1), B, 1), "room of its own");
+        assert!(mdb.joined((other, early.1), B, 1), "room of its own");
+    }
+
+    #[test]
+    fn two_ports_that_join_the_same_groups_give_way_together() {
+        let group = |number: u32| (vni(), std::net::Ipv4Addr::from(0xef00_0000 + number).into());
+        let mut mdb = Mdb::default();
+        let victim = PortId(3);
+        assert!(mdb.joined(group(1_000_000), victim, 1));
+        for number in 0..GROUPS_PER_VNI as u32 + 10 {
+            assert!(mdb.joined(group(number), A, 2) && mdb.joined(group(number), B, 2));
+        }
+        assert!(mdb.members.len() <= GROUPS_PER_VNI && mdb.members.contains_key(&group(1_000_000)));
     }
 }
