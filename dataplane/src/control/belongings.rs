@@ -41,8 +41,8 @@ impl State {
                 "forwarding entries went with what they pointed to"
             );
         }
-        for (group, members) in gone(&before.members, &members(&self.config)) {
-            tracing::info!(removed = what, group, members, "a group has fewer members");
+        for (group, gone) in fewer(&before.members, &members(&self.config)) {
+            tracing::info!(removed = what, group, gone, "a group has fewer members");
         }
     }
 }
@@ -67,6 +67,11 @@ fn gone(before: &BTreeMap<String, usize>, now: &BTreeMap<String, usize>) -> Vec<
     gone.filter(|(_, count)| *count != 0).collect()
 }
 
+/// The same of what is still there: a group that is gone itself, perhaps with its VNI, misses nobody.
+fn fewer(before: &BTreeMap<String, usize>, now: &BTreeMap<String, usize>) -> Vec<(String, usize)> {
+    gone(before, now).into_iter().filter(|(name, _)| now.contains_key(name)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +83,6 @@ mod tests {
         let (before, now) =
             (counts(&[("a", 3), ("b", 2), ("c", 1)]), counts(&[("a", 3), ("b", 1), ("d", 9)]));
         assert_eq!(gone(&before, &now), [("b".to_owned(), 1), ("c".to_owned(), 1)]);
+        assert_eq!(fewer(&before, &now), [("b".to_owned(), 1)]);
     }
 }
