@@ -2,11 +2,13 @@
 //! too often stays where it was first, for a while (RFC 7432 section 15.1): what comes from elsewhere under its name is
 //! dropped, which ends the loop.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
-use forward::fdb::{Entry, Key, Kind};
+use forward::fdb::{Entry, Fdb, Key, Kind};
 use forward::ids::DomainId;
 use forward::link::Place;
+use forward::protection::LearningLimits;
 use wire::{Mac, Vni};
 
 use super::state::State;
@@ -15,10 +17,12 @@ use super::state::State;
 pub(super) const WINDOW: u32 = 180;
 /// Seconds that an address stays frozen.
 pub(super) const FREEZE: u32 = 180;
-/// Addresses that are watched at most. A workload can make them up at will; beyond it none is added.
+/// Addresses that are watched at most. A workload with two ports can make them up at will, each of one move.
 const MOST: usize = 8192;
+/// How many of them are forgotten at once when there are more: a look at all is then one in so many new ones.
+const AT_ONCE: usize = 512;
 
-/// Lines of the log about moves in one domain and second; how many others there were is said with the next line.
+/// Lines of the log of one kind, domain and second; how many others there were is said with the next line.
 const LINES: u32 = 10;
 
 /// An address of a domain.
@@ -33,7 +37,18 @@ struct History {
     moves: VecDeque<u32>,
 }
 
-/// What the log says of moves in one domain.
+/// What the log says of an address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Line {
+    /// It moved.
+    Moved,
+    /// It moved too often and is frozen, or would be.
+    Frozen,
+    /// It may move again.
+    Thawed,
+}
+
+/// What the log says of one kind in one domain.
 #[derive(Debug, Default)]
 struct Said {
     second: u32,
@@ -45,9 +60,21 @@ struct Said {
 #[derive(Debug, Default)]
 pub(super) struct Moves {
     histories: BTreeMap<Address, History>,
-    /// Until when an address is frozen.
-    frozen: BTreeMap<Address, u32>,
-    said: BTreeMap<DomainId, Said>,
+    frozen: BTreeMap<Address, Frozen>,
+    /// How many are frozen at each place, and in each domain.
+    frozen_at: BTreeMap<Place, u32>,
+    frozen_in: BTreeMap<DomainId, u32>,
+    said: BTreeMap<(DomainId, Line), Said>,
+    /// Histories that were forgotten for want of room since that was last told, and whose the first of them was.
+    crowded_out: Option<(u64, Place)>,
+}
+
+/// An address that is kept where it is.
+#[derive(Debug)]
+struct Frozen {
+    home: Place,
+    /// The second up to which it is.
+    until: u32,
 }
 
 impl Moves {
@@ -58,7 +85,7 @@ impl Moves {
             return None;
         }
         if !self.histories.contains_key(&address) && self.histories.len() >= MOST {
-            return None;
+            self.make_room();
         }
         let History { home, moves } =
             self.histories.entry(address).or_insert_with(|| History { home: from, moves: VecDeque::new() });
@@ -74,13 +101,61 @@ impl Moves {
         }
         let home = *home;
         self.histories.remove(&address);
-        self.frozen.insert(address, now + FREEZE);
         Some(home)
     }
 
-    /// Whether one more move in a domain is to be said, and if so, how many were not before.
-    fn say(&mut self, domain: DomainId, now: u32) -> Option<u64> {
-        let said = self.said.entry(domain).or_default();
+    /// Forgets some histories: of the place with most of them, each time. There those of fewest moves go first, and of these
+    /// the one that is over soonest. So whoever makes addresses up pushes out his own, and neither another's loop nor, for
+    /// long, one of his own goes unseen.
+    fn make_room(&mut self) {
+        let mut by_home: BTreeMap<Place, Vec<_>> = BTreeMap::new();
+        for (address, History { home, moves }) in &self.histories {
+            let worth = (moves.len(), moves.back().copied());
+            by_home.entry(*home).or_default().push(Reverse((worth, *address)));
+        }
+        let mut holders: Vec<(Place, BinaryHeap<_>)> =
+            by_home.into_iter().map(|(home, held)| (home, held.into())).collect();
+        let mut largest: BinaryHeap<(usize, usize)> =
+            holders.iter().enumerate().map(|(holder, (_, held))| (held.len(), holder)).collect();
+        for _ in 0..AT_ONCE {
+            let Some((count, holder)) = largest.pop() else { break };
+            let Some((home, held)) = holders.get_mut(holder) else { break };
+            let Some(Reverse((_, address))) = held.pop() else { break };
+            self.histories.remove(&address);
+            self.crowded_out.get_or_insert((0, *home)).0 += 1;
+            largest.push((count - 1, holder));
+        }
+    }
+
+    /// Whether one more address may be frozen at a place: as many as may be learned there, and in the domain.
+    fn may_freeze(&self, domain: DomainId, home: Place, limits: &LearningLimits) -> bool {
+        let at = self.frozen_at.get(&home).copied().unwrap_or(0);
+        let within = self.frozen_in.get(&domain).copied().unwrap_or(0);
+        limit_at(limits, home).is_none_or(|limit| at < limit)
+            && limits.domains.get(&domain).is_none_or(|limit| within < *limit)
+    }
+
+    /// From `now` on an address is frozen.
+    fn freeze(&mut self, address: Address, home: Place, now: u32) {
+        if self.frozen.insert(address, Frozen { home, until: now + FREEZE }).is_none() {
+            *self.frozen_at.entry(home).or_default() += 1;
+            *self.frozen_in.entry(address.0).or_default() += 1;
+        }
+    }
+
+    /// Keeps of the frozen addresses those that `keep` says so of.
+    fn retain_frozen(&mut self, keep: impl Fn(&Address, &Frozen) -> bool) {
+        self.frozen.retain(|address, frozen| keep(address, frozen));
+        (self.frozen_at, self.frozen_in) = (BTreeMap::new(), BTreeMap::new());
+        for ((domain, _), Frozen { home, .. }) in &self.frozen {
+            *self.frozen_at.entry(*home).or_default() += 1;
+            *self.frozen_in.entry(*domain).or_default() += 1;
+        }
+    }
+
+    /// Whether one more line of a kind is to be said in a domain, and if so, how many were not before.
+    fn say(&mut self, domain: DomainId, line: Line, now: u32) -> Option<u64> {
+        let said = self.said.entry((domain, line)).or_default();
         if said.second != now {
             (said.second, said.lines) = (now, 0);
         }
@@ -102,25 +177,71 @@ impl Moves {
         let recent =
             |history: &History| history.moves.back().is_some_and(|at| now.saturating_sub(*at) < WINDOW);
         self.histories.retain(|_, history| recent(history));
+        let is_over = |frozen: &Frozen| frozen.until <= now;
         let over: Vec<Address> =
-            self.frozen.iter().filter(|(_, until)| **until <= now).map(|(address, _)| *address).collect();
-        for address in &over {
-            self.frozen.remove(address);
+            self.frozen.iter().filter(|(_, frozen)| is_over(frozen)).map(|(address, _)| *address).collect();
+        if !over.is_empty() {
+            self.retain_frozen(|_, frozen| !is_over(frozen));
         }
         over
     }
 
+    /// Ends the freeze of what is frozen beyond limits that have been lowered since, and tells which addresses that is.
+    /// Those that would have been free soonest go first.
+    fn release_beyond(&mut self, limits: &LearningLimits) -> Vec<Address> {
+        let mut soonest: Vec<(u32, Address, Place)> =
+            self.frozen.iter().map(|(address, frozen)| (frozen.until, *address, frozen.home)).collect();
+        soonest.sort_unstable();
+        let mut over = BTreeSet::new();
+        let Self { frozen_at, frozen_in, .. } = self;
+        for (_, address, home) in soonest {
+            let (Some(at), Some(within)) = (frozen_at.get_mut(&home), frozen_in.get_mut(&address.0)) else {
+                continue;
+            };
+            let is_beyond = limit_at(limits, home).is_some_and(|limit| *at > limit)
+                || limits.domains.get(&address.0).is_some_and(|limit| *within > *limit);
+            if is_beyond {
+                (*at, *within) = (*at - 1, *within - 1);
+                over.insert(address);
+            }
+        }
+        self.retain_frozen(|address, _| !over.contains(address));
+        over.into_iter().collect()
+    }
+
     /// Keeps of the frozen addresses those for which `holds` says that the forwarding database holds them.
     pub(super) fn keep_frozen(&mut self, holds: impl Fn(Address) -> bool) {
-        self.frozen.retain(|address, _| holds(*address));
+        if !self.frozen.is_empty() {
+            self.retain_frozen(|address, _| holds(*address));
+        }
     }
 
     /// Forgets addresses for which `unwanted` holds, as domains and places go.
     pub(super) fn forget(&mut self, unwanted: impl Fn(DomainId, Option<Place>) -> bool) {
         self.histories.retain(|(domain, _), history| !unwanted(*domain, Some(history.home)));
-        self.frozen.retain(|(domain, _), _| !unwanted(*domain, None));
-        self.said.retain(|domain, _| !unwanted(*domain, None));
+        self.retain_frozen(|(domain, _), _| !unwanted(*domain, None));
+        self.said.retain(|(domain, _), _| !unwanted(*domain, None));
     }
+}
+
+/// How much may be learned at a place.
+fn limit_at(limits: &LearningLimits, place: Place) -> Option<u32> {
+    match place {
+        Place::Port(port) => limits.ports.get(&port).copied(),
+        Place::Remote(remote) => limits.remotes.get(&remote).copied(),
+        Place::Group(_) => None,
+    }
+}
+
+/// Makes frozen entries learned ones again. As before they are counted with what was learned, wherever they were seen last
+/// and however often they moved; those that are gone or were written over are left alone.
+fn melt(fdb: &Fdb, addresses: Vec<Address>) -> Vec<Address> {
+    let melts = |&(domain, mac): &Address| {
+        let key = Key::new(domain, mac);
+        let entry = fdb.lookup(&fdb.probe(key)).filter(|entry| entry.kind == Kind::Sticky);
+        entry.is_some_and(|entry| fdb.convert(key, entry.place, Kind::Dynamic, entry.seen).is_ok())
+    };
+    addresses.into_iter().filter(melts).collect()
 }
 
 impl State {
@@ -134,7 +255,7 @@ impl State {
         let Some(vni) = self.vni(key.domain()) else { return };
         let (mac, number) = (key.mac(), vni.value());
         let (place, other) = (self.describe(from), self.describe(to));
-        if let Some(unsaid) = self.moves.say(key.domain(), now) {
+        if let Some(unsaid) = self.moves.say(key.domain(), Line::Moved, now) {
             let unsaid = (unsaid != 0).then_some(unsaid);
             tracing::info!(vni = number, %mac, from = place, to = other, unsaid, "address moved");
         }
@@ -144,15 +265,30 @@ impl State {
         if self.config.fdb.contains(&(vni, mac)) {
             return;
         }
-        // It ages as before, so that it does not outlive its station.
-        if let Err(full) = self.fdb.set(key, home, Kind::Sticky, now) {
-            tracing::warn!(vni = number, %mac, %full, "an address that moves too often is not frozen");
+        let unsaid = self.moves.say(key.domain(), Line::Frozen, now);
+        let said = unsaid.map(|unsaid| (unsaid != 0).then_some(unsaid));
+        // What is frozen gives way to nobody, so it must not be more than may be learned. One address more stays learned, where
+        // it came in last: to forget it would flood all that is sent to it, into what may well be a loop.
+        if !self.moves.may_freeze(key.domain(), home, &self.enforced.limits) {
+            if let Some(unsaid) = said {
+                let at = self.describe(home);
+                tracing::warn!(vni = number, %mac, at, unsaid, "an address that moves too often is not frozen: as many are as may be learned there");
+            }
             return;
         }
+        // It ages as before, so that it does not outlive its station.
+        if let Err(full) = self.fdb.convert(key, home, Kind::Sticky, now) {
+            if let Some(unsaid) = said {
+                tracing::warn!(vni = number, %mac, %full, unsaid, "an address that moves too often is not frozen");
+            }
+            return;
+        }
+        self.moves.freeze((key.domain(), mac), home, now);
         if home != to {
             // It came in there last, and nobody would name that place otherwise.
             self.provenance.fdb_frozen((vni, mac), other.clone());
         }
+        let Some(unsaid) = said else { return };
         tracing::warn!(
             vni = number,
             %mac,
@@ -162,31 +298,40 @@ impl State {
             moves = limit,
             seconds = WINDOW,
             frozen = FREEZE,
+            unsaid,
             "address moves too often and is frozen: look for a loop, or for two stations with one address"
         );
     }
 
-    /// Lets addresses move again that were frozen for long enough.
+    /// Lets addresses move again that were frozen for long enough, or that are more than may be learned where they are.
     pub(super) fn thaw(&mut self, now: u32) {
-        let frozen_at = |key: Key| {
-            let entry = self.fdb.lookup(&self.fdb.probe(key))?;
-            (entry.kind == Kind::Sticky).then_some(entry.place)
-        };
+        let is_frozen =
+            |key: Key| self.fdb.lookup(&self.fdb.probe(key)).is_some_and(|entry| entry.kind == Kind::Sticky);
         let is_written = |domain: DomainId, mac| {
             let vni = self.ids.domains.key(u32::from(domain.0));
             vni.is_some_and(|vni| self.config.fdb.contains(&(*vni, mac)))
         };
         // Whoever removed the entry, let it age, or wrote one of their own has ended the matter.
-        self.moves.keep_frozen(|(domain, mac)| {
-            frozen_at(Key::new(domain, mac)).is_some() && !is_written(domain, mac)
-        });
-        for (domain, mac) in self.moves.expire(now) {
-            let key = Key::new(domain, mac);
-            if let Some(place) = frozen_at(key)
-                && self.fdb.set(key, place, Kind::Dynamic, now).is_ok()
-            {
-                tracing::info!(vni = self.vni(domain).map(Vni::value), %mac, "address may move again");
+        self.moves.keep_frozen(|(domain, mac)| is_frozen(Key::new(domain, mac)) && !is_written(domain, mac));
+        let mut over = self.moves.expire(now);
+        if self.enforced.may_exceed_limits {
+            over.extend(self.moves.release_beyond(&self.enforced.limits));
+        }
+        for (domain, mac) in melt(&self.fdb, over) {
+            // Others may have been learned in their stead meanwhile.
+            self.enforced.may_exceed_limits = true;
+            if let Some(unsaid) = self.moves.say(domain, Line::Thawed, now) {
+                let unsaid = (unsaid != 0).then_some(unsaid);
+                tracing::info!(vni = self.vni(domain).map(Vni::value), %mac, unsaid, "address may move again");
             }
+        }
+        if let Some((count, most)) = self.moves.crowded_out.take() {
+            let most = self.describe(most);
+            tracing::warn!(
+                count,
+                most,
+                "more addresses move than are watched: of some the moves so far are forgotten"
+            );
         }
     }
 }
@@ -204,7 +349,16 @@ mod tests {
     /// Where the last of these moves, to and fro, freezes the address.
     fn noted(moves: &mut Moves, limit: u32, times: &[u32]) -> Vec<Option<Place>> {
         let places = [HOME, ELSEWHERE].into_iter().cycle();
-        times.iter().zip(places).map(|(now, from)| moves.note(ADDRESS, from, limit, *now)).collect()
+        let mut note = |now, from| {
+            let home = moves.note(ADDRESS, from, limit, now)?;
+            moves.freeze(ADDRESS, home, now);
+            Some(home)
+        };
+        times.iter().zip(places).map(|(now, from)| note(*now, from)).collect()
+    }
+
+    fn address(number: u32) -> Address {
+        (DomainId(1), Mac::from_u64(0x0201_0000_0000 + u64::from(number)))
     }
 
     #[test]
@@ -230,27 +384,96 @@ mod tests {
     #[test]
     fn of_many_moves_in_a_second_a_few_are_said_and_the_rest_is_counted() {
         let mut moves = Moves::default();
-        let mut said =
-            |domain, now| (0..100).filter_map(|_| moves.say(DomainId(domain), now)).collect::<Vec<_>>();
-        assert_eq!(said(1, 7), [0; LINES as usize]);
-        assert_eq!(said(2, 7), [0; LINES as usize], "each domain has its own");
-        assert_eq!(said(1, 8)[..2], [100 - u64::from(LINES), 0]);
+        let mut said = |domain, now, line| {
+            (0..100).filter_map(|_| moves.say(DomainId(domain), line, now)).collect::<Vec<_>>()
+        };
+        assert_eq!(said(1, 7, Line::Moved), [0; LINES as usize]);
+        assert_eq!(said(2, 7, Line::Moved), [0; LINES as usize], "each domain has its own");
+        assert_eq!(said(1, 7, Line::Frozen), [0; LINES as usize], "warnings have theirs");
+        assert_eq!(said(1, 8, Line::Moved)[..2], [100 - u64::from(LINES), 0]);
+        assert_eq!(said(1, 8, Line::Frozen)[..2], [100 - u64::from(LINES), 0]);
     }
 
     #[test]
-    fn addresses_beyond_the_bound_are_not_watched_and_old_ones_are_forgotten() {
+    fn whoever_makes_addresses_up_pushes_out_his_own() {
         let mut moves = Moves::default();
-        let address = |number: u32| {
-            (DomainId(1), Mac([2, 1, 0, (number >> 16) as u8, (number >> 8) as u8, number as u8]))
-        };
-        for number in 0..=MOST as u32 {
-            moves.note(address(number), HOME, 5, 10);
+        let (loop_elsewhere, loop_here) = (address(1_000_000), address(1_000_001));
+        assert_eq!(moves.note(loop_elsewhere, Place::Port(PortId(7)), 5, 10), None);
+        (0..2).for_each(|_| assert_eq!(moves.note(loop_here, HOME, 5, 10), None));
+        for number in 0..3 * MOST as u32 {
+            assert_eq!(moves.note(address(number), HOME, 5, 10 + number / 1000), None);
+            assert!(moves.histories.len() <= MOST);
         }
-        assert_eq!(moves.histories.len(), MOST);
-        moves.expire(10 + WINDOW);
+        let left = moves.histories.len() as u64;
+        assert_eq!(moves.crowded_out, Some((3 * MOST as u64 + 2 - left, HOME)), "which can be told");
+        for (address, limit) in [(loop_elsewhere, 2), (loop_here, 3)] {
+            assert!(moves.note(address, HOME, limit, 40).is_some(), "what it had moved is not forgotten");
+        }
+        assert!(!moves.histories.contains_key(&address(0)), "the oldest are");
+        assert!(moves.histories.contains_key(&address(3 * MOST as u32 - 1)));
+        moves.expire(100 + WINDOW);
         assert!(moves.histories.is_empty());
         noted(&mut moves, 5, &[300; 5]);
         moves.forget(|domain, _| domain == ADDRESS.0);
         assert!(!moves.is_frozen(ADDRESS));
+        assert!(moves.frozen_at.is_empty() && moves.frozen_in.is_empty());
+    }
+
+    /// Limits of one place and of the domain.
+    fn limits(home: u32, domain: u32) -> LearningLimits {
+        LearningLimits {
+            ports: [(PortId(1), home)].into(),
+            domains: [(DomainId(1), domain)].into(),
+            ..LearningLimits::default()
+        }
+    }
+
+    #[test]
+    fn no_more_is_frozen_than_may_be_learned_and_what_is_beyond_a_lowered_limit_is_released() {
+        let mut moves = Moves::default();
+        let freeze = |moves: &mut Moves, number, home, now, limits: &LearningLimits| {
+            let may = moves.may_freeze(DomainId(1), home, limits);
+            if may {
+                moves.freeze(address(number), home, now);
+            }
+            may
+        };
+        let may: Vec<bool> = (0..4).map(|n| freeze(&mut moves, n, HOME, 10 + n, &limits(3, 5))).collect();
+        assert_eq!(may, [true, true, true, false]);
+        let may: Vec<bool> = (4..7).map(|n| freeze(&mut moves, n, ELSEWHERE, 20, &limits(3, 5))).collect();
+        assert_eq!(may, [true, true, false], "the domain has a limit, too");
+        assert_eq!(moves.release_beyond(&limits(3, 5)), []);
+        assert_eq!(moves.release_beyond(&limits(1, 5)), [address(0), address(1)]);
+        assert_eq!(moves.release_beyond(&limits(1, 1)), [address(2), address(4)]);
+        assert!(moves.is_frozen(address(5)));
+        assert!(freeze(&mut moves, 8, HOME, 30, &limits(1, 2)), "what is released leaves room");
+        moves.keep_frozen(|_| false);
+        assert!(freeze(&mut moves, 9, HOME, 30, &limits(1, 2)), "and so does what is removed");
+    }
+
+    #[test]
+    fn a_thawed_entry_is_as_it_was_before_it_was_frozen() {
+        let fdb = Fdb::new(64, [3, 4]);
+        let key = |number| Key::new(DomainId(1), address(number).1);
+        let entry = |number| fdb.lookup(&fdb.probe(key(number)));
+        for number in 1..=3 {
+            fdb.set(key(number), ELSEWHERE, Kind::Dynamic, 5).unwrap();
+            for (now, place) in [(10, HOME), (20, ELSEWHERE), (30, HOME)] {
+                let _ = fdb.learn(&fdb.probe(key(number)), place, now, None, |_| 300);
+            }
+        }
+        let learned = entry(1).unwrap();
+        assert_eq!((learned.place, learned.moves), (HOME, 3));
+        for number in [1, 2] {
+            fdb.convert(key(number), ELSEWHERE, Kind::Sticky, 40).unwrap();
+        }
+        fdb.set(key(2), HOME, Kind::Static, 50).unwrap();
+        assert_eq!((fdb.learned_at(HOME), fdb.learned_at(ELSEWHERE)), (1, 0));
+        let all = (1..=4).map(address).collect();
+        assert_eq!(melt(&fdb, all), [address(1)], "others were written over, have moved on, or are gone");
+        let thawed = Entry { place: ELSEWHERE, kind: Kind::Dynamic, moves: 3, seen: 40 };
+        assert_eq!(entry(1), Some(thawed), "its moves stay, and it ages from when it was seen");
+        assert_eq!((fdb.learned_at(HOME), fdb.learned_at(ELSEWHERE)), (1, 1), "it counts again");
+        assert_eq!(entry(2).unwrap().kind, Kind::Static);
     }
 }

@@ -31,6 +31,32 @@ impl Fdb {
     ///
     /// [`NeedsGrowth`] if growing must come first; nothing has changed then.
     pub fn set(&self, key: Key, place: Place, kind: Kind, now: u32) -> Result<Option<Entry>, NeedsGrowth> {
+        self.write(key, place, kind, now, |_, new| new)
+    }
+
+    /// The same for an entry that goes on under another kind: how often it has moved stays.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn convert(
+        &self,
+        key: Key,
+        place: Place,
+        kind: Kind,
+        now: u32,
+    ) -> Result<Option<Entry>, NeedsGrowth> {
+        self.write(key, place, kind, now, Value::heir)
+    }
+
+    fn write(
+        &self,
+        key: Key,
+        place: Place,
+        kind: Kind,
+        now: u32,
+        succeed: fn(Value, Value) -> Value,
+    ) -> Result<Option<Entry>, NeedsGrowth> {
         let probe = self.probe(key);
         let hash = probe.hash;
         let value = Value::new(place, kind, now, hash.tag());
@@ -40,7 +66,7 @@ impl Fdb {
             counts.reserve(key.domain(), place, Limits::NONE);
         }
         if let Some((slot, old)) = self.find(&probe) {
-            let old = exchange(slot, old, value);
+            let old = exchange(slot, old, |old| succeed(old, value));
             if old.kind() == Kind::Dynamic {
                 counts.release(key.domain(), old.place());
             }
@@ -127,8 +153,8 @@ impl Fdb {
 
 /// Replaces a value and returns the last one before. For the holder of the writer lock: only refreshes and moves
 /// compete, and each of those happens at most once a second and entry, so the loop ends.
-fn exchange(slot: &Slot, mut old: Value, new: Value) -> Value {
-    while !slot.replace(old, new) {
+fn exchange(slot: &Slot, mut old: Value, new: impl Fn(Value) -> Value) -> Value {
+    while !slot.replace(old, new(old)) {
         old = slot.value();
     }
     old

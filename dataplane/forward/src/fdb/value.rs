@@ -207,6 +207,12 @@ impl Value {
         Self((unplaced | place_bits(place)) + step).refreshed(now)
     }
 
+    /// What replaces the entry, with its count of moves.
+    pub(super) const fn heir(self, new: Self) -> Self {
+        const MOVES: u64 = MOST_MOVES << MOVES_SHIFT;
+        Self(new.0 & !MOVES | self.0 & MOVES)
+    }
+
     /// The same entry with changes forbidden.
     pub(super) const fn frozen(self) -> Self {
         Self(self.0 | Self::FROZEN)
