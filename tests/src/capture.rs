@@ -78,7 +78,8 @@ impl Capture {
         // sleeps only after it has read them all.
         wait_until("tcpdump has read every frame", SOON, || self.process.is_idle());
         self.process.signal(Signal::INT);
-        let finished = self.process.wait(Duration::from_secs(10));
+        // Its socket goes under the same lock of the kernel that others wait for.
+        let finished = self.process.wait(SOON);
         assert!(finished.success(), "{finished}");
         assert!(finished.stderr.contains("\n0 packets dropped by kernel"), "{finished}");
         self.captured
