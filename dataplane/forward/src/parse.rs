@@ -52,8 +52,11 @@ pub struct Headers {
 pub enum Resolution {
     /// ARP (RFC 826).
     Arp,
-    /// A neighbour solicitation or advertisement (RFC 4861).
+    /// A message of neighbour or router discovery (RFC 4861), in one piece.
     NeighbourDiscovery,
+    /// Perhaps such a message, but nobody can tell: its packet's headers do not end, or it comes in pieces, in which
+    /// nobody may send one (RFC 6980).
+    Hidden,
 }
 
 impl Headers {
@@ -90,6 +93,16 @@ impl Headers {
     #[must_use]
     pub const fn is_tagged(&self) -> bool {
         self.offset as usize != ethernet::LENGTH
+    }
+
+    /// Whether the frame, which is this one, is of no VLAN within its domain: it has no tag, or none but of VLAN 0, which
+    /// say a priority. Receivers take it as if it had none.
+    #[must_use]
+    pub fn is_of_no_vlan(&self, frame: &[u8]) -> bool {
+        const TYPE: usize = 2;
+        let end = usize::from(self.offset).saturating_sub(TYPE);
+        let tags = frame.get(ethernet::offset::ETHERTYPE..end).unwrap_or_default();
+        tags.chunks_exact(ethernet::TAG_LENGTH).all(|tag| matches!(tag, [_, _, high, 0] if high & 0x0f == 0))
     }
 }
 
@@ -197,9 +210,7 @@ fn any(frame: &mut [u8], domain: DomainId, tags: InnerTags, trust: Trust<'_>) ->
     let packet = frame.get_mut(usize::from(offset)..).unwrap_or_default();
     let (flow, resolution) = match ethertype {
         EtherType::IPV4 => (ipv4_flow(packet, trust)?, None),
-        EtherType::IPV6 => {
-            ipv6_flow(packet, trust)?.map_or((None, None), |(flow, resolution)| (Some(flow), resolution))
-        }
+        EtherType::IPV6 => ipv6_flow(packet, trust)?,
         EtherType::ARP => (None, Some(Resolution::Arp)),
         _ => (None, None),
     };
@@ -269,9 +280,9 @@ fn ipv4_flow(packet: &mut [u8], trust: Trust<'_>) -> Result<Option<Flow>, DropRe
     Ok(Some(Flow { hash, is_completed, has_ecn }))
 }
 
-/// The flow of an IPv6 packet, and whether it resolves addresses; `None` if it is malformed.
-fn ipv6_flow(packet: &mut [u8], trust: Trust<'_>) -> Result<Option<(Flow, Option<Resolution>)>, DropReason> {
-    let Ok((header, _)) = ipv6::Header::parse(packet) else { return Ok(None) };
+/// The flow of an IPv6 packet, `None` if it is malformed, and whether it resolves addresses.
+fn ipv6_flow(packet: &mut [u8], trust: Trust<'_>) -> Result<(Option<Flow>, Option<Resolution>), DropReason> {
+    let Ok((header, _)) = ipv6::Header::parse(packet) else { return Ok((None, None)) };
     let ipv6::Header { source, destination, traffic_class, .. } = header;
     let has_ecn = traffic_class.ecn() != ecn::NOT_ECT;
     let upper = header.upper_layer(packet);
@@ -280,15 +291,19 @@ fn ipv6_flow(packet: &mut [u8], trust: Trust<'_>) -> Result<Option<(Flow, Option
     if found.map_or_else(|| header.is_fragment(packet), |found| found.is_fragment()) {
         // Only the first piece knows what follows further extension headers, and perhaps not even that one.
         let hash = entropy::of_ipv6(source, destination, Protocol::FRAGMENT, 0);
-        return Ok(Some((Flow { has_ecn, ..Flow::plain(hash) }, None)));
+        let may_resolve = found.is_none_or(|found| {
+            found.has_upper_header() && Upper::of(&header, found, packet).resolution.is_some()
+        });
+        let resolution = may_resolve.then_some(Resolution::Hidden);
+        return Ok((Some(Flow { has_ecn, ..Flow::plain(hash) }), resolution));
     }
-    let Some(found) = found else { return Ok(None) };
-    let upper = Upper::read(found.protocol, packet.get(found.offset..header.end()).unwrap_or_default());
+    let Some(found) = found else { return Ok((None, Some(Resolution::Hidden))) };
+    let upper = Upper::of(&header, found, packet);
     let is_completed = upper
         .holds(|length| Sum::of_pseudo_ipv6(source, destination, found.protocol, length.into()))
         && checksum::complete_partial_ipv6(packet);
     let hash = entropy::of_ipv6(source, destination, found.protocol, upper.ports);
-    Ok(Some((Flow { hash, is_completed, has_ecn }, upper.resolution)))
+    Ok((Some(Flow { hash, is_completed, has_ecn }), upper.resolution))
 }
 
 /// What an upper-layer header says about the flow, and about its checksum.
@@ -303,6 +318,11 @@ struct Upper {
 }
 
 impl Upper {
+    #[inline]
+    fn of(header: &ipv6::Header, found: ipv6::UpperLayer, packet: &[u8]) -> Self {
+        Self::read(found.protocol, packet.get(found.offset..header.end()).unwrap_or_default())
+    }
+
     #[inline]
     fn read(protocol: Protocol, segment: &[u8]) -> Self {
         let ports = segment.first_chunk().map_or(0, |ports| u32::from_be_bytes(*ports));
@@ -323,8 +343,7 @@ impl Upper {
             }
             Protocol::SCTP => Self { ports, checksum: None, resolution: None },
             Protocol::ICMPV6 => {
-                let is_resolution =
-                    matches!(segment, [v6::NEIGHBOUR_SOLICITATION | v6::NEIGHBOUR_ADVERTISEMENT, ..]);
+                let is_resolution = matches!(segment, [v6::ROUTER_SOLICITATION..=v6::REDIRECT, ..]);
                 let resolution = is_resolution.then_some(Resolution::NeighbourDiscovery);
                 Self { ports: 0, checksum: None, resolution }
             }

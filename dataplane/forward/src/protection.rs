@@ -12,7 +12,9 @@ use crate::fdb::{Key, Limits};
 use crate::guard::{self, Held};
 use crate::ids::{DomainId, PortId, RemoteId};
 use crate::link::Place;
+use crate::proxy::Claimed;
 use crate::trust::Trust;
+use crate::verdict::DropReason;
 
 /// What protects the switch from those that it serves.
 #[derive(Clone, Debug, Default)]
@@ -95,6 +97,8 @@ pub(crate) struct Shield {
     guards: Box<[Option<Guard>]>,
     macs: HashSet<Key, RandomState>,
     addresses: HashSet<(DomainId, IpAddr), RandomState>,
+    /// Domains with an IPv6 address among these.
+    with_ipv6: HashSet<DomainId, RandomState>,
     /// UDP destination ports of our tunnels.
     overlay_ports: Box<[u16]>,
     /// By index, as far as there is any limit.
@@ -113,9 +117,11 @@ impl Shield {
                 *place = Some(guard);
             }
         }
+        let of_ipv6 = claims.addresses.iter().filter(|(_, address)| address.is_ipv6());
         let LearningLimits { ports: of_ports, remotes: of_remotes, domains: of_domains } = limits;
         Self {
             guards: dense.into(),
+            with_ipv6: of_ipv6.map(|(domain, _)| *domain).collect(),
             macs: claims.macs.into_iter().map(|(domain, mac)| Key::new(domain, mac)).collect(),
             addresses: claims.addresses.into_iter().collect(),
             overlay_ports: overlay_ports(domains, remotes),
@@ -152,8 +158,27 @@ impl Shield {
         self.guard(port).is_some_and(|guard| guard.binds(source.mac()))
     }
 
-    /// Whether a place may say that a protocol address is there, as far as bindings of other places go.
-    pub(crate) fn admits_address(&self, domain: DomainId, address: IpAddr, from: Place) -> bool {
+    /// Whether a place may say what a message says, as far as bindings of other places go.
+    ///
+    /// # Errors
+    /// `SPOOFED_SOURCE`; `IPV6_HEADER_CHAIN` if nobody can tell what it says.
+    pub(crate) fn check_claim(
+        &self,
+        domain: DomainId,
+        claimed: Claimed,
+        from: Place,
+    ) -> Result<(), DropReason> {
+        match claimed {
+            Claimed::Address(address) if !self.admits_address(domain, address, from) => {
+                Err(DropReason::SpoofedSource)
+            }
+            Claimed::Anything if self.with_ipv6.contains(&domain) => Err(DropReason::Ipv6HeaderChain),
+            Claimed::Address(_) | Claimed::Anything => Ok(()),
+        }
+    }
+
+    /// Whether a place may say that a protocol address is there.
+    fn admits_address(&self, domain: DomainId, address: IpAddr, from: Place) -> bool {
         if !self.addresses.contains(&(domain, address)) {
             return true;
         }

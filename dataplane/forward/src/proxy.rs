@@ -12,6 +12,7 @@
 //! What ARP and neighbour discovery have in common is here: a message may *claim* an address and may *ask* for one.
 
 pub mod arp;
+mod claimed;
 pub mod nd;
 
 use std::net::IpAddr;
@@ -25,6 +26,8 @@ use crate::ids::PortId;
 use crate::link::{Event, Place};
 use crate::parse::{Headers, Resolution};
 use crate::tables::{Neighbour, NeighbourFlags, Neighbours};
+
+pub use claimed::{Claimed, claimed};
 
 /// A message that resolves addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,6 +101,7 @@ impl Message {
         match resolution {
             Resolution::Arp => Some(Self::Arp(wire::arp::Message::parse(packet).ok()?.0)),
             Resolution::NeighbourDiscovery => Some(Self::Nd(nd::Message::read(packet)?)),
+            Resolution::Hidden => None,
         }
     }
 

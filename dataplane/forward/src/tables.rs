@@ -22,6 +22,7 @@ use crate::ids::{DomainId, GroupId, PortId, RemoteId};
 use crate::link::Place;
 use crate::listeners::Audiences;
 use crate::protection::{Protection, Shield};
+use crate::proxy::Claimed;
 use crate::remote::Egress;
 use crate::snoop::Audience;
 use crate::trunk::Lanes;
@@ -29,6 +30,7 @@ pub use crate::trunk::Trunk;
 use crate::trunk::Trunks;
 use crate::trust::Trust;
 use crate::tunnel::Tunnels;
+use crate::verdict::DropReason;
 
 /// What [`Tables::build`] takes, in any order; indices need not be consecutive.
 #[derive(Clone, Debug)]
@@ -296,9 +298,11 @@ impl Tables {
     }
 
     /// Whether a protocol address may be said to be at a place: not if it is bound to a port, and not to this one.
-    #[must_use]
-    pub fn admits_address(&self, domain: DomainId, address: IpAddr, from: Place) -> bool {
-        self.shield.admits_address(domain, address, from)
+    ///
+    /// # Errors
+    /// `SPOOFED_SOURCE`; `IPV6_HEADER_CHAIN` if the address cannot be read, where some are bound.
+    pub fn check_claim(&self, domain: DomainId, claimed: Claimed, from: Place) -> Result<(), DropReason> {
+        self.shield.check_claim(domain, claimed, from)
     }
 
     /// Whether a place is a remote that is known not to answer.

@@ -83,7 +83,7 @@ drop_reasons! {
     TunnelFromWorkload "TUNNEL_FROM_WORKLOAD" "A workload sends tunnel packets, which only trusted ports may.",
     RogueRouter "ROGUE_ROUTER" "A workload sends router advertisements or redirects, which only trusted ports may.",
     RogueDhcp "ROGUE_DHCP" "A workload answers DHCP clients, which only trusted ports may.",
-    Ipv6HeaderChain "IPV6_HEADER_CHAIN" "IPv6 extension headers do not end within the packet and may hide anything.",
+    Ipv6HeaderChain "IPV6_HEADER_CHAIN" "IPv6 extension headers do not end within the packet and may hide anything; or neighbour discovery comes in fragments where addresses are bound.",
     SameIngress "SAME_INGRESS" "The destination is where the frame came from.",
     LinkLocal "LINK_LOCAL" "A link-local control frame (01:80:c2:00:00:01 to 0f), which no bridge forwards.",
     SplitHorizon "SPLIT_HORIZON" "The frame came from the overlay and its destination is in the overlay too.",

@@ -77,6 +77,16 @@ impl Message {
         Ok((message, LENGTH))
     }
 
+    /// The address that a message says to be its sender's, whatever it wants and of whatever hardware type it is. Receivers
+    /// differ in both: RFC 826 has them remember the sender before they look at the operation, and Linux takes type 6
+    /// (IEEE 802) for Ethernet too.
+    #[inline]
+    #[must_use]
+    pub fn sender_address_of(bytes: &[u8]) -> Option<Ipv4Addr> {
+        let bytes = bytes.first_chunk::<LENGTH>()?;
+        (bytes[2..6] == PREFIX[2..]).then(|| address_at::<14>(bytes))
+    }
+
     /// Whether the sender asks if anybody already has the address that it wants to take (RFC 5227 section 1.1).
     #[inline]
     #[must_use]
@@ -204,6 +214,20 @@ mod tests {
             other[at] ^= 0x10;
             assert_eq!(Message::parse(&other), Err(Error::Malformed), "byte {at}");
         }
+    }
+
+    #[test]
+    fn a_sender_is_found_whatever_receivers_differ_in() {
+        let bytes: [u8; LENGTH] = request()[18..46].try_into().unwrap();
+        let expected = Some(Ipv4Addr::new(10, 0, 0, 1));
+        for at in 0..8 {
+            let mut other = bytes;
+            other[at] ^= 0x10;
+            let is_told = [0, 1, 6, 7].contains(&at);
+            assert_eq!(Message::sender_address_of(&other), expected.filter(|_| is_told), "byte {at}");
+        }
+        assert_eq!(Message::sender_address_of(&bytes), expected);
+        assert_eq!(Message::sender_address_of(&bytes[..27]), None);
     }
 
     #[test]

@@ -143,17 +143,20 @@ impl<'t, L: Link> Run<'t, L> {
         domain: &Domain,
         chunk: &mut L::Chunk,
     ) -> Option<Verdict> {
-        let message = proxy::Message::read(resolution, headers, self.link.frame(chunk).bytes())?;
-        let neighbours = self.tables.neighbours();
-        if let Some(claim) = message.claim() {
-            if !self.tables.admits_address(domain.id, claim.address, from) {
-                return Some(Verdict::Drop(DropReason::SpoofedSource));
-            }
-            if domain.learning
-                && let Some(news) = claim.news(domain, neighbours, from)
-            {
-                self.tell(news.event, self.seconds / news.period);
-            }
+        let tables = self.tables;
+        let frame = self.link.frame(chunk);
+        if let Some(claimed) = proxy::claimed(resolution, headers, frame.bytes())
+            && let Err(reason) = tables.check_claim(domain.id, claimed, from)
+        {
+            return Some(Verdict::Drop(reason));
+        }
+        let message = proxy::Message::read(resolution, headers, frame.bytes())?;
+        let neighbours = tables.neighbours();
+        if domain.learning
+            && let Some(claim) = message.claim()
+            && let Some(news) = claim.news(domain, neighbours, from)
+        {
+            self.tell(news.event, self.seconds / news.period);
         }
         let Place::Port(ingress) = from else { return None };
         let neighbour = message.answer(headers, domain, neighbours, self.tables.fdb(), ingress)?;

@@ -61,6 +61,7 @@ fn new_switch() -> Switch {
     let domain = DomainId(1);
     // One port that is guarded and one that is bound; the others are believed everything.
     let binding = Binding { mac: W1, addresses: vec![IP1.into(), SIX1.into()] };
+    let claimed: Vec<_> = binding.claimed().map(|address| (DomainId(2), address)).collect();
     switch.change(|parts| {
         parts.protection.guards.insert(B, Guard::default());
         parts
@@ -68,6 +69,7 @@ fn new_switch() -> Switch {
             .guards
             .insert(C, Guard { locked: true, bindings: vec![binding], ..Guard::default() });
         parts.protection.claims.macs.insert((DomainId(2), W1));
+        parts.protection.claims.addresses.extend(claimed);
         parts.protection.limits.domains.insert(domain, 64);
     });
     switch.neighbours::<IpAddr>(&[
@@ -132,7 +134,7 @@ fn check(ingress: PortId, out: &Out) {
     if out.port == ingress {
         // What a trunk adds is the first tag.
         let is_of_trunk = [T, U].contains(&ingress) && out.bytes[12..14] == [0x81, 0];
-        let rest = &out.bytes[if is_of_trunk { 16 } else { 12 }..];
+        let rest = behind_priorities(&out.bytes[if is_of_trunk { 16 } else { 12 }..]);
         let is_reply = rest[..10] == [8, 6, 0, 1, 8, 0, 6, 4, 0, 2];
         let is_advertisement = rest[..2] == [0x86, 0xdd] && rest[42..44] == [136, 0];
         assert!(is_reply || is_advertisement || is_too_big(rest), "only answers go back");
@@ -142,7 +144,43 @@ fn check(ingress: PortId, out: &Out) {
         assert!([10, 30].contains(&u16::from_be_bytes([high, low])));
     }
     if uplinks.contains(&out.port) {
-        assert!(frames::unwrap(&out.bytes).inner.len() >= 14);
+        let frames::Tunnelled { wrapping, inner, .. } = frames::unwrap(&out.bytes);
+        assert!(inner.len() >= 14);
+        let is_of_two = wrapping == frames::Wrapping::Gre { key: Some(200) };
+        assert!(!is_of_two || ingress == C || !claims(&inner), "an address of {C:?} is claimed elsewhere");
+    }
+    assert!(out.port != C || ingress == C || !claims(&out.bytes), "its own address is claimed to {C:?}");
+}
+
+/// What follows the tags that say a priority alone.
+fn behind_priorities(mut rest: &[u8]) -> &[u8] {
+    while let [0x81, 0, high, 0, further @ ..] | [0x88, 0xa8, high, 0, further @ ..] = rest {
+        if high & 0x0f != 0 {
+            break;
+        }
+        rest = further;
+    }
+    rest
+}
+
+/// Whether a frame says by ARP or neighbour discovery that [`IP1`] or [`SIX1`] is with whoever sent it.
+fn claims(frame: &[u8]) -> bool {
+    match behind_priorities(&frame[12..]) {
+        [8, 6, message @ ..] if message.len() >= 28 => {
+            message[2..6] == [8, 0, 6, 4] && message[14..18] == IP1.octets()
+        }
+        [0x86, 0xdd, packet @ ..] if packet.len() >= 64 => {
+            let length = usize::from(u16::from_be_bytes([packet[4], packet[5]]));
+            let is_icmp =
+                packet[0] >> 4 == 6 && packet[6] == 58 && (24..=packet.len() - 40).contains(&length);
+            let claimed = match packet[40] {
+                133..=135 => &packet[8..24],
+                136 | 137 => &packet[48..64],
+                _ => &[],
+            };
+            is_icmp && claimed == SIX1.octets()
+        }
+        _ => false,
     }
 }
 
@@ -247,10 +285,12 @@ fn edited(input: &mut Input<'_>, mut frame: Vec<u8>) -> Vec<u8> {
     frame
 }
 
-/// ARP or neighbour discovery, as the first bit of the first byte says.
+/// ARP or neighbour discovery, as the first bit of the first byte says, behind as many priority tags as the next two say.
 fn resolution(input: &mut Input<'_>, source: Mac, destination: Mac) -> Vec<u8> {
     let first = input.byte();
-    if first & 0x80 == 0 { arp(first & 3, input, source, destination) } else { nd(first, input, source) }
+    let message =
+        if first & 0x80 == 0 { arp(first & 3, input, source, destination) } else { nd(first, input, source) };
+    (0..first >> 5 & 3).fold(message, |message, _| frames::with_tag(&message, 0xa000))
 }
 
 /// A message of neighbour discovery with up to three options, valid or not.
@@ -288,10 +328,15 @@ fn proxy_with(switch: &mut Switch, mut input: Input<'_>) {
         let (source, destination) = (input.one_of(&MACS), input.one_of(&MACS));
         let message = resolution(&mut input, source, destination);
         let mut message = edited(&mut input, message);
-        let is_nd = message.get(12..14) == Some(&[0x86, 0xdd]);
+        // The message as it would be without priority tags.
+        let (addresses, rest) = message.split_at(12.min(message.len()));
+        let mut plain = [addresses, behind_priorities(rest)].concat();
+        let tags = message.len() - plain.len();
+        let is_nd = plain.get(12..14) == Some(&[0x86, 0xdd]);
         // Behind a wrong checksum nothing happens: usually it is right.
-        if is_nd && message.len() >= 58 && input.byte() & 7 != 7 {
-            message = frames::with_icmp6_checksum(message);
+        if is_nd && plain.len() >= 58 && input.byte() & 7 != 7 {
+            plain = frames::with_icmp6_checksum(plain);
+            drop(message.splice(12 + tags.., plain[12..].iter().copied()));
         }
         let target_is_here = switch.place_of(DomainId(1), W9) == Some(Place::Port(ingress));
         let out = switch.receive_one(ingress, &message);
@@ -302,10 +347,16 @@ fn proxy_with(switch: &mut Switch, mut input: Input<'_>) {
         assert!(answers.len() <= 1 && (answers.is_empty() || out.len() == 1));
         if let Some(answer) = answers.first() {
             assert!(!target_is_here);
+            assert_eq!(
+                answer.bytes[12..12 + tags],
+                message[12..12 + tags],
+                "with the priority of the question"
+            );
+            let answer = frames::edit(&answer.bytes, |bytes| drop(bytes.drain(12..12 + tags)));
             if is_nd {
-                assert_advertisement(&message, &answer.bytes);
+                assert_advertisement(&plain, &answer);
             } else {
-                assert_answer(&message, &answer.bytes);
+                assert_answer(&plain, &answer);
             }
         }
     }

@@ -4,6 +4,7 @@
 
 mod arbitrary;
 mod bfd;
+mod claims;
 mod clamp;
 mod fixture;
 mod flood;
