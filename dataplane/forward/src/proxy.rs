@@ -91,10 +91,10 @@ impl Claim {
 }
 
 impl Message {
-    /// The message in a frame. Tagged ones are left alone: neighbours belong to a domain, not to a VLAN within it.
+    /// The message in a frame. One in a VLAN is left alone: neighbours belong to a domain, not to a VLAN within it.
     #[must_use]
     pub fn read(resolution: Resolution, headers: &Headers, frame: &[u8]) -> Option<Self> {
-        if headers.is_tagged() {
+        if !headers.is_of_no_vlan(frame) {
             return None;
         }
         let packet = frame.get(usize::from(headers.offset)..)?;
@@ -139,7 +139,7 @@ impl Message {
         (entry.place != Place::Port(ingress)).then_some(neighbour)
     }
 
-    /// Makes the frame with the request into the frame with its answer. `None`, and nothing changed, if there is no room
+    /// Makes the frame with the request into the frame with its answer, behind the same priority tags. `None`, and nothing changed, if there is no room
     /// for it.
     pub fn write_answer(
         &self,

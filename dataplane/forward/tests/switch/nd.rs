@@ -72,6 +72,12 @@ fn a_known_target_is_answered_with_its_flags_and_nothing_else_leaves() {
     let nonce = [&link_layer(1, W1)[..], &[14, 1, 1, 2, 3, 4, 5, 6]].concat();
     let padded = edit(&solicitation_with(SIX9, &nonce), |frame| frame.extend([0; 9]));
     assert_eq!(switch.receive_one(A, &padded)[0].bytes.len(), 86);
+    // The priority of the question is that of the answer.
+    let out = switch.receive_one(A, &with_tag(&padded, 0xa000));
+    assert_eq!(
+        (out.len(), out[0].bytes.len(), &out[0].bytes[12..18]),
+        (1, 90, &[0x81, 0, 0xa0, 0, 0x86, 0xdd][..])
+    );
     // The target's peer may be unreachable; an answer is due all the same.
     switch.enter(DOMAIN, W9, Place::Remote(UNRESOLVED), Kind::Dynamic);
     assert_eq!(switch.receive_one(A, &solicitation(SIX9)).len(), 1);

@@ -46,6 +46,28 @@ fn a_known_target_is_answered_and_nothing_else_leaves() {
     assert_eq!(switch.receive_one(A, &padded)[0].bytes.len(), 60);
 }
 
+/// A tag that says a priority alone makes no other network.
+#[test]
+fn a_request_with_a_priority_is_answered_with_it() {
+    let answer = arp(2, W1, (W9, IP9), (W1, IP1));
+    let twice = |frame: &[u8]| with_tag(&with_tag(frame, 0x2000), 0xa000);
+    let service =
+        |frame: &[u8]| edit(&with_tag(frame, 0xe000), |frame| frame[12..14].copy_from_slice(&[0x88, 0xa8]));
+    let mut switch = switch();
+    for tagged in [&twice as &dyn Fn(&[u8]) -> Vec<u8>, &service] {
+        let out = switch.receive_one(A, &tagged(&request(IP9)));
+        assert_eq!(out.iter().map(|out| (out.port, &out.bytes)).collect::<Vec<_>>(), [(A, &tagged(&answer))]);
+    }
+    // It teaches as much, too.
+    let new = Ipv4Addr::new(10, 0, 0, 50);
+    switch.receive_one(A, &twice(&arp(1, Mac::BROADCAST, (W1, new), (NOBODY, new))));
+    let is_new = |event: &Event| matches!(event, Event::NeighbourSeen { address, .. } if *address == new);
+    assert!(switch.events().iter().any(is_new));
+    // Behind the priority may stand a VLAN.
+    let inside = with_tag(&with_tag(&request(IP9), 7), 0xa000);
+    assert_eq!(switch.receive_one(A, &inside).len(), 4);
+}
+
 #[test]
 fn what_is_not_ours_to_answer_passes() {
     let flooded = 4;
