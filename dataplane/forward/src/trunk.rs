@@ -10,7 +10,8 @@
 //!
 //! On the way out the tag is put back, with priority 0, unless the VLAN is the native one. One tag is looked at; what
 //! stands behind it is the domain's business ([`crate::tables::InnerTags`]), but for one thing: a frame that would leave in
-//! the native VLAN and has an 802.1Q tag inside would be in that VLAN for whoever is behind the trunk, so it is dropped.
+//! the native VLAN and has an 802.1Q tag inside would be in that VLAN for whoever is behind the trunk, so it is dropped. Tags
+//! of VLAN 0 before it, of either kind, are taken off there and do not protect it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -115,17 +116,16 @@ impl Lanes {
     }
 }
 
-/// Whether a frame, on a trunk's link, is in a VLAN that its tag names.
+/// Whether a frame, on a trunk's link, is in a VLAN that a tag of it names: the first one that names any.
 #[inline]
 pub(crate) fn has_vlan(frame: &[u8]) -> bool {
-    let tag = frame.get(ADDRESSES..).and_then(<[u8]>::first_chunk::<TAG_LENGTH>);
-    tag.is_some_and(|[p0, p1, c0, c1]| {
-        let tag = Tag {
-            protocol: EtherType(u16::from_be_bytes([*p0, *p1])),
-            control: u16::from_be_bytes([*c0, *c1]),
-        };
-        tag.protocol == EtherType::CUSTOMER_TAG && tag.vlan() != 0
-    })
+    let (tags, _) = frame.get(ADDRESSES..).unwrap_or_default().as_chunks::<TAG_LENGTH>();
+    let mut tags = tags.iter().map(|[p0, p1, c0, c1]| Tag {
+        protocol: EtherType(u16::from_be_bytes([*p0, *p1])),
+        control: u16::from_be_bytes([*c0, *c1]),
+    });
+    let first = tags.find(|tag| !tag.protocol.is_tag() || tag.vlan() != 0);
+    first.is_some_and(|tag| tag.protocol == EtherType::CUSTOMER_TAG)
 }
 
 /// Takes the first tag off a frame: moves the addresses up to what follows it.
@@ -268,6 +268,32 @@ mod tests {
         let mut cramped = Frame { room: &mut room, head: &mut head, len: &mut len };
         assert_eq!(put_on(&mut cramped, vlan(10)), Err(DropReason::Headroom));
         assert_eq!(with(&[0; 7], |frame| put_on(frame, vlan(10))).0, Err(DropReason::FrameTooShort));
+    }
+
+    #[test]
+    fn a_vlan_is_found_behind_priorities() {
+        const PRIORITY: [u8; 4] = [0x81, 0, 0xe0, 0];
+        const SERVICE: [u8; 4] = [0x88, 0xa8, 0, 0];
+        const VLAN: [u8; 4] = [0x81, 0, 0, 20];
+        for (tags, expected) in [
+            (&[][..], false),
+            (&[VLAN], true),
+            (&[PRIORITY], false),
+            (&[PRIORITY, VLAN], true),
+            (&[PRIORITY, PRIORITY, SERVICE, VLAN], true),
+            (&[SERVICE, SERVICE], false),
+            // A VLAN of another kind, in which whatever follows is.
+            (&[[0x88, 0xa8, 0, 20], VLAN], false),
+            (&[PRIORITY, [0x88, 0xa8, 0, 20], VLAN], false),
+            // No tag, whatever the bytes behind it look like.
+            (&[[8, 0, 0, 0], VLAN], false),
+        ] {
+            let bytes = frame(&[&tags.concat()[..], &[8, 0, 1, 2]].concat());
+            assert_eq!(has_vlan(&bytes), expected, "{tags:x?}");
+        }
+        for cut in [&[][..], &ADDRESSED, &frame(&[0x81]), &frame(&[0x81, 0, 0, 0, 0x81, 0, 0])] {
+            assert!(!has_vlan(cut), "{cut:x?}");
+        }
     }
 
     #[test]

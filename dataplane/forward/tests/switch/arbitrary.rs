@@ -143,6 +143,10 @@ fn check(ingress: PortId, out: &Out) {
         let [0x81, 0, high, low, ..] = out.bytes[12..] else { panic!("no tag, and no native VLAN") };
         assert!([10, 30].contains(&u16::from_be_bytes([high, low])));
     }
+    if out.port == T && ingress == C {
+        let is_in_vlan = matches!(behind_priorities(&out.bytes[12..]), [0x81, 0, ..]);
+        assert!(!is_in_vlan, "out of the native VLAN into another");
+    }
     if uplinks.contains(&out.port) {
         let frames::Tunnelled { wrapping, inner, .. } = frames::unwrap(&out.bytes);
         assert!(inner.len() >= 14);

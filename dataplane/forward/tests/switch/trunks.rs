@@ -319,6 +319,39 @@ fn nobody_hops_to_a_vlan_by_a_tag_inside() {
     switch.bind(BLUE, W9, Place::Port(T));
     assert_eq!(received(&mut switch, C, &with_tag(&plain, 10)), []);
     assert_eq!(switch.drops(), [(DropReason::VlanNotAllowed, 4)]);
+    assert_eq!(received(&mut switch, UP, &gre(Some(200), &with_tag(&plain, 10))), []);
+    assert_eq!(switch.drops(), [(DropReason::VlanNotAllowed, 5)]);
+}
+
+/// Linux takes tags of VLAN 0 off, however many and of either kind, and then looks at what follows.
+#[test]
+fn nobody_hops_to_a_vlan_by_a_tag_behind_a_priority() {
+    let plain = udp(W1, W9, 60);
+    let service = |frame: &[u8], control: u16| {
+        edit(&with_tag(frame, control), |frame| frame[12..14].copy_from_slice(&[0x88, 0xa8]))
+    };
+    let hopping = with_tag(&plain, 10);
+    let mut switch = switch(Some(20));
+    switch.bind(BLUE, W9, Place::Port(T));
+    switch.bind(RED, W9, Place::Port(T));
+    for frame in [
+        with_tag(&hopping, 0),
+        with_tag(&hopping, 0xe000),
+        service(&hopping, 0),
+        with_tag(&service(&with_tag(&hopping, 0x2000), 0x4000), 0),
+    ] {
+        let before = switch.sum().drops_for(DropReason::VlanNotAllowed);
+        assert_eq!(received(&mut switch, C, &frame), [], "{frame:x?}");
+        assert_eq!(received(&mut switch, UP, &gre(Some(200), &frame)), [], "{frame:x?}");
+        assert_eq!(switch.sum().drops_for(DropReason::VlanNotAllowed), before + 2);
+        // In another VLAN the trunk's own tag stands before it.
+        assert_eq!(received(&mut switch, A, &frame), [(T, with_tag(&frame, 10))]);
+    }
+    for frame in
+        [with_tag(&with_tag(&plain, 0), 0xe000), with_tag(&service(&plain, 10), 0), service(&plain, 0)]
+    {
+        assert_eq!(received(&mut switch, C, &frame), [(T, frame.clone())], "no VLAN of the trunk's kind");
+    }
 }
 
 /// A frame's way in: a place, and for trunks a VLAN.
@@ -341,10 +374,15 @@ fn ingress() -> impl Strategy<Value = (PortId, Option<u16>, Option<DomainId>)> {
 
 /// The domain that a frame which left is in, and the frame without what says so. `T` has VLAN 20 as its native one.
 fn read(out: &Out) -> (Option<DomainId>, Vec<u8>) {
-    let tag = |bytes: &[u8]| match bytes[12..] {
-        [0x81, 0, high, low, ..] => u16::from_be_bytes([high, low]),
-        _ => 0,
-    };
+    // As Linux does, behind tags of VLAN 0.
+    fn tag(rest: &[u8]) -> u16 {
+        match *rest {
+            [0x81, 0, 0, 0, ref further @ ..] => tag(further),
+            [0x81, 0, high, low, ..] => u16::from_be_bytes([high, low]),
+            _ => 0,
+        }
+    }
+    let tag = |bytes: &[u8]| tag(&bytes[12..]);
     let without = |bytes: &[u8]| [&bytes[..12], &bytes[16..]].concat();
     match out.port {
         UP | UP2 => {
@@ -371,15 +409,16 @@ fn read(out: &Out) -> (Option<DomainId>, Vec<u8>) {
 proptest! {
     #[test]
     fn nothing_leaves_its_domain(
-        steps in vec((ingress(), 0_u8..4, 0_u8..5, select(vec![None, Some(0), Some(10), Some(20), Some(30)])), 1..40),
+        steps in vec((ingress(), 0_u8..4, 0_u8..5, vec(select(vec![0, 10, 20, 30]), 0..3)), 1..40),
     ) {
         let mut switch = switch(Some(20));
         let mac = |number| if number == 4 { Mac::BROADCAST } else { Mac([2, 0, 0, 6, 6, number]) };
         for ((port, vlan, domain), source, destination, inside) in steps {
             let plain = opaque(mac(source), mac(destination), 60);
             // What has no VLAN on a trunk has no tag inside either.
-            let inside = inside.filter(|_| vlan.is_some() || ![T, U].contains(&port));
-            let plain = inside.map_or_else(|| plain.clone(), |vlan| with_tag(&plain, vlan));
+            let is_tagged = vlan.is_some() || ![T, U].contains(&port);
+            let inside = inside.into_iter().filter(|_| is_tagged);
+            let plain = inside.fold(plain, |frame, vlan| with_tag(&frame, vlan));
             let frame = vlan.map_or_else(|| plain.clone(), |vlan| with_tag(&plain, vlan));
             for out in switch.receive_one(port, &frame) {
                 let (reached, inner) = read(&out);
