@@ -90,6 +90,12 @@ impl Encapsulation {
         }
     }
 
+    /// Whether frames with a VLAN tag can be inside. NVGRE has none: who encapsulates must not send them, who decapsulates
+    /// must drop them (RFC 7637 section 3.2).
+    pub(crate) const fn carries_tags(self) -> bool {
+        !matches!(self, Self::Nvgre { .. })
+    }
+
     /// Itself, and the same at further UDP ports if it has one.
     pub fn at_ports(self, further: &[u16]) -> impl Iterator<Item = Self> {
         let further = if matches!(self, Self::Vxlan { .. } | Self::GreInUdp { .. }) { further } else { &[] };
@@ -100,7 +106,7 @@ impl Encapsulation {
 /// What becomes of frames of workloads that have a VLAN tag.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum InnerTags {
-    /// They are carried as they are.
+    /// They are carried as they are, though to and from no remote over NVGRE.
     #[default]
     Carried,
     /// They are dropped, as RFC 7348 section 6.1 has it.

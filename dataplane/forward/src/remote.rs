@@ -15,6 +15,7 @@ use crate::ids::{DomainId, PortId, RemoteId};
 use crate::limits::MAX_OUTER_HEADER;
 use crate::marking::DontFragment;
 use crate::outer6::{self, OuterHeader6};
+use crate::parse::Headers;
 use crate::size::Size;
 use crate::tunnel::Family;
 use crate::verdict::DropReason;
@@ -30,7 +31,8 @@ pub struct Egress {
     longest: u16,
     /// The same of BFD packets, which also go to a remote that does not answer.
     reach: u16,
-    /// The same for frames whose packet the outer header says nothing of; 0 where it always does, or numbers packets.
+    /// The same for frames whose packet the outer header says nothing of; 0 where it always does, or numbers packets, or where
+    /// not every frame can go.
     longest_ordinary: u16,
     header: OuterHeader,
 }
@@ -51,7 +53,9 @@ impl Egress {
         let longest = |mtu: u16| (usize::from(mtu) + ethernet::LENGTH).saturating_sub(header.length()) as u16;
         let reach = longest(mtu);
         let longest = if closed.is_some() { 0 } else { longest(mtu.min(path_mtu)) };
-        let aside = remote.marking.inherits() || remote.options.gre_sequence.is_some();
+        let aside = remote.marking.inherits()
+            || remote.options.gre_sequence.is_some()
+            || !remote.encapsulation.carries_tags();
         let longest_ordinary = if aside { 0 } else { longest };
         Self { remote, uplink, closed, longest, reach, longest_ordinary, header }
     }
@@ -74,13 +78,16 @@ impl Egress {
         self.remote.domain
     }
 
-    /// Whether a frame of `length` bytes can go there.
+    /// Whether a frame can go there.
     ///
     /// # Errors
-    /// `NO_ROUTE`, `NEIGHBOUR_UNRESOLVED`, or `PKT_TOO_BIG` if the outer packet exceeds the uplink's MTU.
+    /// `NO_ROUTE`, `NEIGHBOUR_UNRESOLVED`, `PKT_TOO_BIG` if the outer packet exceeds the uplink's MTU, or `VLAN_TAGGED`.
     #[inline]
-    pub fn takes(&self, length: u16) -> Result<(), DropReason> {
-        if length > self.longest {
+    pub fn takes(&self, headers: &Headers) -> Result<(), DropReason> {
+        if headers.is_tagged() && !self.remote.encapsulation.carries_tags() {
+            return Err(DropReason::VlanTagged);
+        }
+        if headers.length > self.longest {
             return Err(self.closed.unwrap_or(DropReason::PacketTooBig));
         }
         Ok(())

@@ -73,12 +73,12 @@ fn to_trunk<'a>(
 /// The way of a frame to a remote.
 ///
 /// # Errors
-/// As [`to_port`], and `NO_ROUTE`, `NEIGHBOUR_UNRESOLVED`.
+/// As [`to_port`], and `NO_ROUTE`, `NEIGHBOUR_UNRESOLVED`, `VLAN_TAGGED`.
 #[inline(always)]
 pub fn to_remote<'a>(tables: &'a Tables, headers: &Headers, id: RemoteId) -> Result<&'a Egress, DropReason> {
     match tables.remote(id) {
         Some(egress) if egress.domain() == headers.domain() => {
-            egress.takes(headers.length)?;
+            egress.takes(headers)?;
             Ok(egress)
         }
         _ => Err(DropReason::PortUnknown),

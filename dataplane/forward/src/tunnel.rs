@@ -204,12 +204,13 @@ impl<A: Family> TunnelTable<A> {
         // A group sends nothing.
         for remote in remotes.iter().filter(|remote| !remote.address.is_multicast()) {
             let domain = domains.get(&remote.domain).copied();
-            let tags = domain.map(|domain| domain.inner_tags).unwrap_or_default();
-            let origin = Origin { remote: remote.id, domain: remote.domain, tags };
+            let of_domain = domain.map(|domain| domain.inner_tags).unwrap_or_default();
             let has_checksum = remote.udp_checksum && A::REQUIRES_CHECKSUM;
             let terms = Terms { has_checksum, reserved_bits: remote.options.reserved_bits };
             for (end, encapsulation) in arrivals(remote, domain) {
                 let (Some(end), Some(peer)) = (A::of(end), A::of(remote.address)) else { continue };
+                let tags = if encapsulation.carries_tags() { of_domain } else { InnerTags::Dropped };
+                let origin = Origin { remote: remote.id, domain: remote.domain, tags };
                 origins.insert(Tunnel::new(end, peer, encapsulation), (origin, terms));
             }
         }

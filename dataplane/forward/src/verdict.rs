@@ -74,7 +74,7 @@ drop_reasons! {
     GreInvalidHeader "GRE_INVALID_HDR" "The payload of a GRE packet is no Ethernet frame.",
     GreChecksum "GRE_CSUM" "The GRE checksum is wrong.",
     IpTunnelEcn "IP_TUNNEL_ECN" "The outer packet met congestion, and the inner one's ends do not speak ECN (RFC 6040).",
-    VlanTagged "VLAN_TAGGED" "The frame has a VLAN tag, and its VNI carries none; or it has more than four.",
+    VlanTagged "VLAN_TAGGED" "The frame has a VLAN tag, and its VNI carries none, nor does NVGRE; or it has more than four.",
     VlanNotAllowed "VLAN_NOT_ALLOWED" "The trunk port has no such VLAN, or the frame is untagged and the port has no native VLAN; or it would leave a trunk untagged, and what it has inside would be taken for a VLAN of the trunk.",
     PeerNotAllowed "PEER_NOT_ALLOWED" "The outer source is no remote of this VNI.",
     VxlanEntryExists "VXLAN_ENTRY_EXISTS" "The source address is bound to another place, by an entry or because it moved too often.",

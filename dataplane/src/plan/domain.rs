@@ -7,12 +7,14 @@ use forward::limits::MAX_DOMAINS;
 use wire::Vni;
 use xsk::MAX_LOCAL_ADDRESSES;
 
-use super::fault::{Fault, RefusalKind, Subject, some_of};
+use super::fault::{Fault, RefusalKind, Severity, Subject, some_of};
 use super::{liveness, marking, remote, tunnel, udp};
 use crate::config::{Config, EncapsulationConfig, VniConfig};
 
 /// VNIs of one daemon: domain zero is never allocated.
 const MAX_VNIS: usize = MAX_DOMAINS - 1;
+/// The first virtual subnet of NVGRE that is not reserved (RFC 7637 section 3.2).
+const FIRST_SUBNET: u32 = 0x1000;
 
 pub(super) fn check_all(config: &Config, faults: &mut Vec<Fault>) {
     if let Some(beyond) = config.vnis.iter().nth(MAX_VNIS) {
@@ -43,7 +45,7 @@ pub(super) fn check_set(
     let shares_group =
         vni.mcast_group.is_some() && !matches!(vni.encapsulation, EncapsulationConfig::Vxlan { .. });
     let has_changed = before.map_or(shares_group, |before| tunnels(before) != tunnels(vni));
-    if has_changed && faults.is_empty() {
+    if has_changed && faults.iter().all(|fault| fault.severity == Severity::Warning) {
         remote::check_vni(config, vni, faults);
     }
 }
@@ -169,6 +171,15 @@ pub(super) fn check_encapsulation(wish: EncapsulationConfig, subject: &Subject, 
             format!("{subject} cannot use UDP port 0"),
             format!("use {registered}, or a number from 1 to 65535 that the peers agree on"),
         ));
+    }
+    let (Subject::Vni(vni) | Subject::Remote(vni, _)) = subject else { return };
+    if wish == EncapsulationConfig::Nvgre && (vni.value() < FIRST_SUBNET || *vni == Vni::MAX) {
+        let what = format!(
+            "{subject} is NVGRE, in which subnet {vni} is reserved (RFC 7637 section 3.2): peers may not take it"
+        );
+        let remedy = format!("use a VNI from {FIRST_SUBNET} to {}", Vni::MAX.value() - 1);
+        let fault = Fault::error(RefusalKind::Invalid, subject.clone(), what, remedy);
+        faults.push(fault.at("encapsulation").warning());
     }
 }
 

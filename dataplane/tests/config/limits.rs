@@ -59,3 +59,28 @@ fn an_uplink_takes_packets_to_so_many_addresses() {
                  local address, or remove some";
     assert_eq!(words_of(&vnis(1025)), [fault]);
 }
+
+/// RFC 7637 reserves some numbers; peers may still take them.
+#[test]
+fn reserved_subnets_of_nvgre_are_warned_of() {
+    let uplink = "[[port]]\nname = \"up\"\nrole = \"uplink\"\n";
+    let text = |number: u32, encapsulation: &str, of_remote: &str| {
+        format!(
+            "{uplink}[[vni]]\nid = {number}\nlocal = \"192.0.2.1\"\nencapsulation = \"{encapsulation}\"\n\
+             [[remote]]\nvni = {number}\naddress = \"192.0.2.2\"\n{of_remote}"
+        )
+    };
+    for number in [0, 4095, 0xff_ffff] {
+        let told = warnings_of(&text(number, "nvgre", ""));
+        assert!(told.starts_with("t.toml:7:"), "{told}");
+        let what =
+            format!("VNI {number} is NVGRE, in which subnet {number} is reserved (RFC 7637 section 3.2)");
+        assert!(told.contains(&what) && told.ends_with("help: use a VNI from 4096 to 16777214\n"), "{told}");
+        let told = warnings_of(&text(number, "vxlan", "encapsulation = \"nvgre\""));
+        assert!(told.starts_with("t.toml:11:") && told.contains("is NVGRE"), "{told}");
+        assert_eq!(warnings_of(&text(number, "gre", "")), "");
+    }
+    for number in [4096, 0xff_fffe] {
+        assert_eq!(warnings_of(&text(number, "nvgre", "")), "");
+    }
+}

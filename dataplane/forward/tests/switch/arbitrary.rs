@@ -150,8 +150,14 @@ fn check(ingress: PortId, out: &Out) {
     if uplinks.contains(&out.port) {
         let frames::Tunnelled { wrapping, inner, .. } = frames::unwrap(&out.bytes);
         assert!(inner.len() >= 14);
+        let is_nvgre = matches!(wrapping, frames::Wrapping::Gre { key: Some(key) } if key >> 8 == 800);
+        let is_tagged = matches!(inner[12..14], [0x81, 0] | [0x88, 0xa8]);
+        assert!(!(is_nvgre && is_tagged), "a tag in NVGRE");
         let is_of_two = wrapping == frames::Wrapping::Gre { key: Some(200) };
         assert!(!is_of_two || ingress == C || !claims(&inner), "an address of {C:?} is claimed elsewhere");
+    }
+    if out.port == H && uplinks.contains(&ingress) {
+        assert!(!matches!(out.bytes[12..14], [0x81, 0] | [0x88, 0xa8]), "a tag out of NVGRE");
     }
     assert!(out.port != C || ingress == C || !claims(&out.bytes), "its own address is claimed to {C:?}");
 }

@@ -333,3 +333,48 @@ fn a_vni_without_tags_drops_them() {
     assert_eq!(switch.drops(), [(DropReason::VlanTagged, 2)]);
     assert_eq!(switch.receive(C, &[tagged(W1, W9, 60)]).len(), 1, "another VNI carries them");
 }
+
+/// Neither sent nor taken (RFC 7637 section 3.2), whatever the VNI does with them elsewhere.
+#[test]
+fn nvgre_has_no_tags_inside() {
+    let nvgre = |frame: &[u8]| gre(Some(800 << 8 | 5), frame);
+    let domain = DomainId(8);
+    let service = |frame: &[u8]| edit(frame, |frame| frame[12..14].copy_from_slice(&[0x88, 0xa8]));
+    let mut switch = Switch::new();
+    switch.bind(domain, W1, Place::Port(H));
+    let mut dropped = 0;
+    for tags in [tagged(W9, W1, 60), service(&tagged(W9, W1, 60)), with_tag(&udp(W9, W1, 60), 0xe000)] {
+        assert_eq!(switch.receive_one(UP, &nvgre(&tags)), []);
+        dropped += 1;
+        assert_eq!(switch.drops(), [(DropReason::VlanTagged, dropped)]);
+    }
+    assert_eq!(switch.place_of(domain, W9), None, "nothing is learned from them");
+    // On the way out known unicast, flooded frames, and what would have to be cut.
+    let [plain, broadcast] = [W9, Mac::BROADCAST].map(|to| udp(W1, to, 60));
+    let long = edit_ip(&udp(W1, W9, 1500), |ip| ip[6] = 0);
+    for known in [false, true] {
+        if known {
+            switch.bind(domain, W9, Place::Remote(NVGRE));
+        }
+        for frame in [&plain, &broadcast, &long] {
+            assert_eq!(switch.receive_one(H, &with_tag(frame, 7)), []);
+            dropped += 1;
+            assert_eq!(switch.drops(), [(DropReason::VlanTagged, dropped)]);
+        }
+        for frame in [&plain, &broadcast] {
+            let out = switch.receive_one(H, frame);
+            assert_eq!((out.len(), &unwrap(&out[0].bytes).inner), (1, frame));
+        }
+    }
+    assert_eq!(switch.receive_one(UP, &nvgre(&udp(W9, W1, 60))).len(), 1);
+    // A remote over NVGRE in a VNI that carries them to others.
+    switch.change(|parts| {
+        parts.domains[7].remotes.clear();
+        parts.domains[0].remotes = vec![VXLAN, NVGRE];
+        let remote = parts.remotes.iter_mut().find(|remote| remote.id == NVGRE).expect("the remote");
+        remote.domain = DomainId(1);
+    });
+    let out = switch.receive_one(A, &with_tag(&broadcast, 7));
+    assert_eq!(out.iter().map(|out| out.port).collect::<Vec<_>>(), [B, SMALL, UP], "all others");
+    assert_eq!(switch.drops(), [(DropReason::VlanTagged, dropped + 1)]);
+}
