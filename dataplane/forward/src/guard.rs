@@ -103,6 +103,10 @@ impl Binding {
             [v6::NEIGHBOUR_SOLICITATION, ..] => {
                 let (solicitation, _) =
                     ndp::Solicitation::parse(message).map_err(|_| DropReason::SpoofedSource)?;
+                if header.source.is_unspecified() {
+                    // Whoever is about to take an address keeps everybody else from it (RFC 4862 section 5.4.3).
+                    self.admits(IpAddr::V6(solicitation.target))?;
+                }
                 self.admits_mac(solicitation.source_mac)
             }
             [v6::NEIGHBOUR_ADVERTISEMENT, ..] => {
@@ -118,6 +122,10 @@ impl Binding {
     fn check_arp(&self, packet: &[u8]) -> Result<(), DropReason> {
         let (message, _) = arp::Message::parse(packet).map_err(|_| DropReason::SpoofedSource)?;
         self.admits_mac(Some(message.sender_mac))?;
+        if message.is_probe() {
+            // The same (RFC 5227 section 2.1.1).
+            self.admits(IpAddr::V4(message.target_address))?;
+        }
         self.admits(IpAddr::V4(message.sender_address))
     }
 }

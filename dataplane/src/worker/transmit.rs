@@ -283,7 +283,8 @@ impl Plane {
         // Only where there is a choice: what a ring costs on another kind of device says nothing about it, nor does a call
         // after which frames are left.
         let is_comparable = frames != 0 && queue.is_idle() && !queue.is_refusing();
-        if is_comparable && self.egress.get(usize::from(port.0)).is_some_and(|egress| egress.burst.is_some()) {
+        if is_comparable && self.egress.get(usize::from(port.0)).is_some_and(|egress| egress.burst.is_some())
+        {
             self.threshold.ring_took(frames, begin.elapsed());
         }
         if taken.frames != 0 {

@@ -77,14 +77,15 @@ impl Message {
         Ok((message, LENGTH))
     }
 
-    /// The address that a message says to be its sender's, whatever it wants and of whatever hardware type it is. Receivers
-    /// differ in both: RFC 826 has them remember the sender before they look at the operation, and Linux takes type 6
-    /// (IEEE 802) for Ethernet too.
+    /// The address that a message says to be its sender's, or of one whose sender has none yet the target, which it is about to
+    /// take (RFC 5227 section 2.1.1); whatever it wants and of whatever hardware type it is. Receivers differ in both: RFC 826
+    /// has them remember the sender before they look at the operation, and Linux takes type 6 (IEEE 802) for Ethernet too.
     #[inline]
     #[must_use]
-    pub fn sender_address_of(bytes: &[u8]) -> Option<Ipv4Addr> {
+    pub fn claimed_address_of(bytes: &[u8]) -> Option<Ipv4Addr> {
         let bytes = bytes.first_chunk::<LENGTH>()?;
-        (bytes[2..6] == PREFIX[2..]).then(|| address_at::<14>(bytes))
+        let (sender, target) = (address_at::<14>(bytes), address_at::<24>(bytes));
+        (bytes[2..6] == PREFIX[2..]).then_some(if sender.is_unspecified() { target } else { sender })
     }
 
     /// Whether the sender asks if anybody already has the address that it wants to take (RFC 5227 section 1.1).
@@ -224,10 +225,14 @@ mod tests {
             let mut other = bytes;
             other[at] ^= 0x10;
             let is_told = [0, 1, 6, 7].contains(&at);
-            assert_eq!(Message::sender_address_of(&other), expected.filter(|_| is_told), "byte {at}");
+            assert_eq!(Message::claimed_address_of(&other), expected.filter(|_| is_told), "byte {at}");
         }
-        assert_eq!(Message::sender_address_of(&bytes), expected);
-        assert_eq!(Message::sender_address_of(&bytes[..27]), None);
+        assert_eq!(Message::claimed_address_of(&bytes), expected);
+        assert_eq!(Message::claimed_address_of(&bytes[..27]), None);
+        let mut probe = bytes;
+        probe[14..18].fill(0);
+        let target = Message::parse(&bytes).unwrap().0.target_address;
+        assert_eq!(Message::claimed_address_of(&probe), Some(target));
     }
 
     #[test]

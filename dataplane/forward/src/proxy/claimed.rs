@@ -29,24 +29,26 @@ pub fn claimed(resolution: Resolution, headers: &Headers, frame: &[u8]) -> Optio
     }
     let packet = frame.get(usize::from(headers.offset)..)?;
     let address = match resolution {
-        Resolution::Arp => IpAddr::V4(arp::Message::sender_address_of(packet)?),
+        Resolution::Arp => IpAddr::V4(arp::Message::claimed_address_of(packet)?),
         Resolution::NeighbourDiscovery => IpAddr::V6(of_discovery(packet)?),
         Resolution::Hidden => return Some(Claimed::Anything),
     };
-    // Whoever has none yet asks from none.
+    // Who has none and asks for none, either.
     (!address.is_unspecified()).then_some(Claimed::Address(address))
 }
 
 /// The address that a message of neighbour or router discovery gives a link-layer address for (RFC 4861 section 4). Whether it
-/// does, in an option, is not asked: without one an advertisement still denies that somebody is a router.
+/// does, in an option, is not asked: without one an advertisement still denies that somebody is a router. Whoever asks from no
+/// address is about to take the target, and keeps everybody else from it (RFC 4862 section 5.4.3).
 fn of_discovery(packet: &[u8]) -> Option<Ipv6Addr> {
     const TARGET: usize = 8;
     let (header, _) = ipv6::Header::parse(packet).ok()?;
     let upper = header.upper_layer(packet).ok()?;
-    match packet.get(upper.offset..header.end())? {
-        message @ [v6::NEIGHBOUR_ADVERTISEMENT | v6::REDIRECT, ..] => {
-            message.get(TARGET..)?.first_chunk().copied().map(Ipv6Addr::from_octets)
-        }
+    let message = packet.get(upper.offset..header.end())?;
+    let target = || message.get(TARGET..)?.first_chunk().copied().map(Ipv6Addr::from_octets);
+    match message {
+        [v6::NEIGHBOUR_ADVERTISEMENT | v6::REDIRECT, ..] => target(),
+        [v6::NEIGHBOUR_SOLICITATION, ..] if header.source.is_unspecified() => target(),
         _ => Some(header.source),
     }
 }

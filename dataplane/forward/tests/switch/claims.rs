@@ -218,11 +218,32 @@ fn every_message_of_discovery_is_judged() {
         assert_eq!(verdict(UP, &vxlan(&of(SIX9))), Some(SpoofedSource), "{what}");
         assert_eq!(verdict(UP, &vxlan(&of(SIX2))), None, "{what}");
     }
-    // An advertisement from it, about another, says nothing of it; nor does who asks for it, from nowhere or elsewhere.
+    // Who asks for it from elsewhere says nothing of it.
     let (group, mac) = solicited_node(SIX9);
     admitted("asked for", &nd(135, (OTHER, mac), (SIX2, group), (0, SIX9), &option(1)));
-    admitted("probed", &nd(135, (OTHER, mac), (Ipv6Addr::UNSPECIFIED, group), (0, SIX9), &[]));
     admitted("echo", &nd(128, (OTHER, W1), (SIX9, SIX1), (0, SIX9), &[]));
+}
+
+/// Nobody else is about to take it: the owner would hear of it and not dare to (RFC 4862 section 5.4.3, RFC 5227 section
+/// 2.1.1). He may be, and another address may be anybody's.
+#[test]
+fn probes_are_judged_by_what_they_are_for() {
+    let probe = |from, address| {
+        let (group, mac) = solicited_node(address);
+        nd(135, (from, mac), (Ipv6Addr::UNSPECIFIED, group), (0, address), &[])
+    };
+    let arp_probe =
+        |from, address| arp(1, Mac::BROADCAST, (from, Ipv4Addr::UNSPECIFIED), (Mac::ZERO, address));
+    let of_arp =
+        |from, address| edit(&arp_probe(from, address), |frame| frame[6..12].copy_from_slice(&from.0));
+    refused("probe", &probe(OTHER, SIX9), SpoofedSource);
+    refused("ARP probe", &of_arp(OTHER, IP9), SpoofedSource);
+    admitted("probe for another", &probe(OTHER, SIX2));
+    admitted("ARP probe for another", &of_arp(OTHER, IP2));
+    assert_eq!(verdict(A, &probe(OWNER, SIX9)), None);
+    assert_eq!(verdict(A, &of_arp(OWNER, IP9)), None);
+    assert_eq!(verdict(A, &probe(OWNER, SIX2)), Some(SpoofedSource), "the owner takes nobody else's");
+    assert_eq!(verdict(A, &of_arp(OWNER, IP2)), Some(SpoofedSource));
 }
 
 /// Its own port says so as it likes.

@@ -133,7 +133,8 @@ fn a_bound_port_is_who_it_is_bound_to_be() {
         (edit(&tcp(MINE, THERE, b"x"), |frame| frame[14] = 0x65), Some(SpoofedSource)),
         (tcp(MINE, THERE, b"x")[..30].to_vec(), Some(SpoofedSource)),
         (request(MINE, IP), None),
-        (request(MINE, Ipv4Addr::UNSPECIFIED), None),
+        (request(MINE, Ipv4Addr::UNSPECIFIED), Some(SpoofedSource)),
+        (arp(1, Mac::BROADCAST, (MINE, Ipv4Addr::UNSPECIFIED), (Mac::ZERO, IP)), None),
         (request(MINE, SECOND), Some(SpoofedSource)),
         (from_mine(request(OTHER, IP)), Some(SpoofedSource)),
         (request(MINE, IP)[..30].to_vec(), Some(SpoofedSource)),
@@ -230,7 +231,7 @@ fn a_bound_protocol_address_is_had_by_nobody_else() {
         (A, claims(MINE, IP, target).to_vec()),
         (B, claims(OTHER, SECOND, SIX2).to_vec()),
         (B, vec![arp(1, Mac::BROADCAST, (OTHER, SECOND), (Mac::ZERO, IP))]),
-        (B, vec![arp(1, Mac::BROADCAST, (OTHER, Ipv4Addr::UNSPECIFIED), (Mac::ZERO, IP))]),
+        (B, vec![arp(1, Mac::BROADCAST, (OTHER, Ipv4Addr::UNSPECIFIED), (Mac::ZERO, SECOND))]),
         (C, claims(OTHER, IP, target)[..2].to_vec()),
     ] {
         for frame in frames {
