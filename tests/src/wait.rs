@@ -1,5 +1,6 @@
 //! Waiting for a condition, never for a time.
 
+use std::io::{self, ErrorKind};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -25,5 +26,19 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut attempt: impl FnMut() -> Opt
         assert!(!late, "waited {limit:?} in vain: {what}");
         sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}
+
+/// Makes a call again for as long as it is interrupted. One with a timeout is not restarted by the kernel, whatever
+/// interrupts it: a stop and a start of the whole machine are enough (`signal(7)`).
+///
+/// # Errors
+/// What the call says.
+pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => return other,
+        }
     }
 }

@@ -13,7 +13,7 @@ use vtep_tests::daemon::xdp_programs;
 use vtep_tests::ping::every_answer;
 use vtep_tests::process::{Finished, Process};
 use vtep_tests::traffic::Transfer;
-use vtep_tests::wait::SOON;
+use vtep_tests::wait::{SOON, uninterrupted};
 use vtep_tests::{Daemon, Pair, Variant};
 
 in_every_variant!(the_host_is_untouched_before_and_after_a_crash);
@@ -58,14 +58,14 @@ fn tunnel_ports_of_other_addresses_stay_with_the_host() {
     let peer = net.b.namespace.within(|| UdpSocket::bind("192.0.2.2:0")).expect("bind a socket");
     let mut buffer = [0; 100];
     peer.send_to(b"for the host", "192.0.2.101:4789").expect("send");
-    let (length, from) = own.recv_from(&mut buffer).expect("the host's datagram");
+    let (length, from) = uninterrupted(|| own.recv_from(&mut buffer)).expect("the host's datagram");
     assert_eq!((&buffer[..length], from.ip()), (&b"for the host"[..], net.b.address.into()));
 
     // So do other ports of the local address.
     let other = net.a.namespace.within(|| UdpSocket::bind("192.0.2.1:4790")).expect("bind a socket");
     other.set_read_timeout(Some(SOON)).expect("set a timeout");
     peer.send_to(b"for the host too", "192.0.2.1:4790").expect("send");
-    assert_eq!(other.recv(&mut buffer).expect("the host's datagram"), 16);
+    assert_eq!(uninterrupted(|| other.recv(&mut buffer)).expect("the host's datagram"), 16);
 }
 
 #[test]
@@ -107,12 +107,13 @@ fn readiness_is_notified() {
     socket.set_read_timeout(Some(SOON)).expect("set a timeout");
     let mut process = Process::start(daemon.command().env("NOTIFY_SOCKET", &path));
     let mut buffer = [0; 200];
-    let length = socket.recv(&mut buffer).unwrap_or_else(|error| panic!("{error}: {}", process.stderr()));
+    let length = uninterrupted(|| socket.recv(&mut buffer));
+    let length = length.unwrap_or_else(|error| panic!("{error}: {}", process.stderr()));
     let message = String::from_utf8_lossy(&buffer[..length]);
     assert!(message.lines().any(|line| line == "READY=1"), "{message}");
     assert!(daemon.ctl("status").success(), "ready, but it does not answer");
     let mut statuses = std::iter::from_fn(|| {
-        let length = socket.recv(&mut buffer).ok()?;
+        let length = uninterrupted(|| socket.recv(&mut buffer)).ok()?;
         Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
     });
     let wanted = "STATUS=2 of 2 ports up, 1 of 1 remotes reachable";

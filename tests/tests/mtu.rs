@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use vtep_tests::filter::Tunnel;
 use vtep_tests::traffic::{Host, Transfer};
-use vtep_tests::wait::SOON;
+use vtep_tests::wait::{SOON, uninterrupted};
 use vtep_tests::{
     Capture, Daemon, LinuxVtep, Namespace, Node, Pair, Router, Segment, Underlay, Variant, Workload,
     wait_until,
@@ -203,7 +203,7 @@ fn send_large_datagrams(from: &Workload, to: &Workload, sink: &UdpSocket) -> usi
         let address = Ipv4Addr::new(10, 0, 0, last);
         let source = from.namespace.within(|| UdpSocket::bind((address, 0))).expect("bind");
         assert_eq!(source.send_to(&[last; 5000], (to.address, 6000)).expect("send"), 5000);
-        let received = sink.recv(&mut buffer).expect("a datagram that arrives whole");
+        let received = uninterrupted(|| sink.recv(&mut buffer)).expect("a datagram that arrives whole");
         assert_eq!(buffer[..received], [last; 5000]);
         sent += 1;
     }
