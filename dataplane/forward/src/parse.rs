@@ -313,7 +313,7 @@ struct Upper {
     ports: u32,
     /// The checksum of TCP and UDP, and the length that goes into their pseudo-header.
     checksum: Option<(u16, u16)>,
-    /// Whether it is a message of neighbour discovery.
+    /// Whether it is a message of neighbour or router discovery.
     resolution: Option<Resolution>,
 }
 

@@ -106,7 +106,7 @@ impl State {
                 vni,
                 count,
                 most,
-                "more multicast groups are joined than are kept: the oldest of the port with most are forgotten"
+                "more multicast groups are joined than are kept: the port with most has lost some"
             );
         }
     }

@@ -15,8 +15,8 @@ const MEMBERSHIP: u32 = 260;
 const QUERIER: u32 = 255;
 /// Queries that a querier sends about one group before it takes it that nobody listens (RFC 3376 section 8.9).
 const LAST_MEMBER_QUERIES: u32 = 2;
-/// Groups of one VNI that are known at most. One host can join as many; what it has too many of becomes unknown, and is
-/// flooded.
+/// Groups of one VNI that are known at most. One host can join as many; what it has too many of is flooded, or, where
+/// others listen to it too, does not go there until it is heard again.
 const GROUPS_PER_VNI: usize = 4096;
 /// How many of them are forgotten at once when there are more: a look at all is then one in so many new ones.
 const AT_ONCE: usize = 128;
@@ -67,17 +67,22 @@ impl Mdb {
         self.members.entry((vni, group)).or_default().insert(port, member).is_none()
     }
 
-    /// Forgets some groups of a VNI: again and again the port with most memberships loses what it said longest ago, until so
-    /// many groups are left without any. So whoever joins more than there is room for makes it himself.
+    /// Forgets some groups of a VNI: again and again the port with most memberships loses one, until so many groups are left
+    /// without any. So whoever joins more than there is room for makes it himself.
+    ///
+    /// First go those of groups that nobody else listens to, the oldest of them: these are flooded then. Of the others the
+    /// port gets nothing until it is heard again, so all ports lose the same ones.
     fn make_room(&mut self, vni: Vni) {
-        let mut held: BTreeMap<PortId, Vec<(u32, IpAddr)>> = BTreeMap::new();
+        let mut held: BTreeMap<PortId, Vec<(bool, u32, IpAddr)>> = BTreeMap::new();
         for (&(_, group), ports) in self.members.range(within(vni)) {
+            let is_shared = ports.len() > 1;
             for (port, member) in ports {
-                held.entry(*port).or_default().push((member.seen, group));
+                let seen = if is_shared { 0 } else { member.seen };
+                held.entry(*port).or_default().push((is_shared, seen, group));
             }
         }
         let mut holders: Vec<_> = held.into_iter().collect();
-        // The oldest at the end, from where they are taken.
+        // What goes first is at the end, from where it is taken.
         holders.iter_mut().for_each(|(_, held)| held.sort_unstable_by(|one, other| other.cmp(one)));
         let mut largest: BinaryHeap<(usize, usize)> =
             holders.iter().enumerate().map(|(holder, (_, held))| (held.len(), holder)).collect();
@@ -85,7 +90,7 @@ impl Mdb {
         while freed < AT_ONCE {
             let Some((count, holder)) = largest.pop() else { break };
             let Some((port, held)) = holders.get_mut(holder) else { break };
-            let Some((_, group)) = held.pop() else { break };
+            let Some((.., group)) = held.pop() else { break };
             let key = (vni, group);
             self.left(key, *port, true);
             freed += usize::from(!self.members.contains_key(&key));

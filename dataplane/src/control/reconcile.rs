@@ -14,9 +14,9 @@ use crate::config::{FdbKind, Keyed, PortConfig, PortRole};
 
 /// How long a new port waits for a queue that another socket is about to let go of.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The same while there are remotes that want to hear from us: about what the end of another port takes. The port is tried
-/// again a second later.
-const HASTE: Duration = Duration::from_millis(50);
+/// The same while there are remotes that want to hear from us: about twice what the end of another port takes. The port is
+/// tried again a second later, unless a request has added it, which is refused then.
+const HASTE: Duration = Duration::from_millis(100);
 
 impl State {
     /// Acts upon everything that is stale.

@@ -1,5 +1,5 @@
-//! Limits that were lowered: what was learned beyond them is forgotten, of the biggest holder first and there of what
-//! was silent for longest.
+//! Limits that were lowered, or that thawed addresses count against again: what was learned beyond them is forgotten, of the
+//! biggest holder first and there of what was silent for longest.
 
 use std::collections::{BTreeMap, BinaryHeap, HashSet};
 
@@ -21,7 +21,7 @@ impl State {
         if !surplus.is_empty() {
             let forgotten =
                 self.fdb.flush(|key, entry| entry.kind == Kind::Dynamic && surplus.contains(&key));
-            tracing::info!(forgotten, "learned addresses beyond a lowered limit are forgotten");
+            tracing::info!(forgotten, "learned addresses beyond their limit are forgotten");
         }
     }
 }

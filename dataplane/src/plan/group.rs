@@ -53,7 +53,7 @@ pub(super) fn check_set(config: &Config, group: &GroupConfig, faults: &mut Vec<F
     }
 }
 
-/// Checks a remote that is about to be put into a configuration that is right: groups may have it already.
+/// Checks a remote that has just been put into a configuration that was right: groups may have it already.
 pub(super) fn check_remote(config: &Config, remote: &RemoteConfig, faults: &mut Vec<Fault>) {
     if remote.flood {
         return;

@@ -2,8 +2,8 @@
 //!
 //! *Residence* begins when a frame is taken from its receive ring and ends when the system call that gave it to the
 //! kernel has returned. A frame that another worker sends takes its time of receipt along and is counted by that
-//! worker. A frame that is dropped before such a call is not counted. Time in the receive ring, before the worker came to it, is
-//! not known and not part of it.
+//! worker. A frame that is dropped before such a call is not counted. Time in the receive ring, before the worker came to
+//! it, is not known and not part of it.
 //!
 //! The clock is read once per batch, which the pipeline needs anyway, and once more per round with frames to send;
 //! in a round that is timed (see [`cost`](super::cost)) also after each stage.
@@ -117,15 +117,16 @@ impl Meter {
 
     /// The frame that was about to be sent has gone to another worker, or is dropped.
     pub(super) fn stay(&mut self) {
-        if let Some((_, frames)) = self.leaving.last_mut() {
-            *frames = frames.saturating_sub(1);
+        // Of a burst that was refused several may be, of whatever runs.
+        if let Some((_, frames)) = self.leaving.iter_mut().rev().find(|(_, frames)| *frames != 0) {
+            *frames -= 1;
         }
     }
 
     /// All frames that were about to be sent have been.
     pub(super) fn sent(&mut self) {
         let now = since(self.epoch);
-        for (stamp, frames) in self.leaving.drain(..) {
+        for (stamp, frames) in self.leaving.drain(..).filter(|(_, frames)| *frames != 0) {
             self.measurements.residence.record(stamp.until(now), frames);
         }
         if self.stopwatch.is_running() {
@@ -172,6 +173,13 @@ mod tests {
         let residence = measurements.residence.read();
         assert_eq!(residence.values().map(|(_, count)| count).sum::<u64>(), 4);
         assert!(residence.max() >= 8000 && meter.leaving.is_empty());
+        // Of several runs all that are dropped stay.
+        for stamp in [theirs, ours] {
+            meter.leave(stamp);
+        }
+        (0..3).for_each(|_| meter.stay());
+        meter.sent();
+        assert_eq!(measurements.residence.read().values().map(|(_, count)| count).sum::<u64>(), 4);
         assert_eq!(measurements.batches.read().values().collect::<Vec<_>>(), [(3, 1)]);
     }
 }

@@ -137,8 +137,9 @@ fn raise_send_buffer(fd: &OwnedFd, ring_size: u32) {
     }
 }
 
-/// Binds; while the queue is busy and there is patience, tries again after growing pauses. Says whether frames may have several chunks: without
-/// it where that is refused, which it is by kernels before 6.6 and by drivers whose zero-copy has one buffer per frame.
+/// Binds; while the queue is busy and there is patience, tries again after growing pauses. Says whether frames may have
+/// several chunks: without it where that is refused, which it is by kernels before 6.6 and by drivers whose zero-copy has
+/// one buffer per frame.
 fn bind_patiently(fd: &OwnedFd, config: &SocketConfig) -> Result<bool, Error> {
     const SEGMENTS: SocketAddrXdpFlags = SocketAddrXdpFlags::XDP_USE_SG;
     let mode = if config.zero_copy { SocketAddrXdpFlags::XDP_ZEROCOPY } else { SocketAddrXdpFlags::XDP_COPY };
@@ -148,8 +149,8 @@ fn bind_patiently(fd: &OwnedFd, config: &SocketConfig) -> Result<bool, Error> {
     let mut pause = Duration::from_millis(1);
     loop {
         match bind(fd, &SocketAddrXdp::new(flags, config.ifindex, config.queue)) {
-            Err(Errno::BUSY) if Instant::now() + pause < deadline => {
-                sleep(pause);
+            Err(Errno::BUSY) if Instant::now() < deadline => {
+                sleep(pause.min(deadline.saturating_duration_since(Instant::now())));
                 pause = (pause * 2).min(Duration::from_millis(100));
             }
             Err(Errno::INVAL | Errno::OPNOTSUPP) if flags.contains(SEGMENTS) => flags.remove(SEGMENTS),

@@ -141,7 +141,7 @@ fn sixteen_sources_at_a_limit_of_eight_leave_eight() {
     for stays in [&net.a1.mac, &net.b1.mac, "02:00:00:00:00:77"] {
         assert!(daemon.entry(100, stays).is_some(), "{stays} is gone");
     }
-    wait_until("the log tells", SOON, || daemon.log().contains("beyond a lowered limit"));
+    wait_until("the log tells", SOON, || daemon.log().contains("beyond their limit"));
     streams.into_iter().for_each(|stream| stream.stop().assert_complete());
 }
 
