@@ -62,11 +62,11 @@ impl Settings {
         let quick = Self {
             scope,
             rounds: 2,
-            maximum_seconds: 0.7,
-            trial_seconds: 0.4,
+            maximum_seconds: 0.6,
+            trial_seconds: 0.3,
             resolution: 0.05,
-            trials: 6,
-            latency_seconds: 0.6,
+            trials: 5,
+            latency_seconds: 0.5,
             thorough_rounds: 1,
             tcp_seconds: 1,
         };
