@@ -7,7 +7,7 @@ demo: # two nodes out of namespaces on this machine, with real output
 test: # everything that proves the product, as root
 	tests/run
 
-bench: # beside other switches, as root: some 40 minutes; QUICK=1 under five, FULL=1 every combination
+bench: # beside other switches, as root: some 45 minutes; QUICK=1 under five, FULL=1 every combination
 	tests/setup
 	cargo build --release --package dataplane --package vtep-ctl
 	cargo run --package vtep-bench --bin compare -- $(if $(QUICK),--quick) $(if $(FULL),--full)
