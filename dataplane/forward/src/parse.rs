@@ -102,7 +102,8 @@ impl Headers {
         const TYPE: usize = 2;
         let end = usize::from(self.offset).saturating_sub(TYPE);
         let tags = frame.get(ethernet::offset::ETHERTYPE..end).unwrap_or_default();
-        tags.chunks_exact(ethernet::TAG_LENGTH).all(|tag| matches!(tag, [_, _, high, 0] if high & 0x0f == 0))
+        let (tags, _) = tags.as_chunks::<{ ethernet::TAG_LENGTH }>();
+        tags.iter().all(|bytes| ethernet::Tag::of_bytes(*bytes).vlan() == 0)
     }
 }
 

@@ -91,6 +91,18 @@ pub struct LearningLimits {
     pub domains: BTreeMap<DomainId, u32>,
 }
 
+impl LearningLimits {
+    /// How much may be learned at a place, if there is a limit.
+    #[must_use]
+    pub fn at(&self, place: Place) -> Option<u32> {
+        match place {
+            Place::Port(port) => self.ports.get(&port).copied(),
+            Place::Remote(remote) => self.remotes.get(&remote).copied(),
+            Place::Group(_) => None,
+        }
+    }
+}
+
 /// [`Protection`] in the shape in which it is looked up.
 #[derive(Debug, Default)]
 pub(crate) struct Shield {

@@ -139,8 +139,8 @@ impl Message {
         (entry.place != Place::Port(ingress)).then_some(neighbour)
     }
 
-    /// Makes the frame with the request into the frame with its answer, behind the same priority tags. `None`, and nothing changed, if there is no room
-    /// for it.
+    /// Makes the frame with the request into the frame with its answer, behind the same priority tags. `None`, and nothing
+    /// changed, if there is no room for it.
     pub fn write_answer(
         &self,
         frame: &mut Frame<'_>,

@@ -120,11 +120,8 @@ impl Lanes {
 #[inline]
 pub(crate) fn has_vlan(frame: &[u8]) -> bool {
     let (tags, _) = frame.get(ADDRESSES..).unwrap_or_default().as_chunks::<TAG_LENGTH>();
-    let mut tags = tags.iter().map(|[p0, p1, c0, c1]| Tag {
-        protocol: EtherType(u16::from_be_bytes([*p0, *p1])),
-        control: u16::from_be_bytes([*c0, *c1]),
-    });
-    let first = tags.find(|tag| !tag.protocol.is_tag() || tag.vlan() != 0);
+    let first =
+        tags.iter().map(|bytes| Tag::of_bytes(*bytes)).find(|tag| !tag.protocol.is_tag() || tag.vlan() != 0);
     first.is_some_and(|tag| tag.protocol == EtherType::CUSTOMER_TAG)
 }
 

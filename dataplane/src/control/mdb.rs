@@ -1,13 +1,15 @@
 //! Who listens to which multicast group, as the workers hear it (RFC 4541): memberships, the ports of multicast routers,
 //! and the queriers, without which nobody can be known to listen. All of it ages by the querier's own rules.
 
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use forward::ids::PortId;
 use forward::link::Place;
 use forward::tables::Listeners;
 use wire::Vni;
+
+use super::shares::largest_first;
 
 /// Seconds that a membership lasts without a report (RFC 3376 section 8.4, with its default values).
 const MEMBERSHIP: u32 = 260;
@@ -81,21 +83,17 @@ impl Mdb {
                 held.entry(*port).or_default().push((is_shared, seen, group));
             }
         }
-        let mut holders: Vec<_> = held.into_iter().collect();
         // What goes first is at the end, from where it is taken.
-        holders.iter_mut().for_each(|(_, held)| held.sort_unstable_by(|one, other| other.cmp(one)));
-        let mut largest: BinaryHeap<(usize, usize)> =
-            holders.iter().enumerate().map(|(holder, (_, held))| (held.len(), holder)).collect();
+        held.values_mut().for_each(|held| held.sort_unstable_by(|one, other| other.cmp(one)));
         let mut freed = 0;
-        while freed < AT_ONCE {
-            let Some((count, holder)) = largest.pop() else { break };
-            let Some((port, held)) = holders.get_mut(holder) else { break };
-            let Some((.., group)) = held.pop() else { break };
+        for (port, (.., group)) in largest_first(held) {
             let key = (vni, group);
-            self.left(key, *port, true);
+            self.left(key, port, true);
+            self.crowded_out.entry(vni).or_insert((0, port)).0 += 1;
             freed += usize::from(!self.members.contains_key(&key));
-            self.crowded_out.entry(vni).or_insert((0, *port)).0 += 1;
-            largest.push((count - 1, holder));
+            if freed == AT_ONCE {
+                break;
+            }
         }
     }
 

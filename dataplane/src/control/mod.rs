@@ -28,6 +28,7 @@ mod reconcile;
 mod replace;
 mod room;
 pub mod server;
+mod shares;
 mod state;
 mod supply;
 mod tags;

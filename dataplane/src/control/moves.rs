@@ -2,8 +2,7 @@
 //! too often stays where it was first, for a while (RFC 7432 section 15.1): what comes from elsewhere under its name is
 //! dropped, which ends the loop.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use forward::fdb::{Entry, Fdb, Key, Kind};
 use forward::ids::DomainId;
@@ -11,6 +10,7 @@ use forward::link::Place;
 use forward::protection::LearningLimits;
 use wire::{Mac, Vni};
 
+use super::shares::largest_first;
 use super::state::State;
 
 /// Seconds within which moves count.
@@ -111,19 +111,13 @@ impl Moves {
         let mut by_home: BTreeMap<Place, Vec<_>> = BTreeMap::new();
         for (address, History { home, moves }) in &self.histories {
             let worth = (moves.len(), moves.back().copied());
-            by_home.entry(*home).or_default().push(Reverse((worth, *address)));
+            by_home.entry(*home).or_default().push((worth, *address));
         }
-        let mut holders: Vec<(Place, BinaryHeap<_>)> =
-            by_home.into_iter().map(|(home, held)| (home, held.into())).collect();
-        let mut largest: BinaryHeap<(usize, usize)> =
-            holders.iter().enumerate().map(|(holder, (_, held))| (held.len(), holder)).collect();
-        for _ in 0..AT_ONCE {
-            let Some((count, holder)) = largest.pop() else { break };
-            let Some((home, held)) = holders.get_mut(holder) else { break };
-            let Some(Reverse((_, address))) = held.pop() else { break };
+        // What goes first is at the end, from where it is taken.
+        by_home.values_mut().for_each(|held| held.sort_unstable_by(|one, other| other.cmp(one)));
+        for (home, (_, address)) in largest_first(by_home).take(AT_ONCE) {
             self.histories.remove(&address);
-            self.crowded_out.get_or_insert((0, *home)).0 += 1;
-            largest.push((count - 1, holder));
+            self.crowded_out.get_or_insert((0, home)).0 += 1;
         }
     }
 
@@ -131,7 +125,7 @@ impl Moves {
     fn may_freeze(&self, domain: DomainId, home: Place, limits: &LearningLimits) -> bool {
         let at = self.frozen_at.get(&home).copied().unwrap_or(0);
         let within = self.frozen_in.get(&domain).copied().unwrap_or(0);
-        limit_at(limits, home).is_none_or(|limit| at < limit)
+        limits.at(home).is_none_or(|limit| at < limit)
             && limits.domains.get(&domain).is_none_or(|limit| within < *limit)
     }
 
@@ -198,7 +192,7 @@ impl Moves {
             let (Some(at), Some(within)) = (frozen_at.get_mut(&home), frozen_in.get_mut(&address.0)) else {
                 continue;
             };
-            let is_beyond = limit_at(limits, home).is_some_and(|limit| *at > limit)
+            let is_beyond = limits.at(home).is_some_and(|limit| *at > limit)
                 || limits.domains.get(&address.0).is_some_and(|limit| *within > *limit);
             if is_beyond {
                 (*at, *within) = (*at - 1, *within - 1);
@@ -221,15 +215,6 @@ impl Moves {
         self.histories.retain(|(domain, _), history| !unwanted(*domain, Some(history.home)));
         self.retain_frozen(|(domain, _), _| !unwanted(*domain, None));
         self.said.retain(|(domain, _), _| !unwanted(*domain, None));
-    }
-}
-
-/// How much may be learned at a place.
-fn limit_at(limits: &LearningLimits, place: Place) -> Option<u32> {
-    match place {
-        Place::Port(port) => limits.ports.get(&port).copied(),
-        Place::Remote(remote) => limits.remotes.get(&remote).copied(),
-        Place::Group(_) => None,
     }
 }
 

@@ -1,13 +1,14 @@
 //! Limits that were lowered, or that thawed addresses count against again: what was learned beyond them is forgotten, of the
 //! biggest holder first and there of what was silent for longest.
 
-use std::collections::{BTreeMap, BinaryHeap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use forward::fdb::{Entry, Fdb, Key, Kind};
 use forward::ids::DomainId;
 use forward::link::Place;
 use forward::protection::LearningLimits;
 
+use super::shares::largest_first;
 use super::state::State;
 
 impl State {
@@ -26,19 +27,11 @@ impl State {
     }
 }
 
-/// The learned entries of a place in a domain; what was silent for longest is last.
-type Holdings = BTreeMap<(DomainId, Place), Vec<Key>>;
-
 /// The learned entries that are beyond the limits.
 fn surplus(fdb: &Fdb, limits: &LearningLimits, now: u32) -> HashSet<Key> {
-    let limit_of = |place| match place {
-        Place::Port(port) => limits.ports.get(&port).copied(),
-        Place::Remote(remote) => limits.remotes.get(&remote).copied(),
-        Place::Group(_) => None,
-    };
     let is_over = |count: u32, limit: Option<u32>| limit.is_some_and(|limit| count > limit);
     let concerns = |key: Key, entry: &Entry| {
-        is_over(fdb.learned_at(entry.place), limit_of(entry.place))
+        is_over(fdb.learned_at(entry.place), limits.at(entry.place))
             || is_over(fdb.learned_in(key.domain()), limits.domains.get(&key.domain()).copied())
     };
     let mut places: BTreeMap<Place, Vec<(u32, Key)>> = BTreeMap::new();
@@ -48,38 +41,22 @@ fn surplus(fdb: &Fdb, limits: &LearningLimits, now: u32) -> HashSet<Key> {
         }
     });
     let mut surplus = HashSet::new();
-    let mut holdings = Holdings::new();
+    // Of each domain, by place; what was silent for longest is last.
+    let mut holdings: BTreeMap<DomainId, BTreeMap<Place, Vec<Key>>> = BTreeMap::new();
     for (place, mut held) in places {
         held.sort_unstable_by_key(|(age, _)| *age);
-        let most = limit_of(place).unwrap_or(u32::MAX) as usize;
+        let most = limits.at(place).unwrap_or(u32::MAX) as usize;
         surplus.extend(held.iter().skip(most).map(|(_, key)| *key));
         for (_, key) in held.into_iter().take(most) {
-            holdings.entry((key.domain(), place)).or_default().push(key);
+            holdings.entry(key.domain()).or_default().entry(place).or_default().push(key);
         }
     }
-    let domains: HashSet<DomainId> = holdings.keys().map(|(domain, _)| *domain).collect();
-    for domain in domains {
+    for (domain, held) in holdings {
         let most = limits.domains.get(&domain).copied().unwrap_or(u32::MAX) as usize;
-        surplus.extend(level(&mut holdings, domain, most));
+        let beyond = held.values().map(Vec::len).sum::<usize>().saturating_sub(most);
+        surplus.extend(largest_first(held).take(beyond).map(|(_, key)| key));
     }
     surplus
-}
-
-/// Takes entries of one domain from whoever has most, until there are at most so many.
-fn level(holdings: &mut Holdings, domain: DomainId, most: usize) -> Vec<Key> {
-    let mut holders: Vec<_> =
-        holdings.iter_mut().filter(|((of, _), _)| *of == domain).map(|(_, held)| held).collect();
-    let mut left: usize = holders.iter().map(|held| held.len()).sum();
-    let mut largest: BinaryHeap<(usize, usize)> =
-        holders.iter().enumerate().map(|(holder, held)| (held.len(), holder)).collect();
-    let mut taken = Vec::new();
-    while left > most {
-        let Some((count, holder)) = largest.pop() else { break };
-        taken.extend(holders.get_mut(holder).and_then(|held| held.pop()));
-        largest.push((count.saturating_sub(1), holder));
-        left -= 1;
-    }
-    taken
 }
 
 #[cfg(test)]

@@ -131,8 +131,7 @@ impl Plane {
     pub(super) fn enqueue_jumbo(&mut self, port: PortId, index: usize, mut chunk: Chunk) {
         let sent = self.scatter(index, &mut chunk);
         if let Err(reason) = sent {
-            self.counters.dropped(port, reason, 1);
-            self.meter.stay();
+            self.note_drop(port, reason);
         }
         self.recycle_jumbo(chunk);
     }

@@ -52,7 +52,7 @@ pub(super) struct Plane {
     pub(super) burst: Option<Burst>,
     /// From how many frames on it does.
     pub(super) threshold: Threshold,
-    /// Bytes of the burst under way, by port.
+    /// Frames of the burst under way and their bytes, by port.
     pub(super) burst_amounts: Vec<(u16, Amount)>,
     /// Frames of a refused burst, on their way to rings.
     pub(super) unsent: Vec<(u16, Chunk)>,
@@ -248,9 +248,14 @@ impl Plane {
     }
 
     pub(super) fn drop_frame(&mut self, port: PortId, reason: DropReason, chunk: Chunk) {
+        self.note_drop(port, reason);
+        self.recycle(chunk);
+    }
+
+    /// Counts a frame that was about to be sent as dropped.
+    pub(super) fn note_drop(&mut self, port: PortId, reason: DropReason) {
         self.counters.dropped(port, reason, 1);
         self.meter.stay();
-        self.recycle(chunk);
     }
 }
 

@@ -170,8 +170,7 @@ impl Plane {
     /// Puts a frame into the tx ring of one of our queues.
     fn enqueue(&mut self, port: PortId, index: usize, chunk: Chunk) {
         let Some(chunk) = self.bring(index, chunk) else {
-            self.counters.dropped(port, DropReason::NoChunk, 1);
-            self.meter.stay();
+            self.note_drop(port, DropReason::NoChunk);
             return;
         };
         let mut refused = self.push_ring(index, chunk);

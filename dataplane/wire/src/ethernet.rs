@@ -112,6 +112,13 @@ pub struct Tag {
 }
 
 impl Tag {
+    /// The tag in these bytes, as [`Tag::to_bytes`] has them; its protocol is whatever they say.
+    #[inline]
+    #[must_use]
+    pub const fn of_bytes([p0, p1, c0, c1]: [u8; TAG_LENGTH]) -> Self {
+        Self { protocol: EtherType(u16::from_be_bytes([p0, p1])), control: u16::from_be_bytes([c0, c1]) }
+    }
+
     /// The VLAN identifier, below 4096; 0 is a mere priority tag.
     #[inline]
     #[must_use]
